@@ -1,0 +1,120 @@
+"""A dataset as tensors: split once, then indexed into batches of sequences.
+
+Shapes: B batch, H height and W width of an image, T time steps, I input features, N images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torchvision.datasets
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from rnnexp.dataset_files import TORCHVISION_CLASS, ensure
+from rnnexp.schema import DataConfig, JitterConfig, UserError
+from rnnexp.seeds import derive
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images as uint8 of shape (N, H, W), and their labels as int64 of shape (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> Images:
+        return Images(self.images[index], self.labels[index])
+
+    def to(self, device: torch.device) -> Images:
+        return Images(self.images.to(device), self.labels.to(device))
+
+
+class Sequences:
+    """How images become what a network reads: jittered if asked, normalised, and laid out in time."""
+
+    def __init__(self, cfg: DataConfig) -> None:
+        self.cfg = cfg
+        permutation = np.random.RandomState(cfg.permutation_seed).permutation(28 * 28)
+        self.permutation_T = torch.from_numpy(permutation)
+        self.num_steps, self.input_size = (28, 28) if cfg.sequence in ("columns", "rows") else (28 * 28, 1)
+
+    def __call__(self, images_BHW: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Returns float32 x_BTI of uint8 images, jittered if a generator to draw from is given."""
+        x_BHW = images_BHW.float().div_(255)
+        if generator is not None:
+            x_BHW = jitter(x_BHW, self.cfg.jitter, generator)
+        x_BHW = x_BHW.sub_(self.cfg.mean).div_(self.cfg.std)
+        if self.cfg.sequence == "columns":
+            return x_BHW.transpose(1, 2)
+        if self.cfg.sequence == "rows":
+            return x_BHW
+        x_BTI = x_BHW.flatten(1).unsqueeze(2)
+        return x_BTI[:, self.permutation_T.to(x_BTI.device)] if self.cfg.sequence == "permuted" else x_BTI
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three parts and how to read them. `valid` is the test set itself where the config says so."""
+
+    train: Images
+    valid: Images
+    test: Images
+    sequences: Sequences
+
+
+def load(cfg: DataConfig, device: torch.device) -> Dataset:
+    """Returns the dataset on the device, split by `data.split_seed` alone.
+
+    Raises:
+        UserError: files are missing and can't be got, or are not what their names say.
+    """
+    root, dataset_class = ensure(cfg), getattr(torchvision.datasets, TORCHVISION_CLASS[cfg.name])
+    try:
+        train, test = (Images(d.data, d.targets) for d in (dataset_class(root, train=part) for part in (True, False)))
+    except (ValueError, AssertionError, RuntimeError, EOFError) as error:
+        folder = root / TORCHVISION_CLASS[cfg.name]
+        raise UserError(f"cannot read {cfg.name} ({error}); delete {folder} and run again") from error
+    if cfg.valid_from == "train":
+        train, valid = hold_out(train, cfg.valid_size, derive(cfg.split_seed, "split"))
+    else:
+        valid = test
+    if cfg.limit is not None and cfg.limit < len(train):
+        _, train = hold_out(train, cfg.limit, derive(cfg.split_seed, "limit"))
+    return Dataset(train.to(device), valid.to(device), test.to(device), Sequences(cfg))
+
+
+def hold_out(all_images: Images, size: int, seed: int) -> tuple[Images, Images]:
+    """Returns the images left and `size` images drawn from them, each class in its proportion."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(all_images), generator=generator)
+    labels = all_images.labels[order]
+    counts = torch.bincount(labels)
+    exact = counts * size / len(labels)
+    quota = exact.floor().long()
+    short = size - int(quota.sum())
+    quota[(exact - quota).argsort(descending=True, stable=True)[:short]] += 1  # largest remainders first
+    rank = torch.empty_like(labels)
+    for label, count in enumerate(counts.tolist()):
+        rank[labels == label] = torch.arange(count)
+    drawn = torch.zeros(len(labels), dtype=torch.bool)
+    drawn[order[rank < quota[labels]]] = True
+    return all_images.take(~drawn), all_images.take(drawn)
+
+
+def jitter(x_BHW: Tensor, cfg: JitterConfig, generator: torch.Generator) -> Tensor:
+    """Returns float images, black outside, each turned, shifted, scaled and sheared by its own uniform draws."""
+    batch = len(x_BHW)
+    u_B5 = (torch.rand(batch, 5, generator=generator) * 2 - 1).to(x_BHW.device)  # drawn on the CPU: alike everywhere
+    angle_B, shear_B = torch.deg2rad(u_B5[:, 0] * cfg.degrees), torch.tan(torch.deg2rad(u_B5[:, 1] * cfg.shear))
+    scale_B = 1 / (1 + u_B5[:, 2] * cfg.scale)
+    cos_B, sin_B = torch.cos(angle_B) * scale_B, torch.sin(angle_B) * scale_B
+    x_row = torch.stack([cos_B, cos_B * shear_B - sin_B, u_B5[:, 3] * 2 * cfg.translate], 1)
+    y_row = torch.stack([sin_B, sin_B * shear_B + cos_B, u_B5[:, 4] * 2 * cfg.translate], 1)
+    grid = affine_grid(torch.stack([x_row, y_row], 1), [batch, 1, *x_BHW.shape[1:]], align_corners=False)
+    return grid_sample(x_BHW.unsqueeze(1), grid, align_corners=False).squeeze(1)

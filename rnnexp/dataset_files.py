@@ -1,0 +1,129 @@
+"""Where a dataset's four IDX files are, and how they get there: MNIST is unpacked, the others are downloaded.
+
+Files appear whole or not at all, whatever is killed and however many processes start at once. No torch, except to
+download.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import platformdirs
+from filelock import FileLock
+
+from rnnexp.schema import DataConfig, UserError
+
+# Bytes of each file; the same for the three datasets.
+SIZES = {
+    "train-images-idx3-ubyte": 47_040_016,
+    "train-labels-idx1-ubyte": 60_008,
+    "t10k-images-idx3-ubyte": 7_840_016,
+    "t10k-labels-idx1-ubyte": 10_008,
+}
+MNIST_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+TORCHVISION_CLASS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
+SHIPPED = Path(__file__).parent / "mnist"
+
+
+def ensure(cfg: DataConfig) -> Path:
+    """Returns the folder that holds the dataset as torchvision lays it out, after putting it there if need be.
+
+    Raises:
+        UserError: the files are not there and can't be got, or the folder can't be written.
+    """
+    root = Path(cfg.root).expanduser().absolute() if cfg.root else Path(platformdirs.user_cache_dir("rnnexp"))
+    raw = root / TORCHVISION_CLASS[cfg.name] / "raw"
+    if not _missing(raw):
+        return root
+    try:
+        raw.mkdir(parents=True, exist_ok=True)
+        with FileLock(raw / ".lock"):
+            _unpack_gzips(raw)
+            if cfg.name == "mnist":
+                _unpack_mnist(raw)
+            elif _missing(raw):
+                _download(TORCHVISION_CLASS[cfg.name], raw)
+    except OSError as error:
+        message = f"cannot write {cfg.name} into {raw}: {error.strerror or error}; try data.root=FOLDER"
+        raise UserError(message) from error
+    return root
+
+
+def _missing(raw: Path) -> list[str]:
+    """Returns the names of the files that are not there, or not whole."""
+    return [name for name, size in SIZES.items() if not (raw / name).is_file() or (raw / name).stat().st_size != size]
+
+
+def _unpack_gzips(raw: Path) -> None:
+    """Unpacks the .gz files that a user has put into the folder himself."""
+    for name in _missing(raw):
+        if (packed := raw / f"{name}.gz").is_file():
+            try:
+                with gzip.open(packed) as source:
+                    _write(raw / name, source, None)
+            except (EOFError, gzip.BadGzipFile) as error:
+                raise UserError(f"{packed} is damaged; copy it again") from error
+
+
+def _unpack_mnist(raw: Path) -> None:
+    for name in _missing(raw):
+        with lzma.open(SHIPPED / f"{name}.xz") as source:
+            _write(raw / name, source, MNIST_MD5[name])
+
+
+def _write(target: Path, source: IO[bytes], md5: str | None) -> None:
+    """Writes what is left of `source` to `target`, whole or not at all, after checking its sum.
+
+    Raises:
+        UserError: the sum, or without a sum the size, is another one.
+    """
+    digest, size = hashlib.md5(usedforsecurity=False), 0
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            while chunk := source.read(1 << 20):
+                digest.update(chunk)
+                size += len(chunk)
+                out.write(chunk)
+            out.flush()
+            os.fsync(out.fileno())
+        if size != SIZES[target.name] or (md5 and digest.hexdigest() != md5):
+            raise UserError(
+                f"the packed {target.name} is damaged (its sum is {digest.hexdigest()}); install rnnexp again"
+            )
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _download(class_name: str, raw: Path) -> None:
+    """Downloads through torchvision into a folder aside, then moves the files into place.
+
+    Raises:
+        UserError: the download failed; says which files to put where.
+    """
+    import torchvision.datasets
+
+    with tempfile.TemporaryDirectory(dir=raw, prefix=".download-") as aside:
+        try:
+            getattr(torchvision.datasets, class_name)(aside, download=True)
+        except (RuntimeError, OSError) as error:
+            names = " ".join(f"{name}[.gz]" for name in SIZES)
+            message = f"cannot download {class_name} ({error}); without a network, put these files into {raw}: {names}"
+            raise UserError(message.replace("\n", " ")) from error
+        for name in _missing(raw):
+            os.replace(Path(aside) / class_name / "raw" / name, raw / name)

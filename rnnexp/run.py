@@ -1,0 +1,323 @@
+"""`run`: the one function that turns a configuration into a result."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import psutil
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from rnnexp import __version__, data, interrupt, schema
+from rnnexp.schema import RunResult, Status, TrainConfig, UserError
+from rnnexp.seeds import derive
+from rnnexp.store import RunFolder, atomic
+from rnnexp.train import Row, Trainer, forward
+
+log = logging.getLogger("rnnexp")
+
+
+def run(
+    config: DictConfig | Mapping[str, Any],
+    out: str | os.PathLike[str],
+    *,
+    choices: Mapping[str, str] | None = None,
+    on_epoch: Callable[[Row], bool] = lambda row: False,
+) -> RunResult:
+    """Trains, keeps the best epoch, tests it once, and leaves the record in the folder `out`.
+
+    Args:
+        config: composed by Hydra, or read back from a record.
+        choices: the group options behind it, for the table of results.
+        on_epoch: is told each epoch's row and returns whether to prune the run.
+
+    Raises:
+        UserError: the configuration can't run here, or the folder holds another run.
+        Interrupted: SIGTERM or Ctrl-C came; the checkpoint is written.
+    """
+    cfg = check(config)
+    folder = RunFolder(Path(out))
+    with folder.claim(), interrupt.catch() as stop:
+        if done := recorded_result(folder, cfg):
+            log.info("%s is over already: %s", folder.path, done.status.value)
+            return done
+        checkpoint = recorded_checkpoint(folder, cfg)
+        result = begin(cfg, attempt=checkpoint["attempt"] + 1 if checkpoint else 1, choices=choices or {})
+        try:
+            trainer = build(cfg, result, folder, stop, on_epoch)
+            if checkpoint:
+                trainer.load_state_dict(checkpoint["trainer"])
+                log.info("going on after epoch %d, batch %d", trainer.progress.epoch, trainer.progress.batch)
+            folder.write_history(trainer.progress.history)
+            result.status, result.reason = trainer.fit()
+            result.metrics |= summarise(trainer)
+            finish(trainer, result, folder)
+        except interrupt.Interrupted:
+            log.warning("stopped; go on with train.resume=true name=%s", cfg.name)
+            raise
+        except Exception as error:
+            result.status, result.reason = Status.FAILED, f"{type(error).__name__}: {error}"
+            with suppress(UserError):  # a full disk, say, is what failed
+                folder.write_result(result)
+            raise
+    return result
+
+
+def check(config: DictConfig | Mapping[str, Any]) -> DictConfig:
+    """Returns the configuration with its schema.
+
+    Raises:
+        UserError: a value is out of range, a key is unknown to what it configures, or the device is not there.
+    """
+    cfg = schema.typed(config)
+    faults = schema.range_faults(cfg) or schema.target_faults(schema.plain(cfg))
+    faults += [fault] if (fault := device_fault(cfg.train.device)) else []
+    if faults:
+        raise UserError("\n".join(faults))
+    return cfg
+
+
+def device_fault(device: str) -> str | None:
+    """Returns what to type if the device is not there."""
+    is_there = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
+    if device in ("cuda", "mps") and not is_there:
+        return f"train.device={device} is not there on this machine; try train.device=auto"
+    return None
+
+
+def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
+    """Returns the result of the run that `train.resume` asks to go on with, if it is over; a failed one is not.
+
+    Raises:
+        UserError: the folder holds a run and `train.resume` is false, or a run of another configuration.
+    """
+    if not cfg.train.resume:
+        if folder.result.exists() or folder.checkpoint.exists() or folder.history.exists():
+            raise UserError(
+                f"{folder.path} holds a run already; type another name=, or train.resume=true to go on with it"
+            )
+        return None
+    try:
+        result = folder.read_result()
+    except ValueError as error:
+        raise UserError(f"{folder.result} is corrupt ({error}); delete it to go on from the checkpoint") from error
+    if result is None:
+        return None
+    refuse_another(folder, result.config, cfg)
+    if result.status is not Status.FAILED:
+        return result
+    folder.result.unlink()
+    return None
+
+
+def recorded_checkpoint(folder: RunFolder, cfg: DictConfig) -> dict[str, Any] | None:
+    """Returns the checkpoint to go on from, or None to begin at the beginning.
+
+    Raises:
+        UserError: it can't be read, or another configuration wrote it.
+    """
+    if not folder.checkpoint.exists():
+        return None
+    try:
+        checkpoint = torch.load(folder.checkpoint, map_location=pick_device(cfg.train), weights_only=True)
+        refuse_another(folder, checkpoint["config"], cfg)
+    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{folder.checkpoint} is corrupt ({problem}); delete it to start the run anew") from error
+    assert isinstance(checkpoint, dict)
+    return checkpoint
+
+
+def refuse_another(folder: RunFolder, recorded: Mapping[str, Any], cfg: DictConfig) -> None:
+    """Raises: UserError with the difference, if the recorded configuration asks for another computation."""
+    if changes := schema.difference(recorded, schema.plain(cfg)):
+        raise UserError(
+            f"{folder.path} holds a run of another configuration ({'; '.join(changes)}); type another name="
+        )
+
+
+def begin(cfg: DictConfig, attempt: int, choices: Mapping[str, str]) -> RunResult:
+    """Sets up torch and returns the result as far as it is known before training."""
+    device, threads = pick_device(cfg.train), cfg.train.threads or num_physical_cores()
+    torch.set_num_threads(threads)
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    config = schema.plain(cfg)
+    return RunResult(
+        status=Status.RUNNING,
+        reason=None,
+        metrics={},
+        seed=cfg.seed,
+        attempt=attempt,
+        choices=dict(choices),
+        config=config,
+        fingerprint=schema.fingerprint(config),
+        device=str(device),
+        threads=threads,
+        environment=environment(),
+    )
+
+
+def build(
+    cfg: DictConfig, result: RunResult, folder: RunFolder, stop: interrupt.Stop, on_epoch: Callable[[Row], bool]
+) -> Trainer:
+    """Returns everything that training needs, at its beginning, and says what it is."""
+    config, device = result.config, torch.device(result.device)
+    dataset = data.load(cfg.data, device)
+    torch.manual_seed(derive(cfg.seed, "init"))
+    x_BTI = dataset.sequences(dataset.train.images[: cfg.train.batch_size])
+    model = instantiate(config["model"], input_size=x_BTI.shape[2], num_classes=schema.NUM_CLASSES, _convert_="all")
+    model.to(device)
+    trainer = Trainer(
+        model=model,
+        optimizer=instantiate(config["optim"], _partial_=True, _convert_="all")(model.parameters()),
+        schedule=instantiate(config["schedule"], _partial_=True, _convert_="all"),
+        data=dataset,
+        cfg=cfg.train,
+        seed=cfg.seed,
+        augment=cfg.data.augment,
+        device=device,
+        stop=stop,
+        save=lambda: save(trainer, result, folder),
+        on_epoch=lambda row: note(row, trainer, folder) or on_epoch(row),
+    )
+    result.metrics["num_parameters"] = sum(p.numel() for p in model.parameters())
+    describe(trainer, cfg, result, x_BTI)
+    return trainer
+
+
+def describe(trainer: Trainer, cfg: DictConfig, result: RunResult, x_BTI: torch.Tensor) -> None:
+    """Logs sizes and shapes, after one batch has been through the network to see that it fits.
+
+    Raises:
+        UserError: what comes out is not a row of logits for each image.
+    """
+    trainer.model.eval()
+    with torch.inference_mode():
+        logits_BO = forward(trainer.model, x_BTI, cfg.train.precision)
+    if logits_BO.shape != (expected := (len(x_BTI), schema.NUM_CLASSES)):
+        raise UserError(
+            f"{cfg.model._target_} returned {tuple(logits_BO.shape)} for {tuple(x_BTI.shape)}, not {expected}"
+        )
+    parts = trainer.data
+    sizes = f"{len(parts.train):,} images to train, {len(parts.valid):,} to validate, {len(parts.test):,} to test"
+    log.info("%s by %s: %s", cfg.data.name, cfg.data.sequence, sizes)
+    if cfg.data.valid_from == "test":
+        log.warning("validation is the test set itself (data.valid_from=test): choose nothing by these figures")
+    if cfg.model.get("dropout") and cfg.model.get("num_layers") == 1:
+        log.warning("model.dropout=%s does nothing with model.num_layers=1", cfg.model.dropout)
+    shapes = f"{tuple(x_BTI.shape)} -> {tuple(logits_BO.shape)}"
+    log.info("%s, %s parameters: %s", cfg.model._target_, f"{result.metrics['num_parameters']:,}", shapes)
+    for name, parameter in trainer.model.named_parameters():
+        log.info("  %-24s %s", name, tuple(parameter.shape))
+    log.info("%s, %d threads, %s, seed %d", result.device, result.threads, cfg.train.precision, cfg.seed)
+
+
+def note(row: Row, trainer: Trainer, folder: RunFolder) -> bool:
+    """Adds an epoch to the history and the log."""
+    folder.append_history(row)
+    log.info(
+        "epoch %*d/%d  train loss %.4f acc %5.2f %%  valid loss %.4f acc %5.2f %%  %.1f s%s",
+        len(str(trainer.cfg.epochs)),
+        row["epoch"],
+        trainer.cfg.epochs,
+        row["train_loss"],
+        100 * row["train_accuracy"],
+        row["valid_loss"],
+        100 * row["valid_accuracy"],
+        row["epoch_seconds"],
+        "  kept" if trainer.progress.best_epoch == row["epoch"] else "",
+    )
+    return False
+
+
+def save(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
+    with atomic(folder.checkpoint) as out:
+        torch.save({"trainer": trainer.state_dict(), "attempt": result.attempt, "config": result.config}, out)
+
+
+def summarise(trainer: Trainer) -> dict[str, float]:
+    """Returns the kept epoch's metrics and what training cost."""
+    p = trainer.progress
+    kept = p.history[p.best_epoch - 1] if p.best_epoch else {}
+    metrics = {k: v for k, v in kept.items() if k.startswith(("train_", "valid_"))}
+    seconds = p.seconds + sum(row["epoch_seconds"] for row in p.history)
+    return metrics | {"epochs": p.epoch, "best_epoch": p.best_epoch, "train_seconds": seconds}
+
+
+def finish(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
+    """Tests a complete run on its kept weights, once, and writes the model and, last, the result."""
+    if trainer.progress.best_weights:
+        trainer.model.load_state_dict(trainer.progress.best_weights)
+        with atomic(folder.model) as out:
+            torch.save(trainer.model.state_dict(), out)
+    if result.status is Status.COMPLETE:
+        loss, accuracy = trainer.evaluate(trainer.data.test, "test")
+        result.metrics |= {"test_loss": loss, "test_accuracy": accuracy}
+        log.info(
+            "test loss %.4f acc %.2f %% with the weights of epoch %d", loss, 100 * accuracy, trainer.progress.best_epoch
+        )
+    else:
+        log.warning("%s: %s", result.status.value, result.reason)
+    result.environment["ended"] = now()
+    folder.write_result(result)
+    log.info("results in %s", folder.path)
+
+
+def pick_device(cfg: TrainConfig) -> torch.device:
+    if cfg.device != "auto":
+        return torch.device(cfg.device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def num_physical_cores() -> int:
+    """Returns the physical cores that this process may use."""
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return min(cores, allowed)
+
+
+def environment() -> dict[str, Any]:
+    """Returns the versions, the source's commit and the machine behind a result."""
+    packages = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf")
+    return {
+        "started": now(),
+        "versions": {"rnnexp": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in packages},
+        "git": git_state(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+    }
+
+
+def git_state() -> dict[str, Any] | None:
+    """Returns commit and dirty flag of the clone that rnnexp is imported from, or None."""
+    clone = Path(__file__).parent.parent
+    if not (clone / "pyproject.toml").exists():
+        return None
+    try:
+        commit, changes = (
+            subprocess.run(["git", "-C", clone, *command], capture_output=True, text=True, check=True).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit, "dirty": bool(changes)}
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,434 @@
+"""What a configuration may say and what a run gives back, as dataclasses, and the check of the one against the other.
+
+The values themselves are in `conf/`: every field here is missing until a YAML file sets it, so that a default lives in
+one place. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import inspect
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.utils import get_object
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+
+TRAIN_FILE_SIZE = 60_000  # images in the training file of MNIST, Fashion-MNIST and KMNIST alike
+NUM_CLASSES = 10
+
+
+class UserError(ValueError):
+    """A mistake of the user's, or of the machine's: its one line says what is wrong and what to type."""
+
+
+class Status(str, Enum):
+    """How a run ended, or, of a folder without a readable result, how it looks."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    RUNNING = "running"
+    UNFINISHED = "unfinished"
+    CORRUPT = "corrupt"
+
+
+def number(
+    *, gt: float | None = None, ge: float | None = None, lt: float | None = None, le: float | None = None
+) -> Any:
+    """Returns a required dataclass field for a number, or a list of numbers, within bounds."""
+    return field(default=MISSING, metadata={">": gt, ">=": ge, "<": lt, "<=": le})
+
+
+def one_of(*allowed: str) -> Any:
+    """Returns a required dataclass field for one of a few words."""
+    return field(default=MISSING, metadata={"allowed": allowed})
+
+
+@dataclass
+class RecurrentSchema:
+    _target_: str = MISSING
+    cell: str = one_of("rnn", "gru", "lstm")
+    hidden_size: int = number(ge=1)
+    num_layers: int = number(ge=1)
+    bidirectional: bool = MISSING
+    dropout: float = number(ge=0, lt=1)
+    readout: str = one_of("last", "mean")
+
+
+@dataclass
+class RnnSchema(RecurrentSchema):
+    cell: str = one_of("rnn")
+    nonlinearity: str = one_of("tanh", "relu")
+
+
+@dataclass
+class GruSchema(RecurrentSchema):
+    cell: str = one_of("gru")
+
+
+@dataclass
+class LstmSchema(RecurrentSchema):
+    cell: str = one_of("lstm")
+
+
+@dataclass
+class OptimSchema:
+    _target_: str = MISSING
+    lr: float = number(gt=0)
+    weight_decay: float = number(ge=0)
+    foreach: bool | None = MISSING
+
+
+@dataclass
+class AdadeltaSchema(OptimSchema):
+    rho: float = number(ge=0, le=1)
+    eps: float = number(gt=0)
+
+
+@dataclass
+class AdamSchema(OptimSchema):
+    betas: list[float] = number(ge=0, lt=1)
+    eps: float = number(gt=0)
+    amsgrad: bool = MISSING
+    decoupled_weight_decay: bool = MISSING
+    fused: bool | None = MISSING
+
+
+@dataclass
+class SgdSchema(OptimSchema):
+    momentum: float = number(ge=0, lt=1)
+    dampening: float = number(ge=0, le=1)
+    nesterov: bool = MISSING
+    fused: bool | None = MISSING
+
+
+@dataclass
+class ScheduleSchema:
+    _target_: str = MISSING
+
+
+@dataclass
+class ConstantSchema(ScheduleSchema):
+    pass
+
+
+@dataclass
+class CosineSchema(ScheduleSchema):
+    final_factor: float = number(ge=0, le=1)
+
+
+@dataclass
+class OneCycleSchema(ScheduleSchema):
+    rise_fraction: float = number(gt=0, lt=1)
+    initial_factor: float = number(gt=0, le=1)
+    final_factor: float = number(ge=0, le=1)
+
+
+@dataclass
+class StepSchema(ScheduleSchema):
+    step_epochs: int = number(ge=1)
+    gamma: float = number(gt=0, le=1)
+
+
+@dataclass
+class JitterConfig:
+    degrees: float = number(ge=0, le=180)
+    translate: float = number(ge=0, lt=1)
+    scale: float = number(ge=0, lt=1)
+    shear: float = number(ge=0, lt=90)
+
+
+@dataclass
+class DataConfig:
+    name: str = one_of("mnist", "fashion_mnist", "kmnist")
+    root: str | None = MISSING
+    sequence: str = one_of("columns", "rows", "pixels", "permuted")
+    permutation_seed: int = number(ge=0, lt=2**32)
+    valid_from: str = one_of("train", "test")
+    valid_size: int = number(ge=0, le=TRAIN_FILE_SIZE - NUM_CLASSES)
+    split_seed: int = number(ge=0)
+    limit: int | None = number(ge=NUM_CLASSES)
+    mean: float = number()
+    std: float = number(gt=0)
+    augment: bool = MISSING
+    jitter: JitterConfig = field(default_factory=JitterConfig)
+
+
+@dataclass
+class TrainConfig:
+    epochs: int = number(ge=1)
+    batch_size: int = number(ge=1)
+    eval_batch_size: int = number(ge=1)
+    clip_norm: float | None = number(gt=0)
+    label_smoothing: float = number(ge=0, lt=1)
+    monitor: str = one_of("valid_accuracy", "valid_loss")
+    keep: str = one_of("best", "last")
+    patience: int | None = number(ge=1)
+    precision: str = one_of("fp32", "bf16")
+    device: str = one_of("auto", "cpu", "cuda", "mps")
+    threads: int | None = number(ge=1)
+    checkpoint_seconds: float = number(gt=0)
+    resume: bool = MISSING
+
+
+@dataclass
+class Config:
+    """The whole configuration of one run.
+
+    `model`, `optim` and `schedule` are callables by `_target_`, so that a user's own is one YAML file away:
+    `model(**keys, input_size=I, num_classes=O) -> nn.Module` from (B, T, I) to logits (B, O);
+    `optim(parameters, **keys) -> torch.optim.Optimizer`;
+    `schedule(step, num_steps, epoch, **keys) -> float`, a factor of the learning rate.
+    """
+
+    name: str = MISSING
+    seed: int = number(ge=0)
+    model: Any = MISSING
+    optim: Any = MISSING
+    schedule: Any = MISSING
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    experiment: Any = None
+
+
+GROUPS = ("model", "optim", "schedule", "data", "train", "experiment")
+SCHEMAS: dict[str, dict[str, type]] = {
+    "model": {"rnn": RnnSchema, "gru": GruSchema, "lstm": LstmSchema},
+    "optim": {"adadelta": AdadeltaSchema, "adam": AdamSchema, "sgd": SgdSchema},
+    "schedule": {
+        "constant": ConstantSchema,
+        "cosine": CosineSchema,
+        "onecycle": OneCycleSchema,
+        "step": StepSchema,
+    },
+}
+
+
+def register() -> None:
+    """Makes the schemas known to Hydra, as `<option>_schema` of their group."""
+    store = ConfigStore.instance()
+    store.store(name="rnnexp_schema", node=Config)
+    for group, options in SCHEMAS.items():
+        for option, schema in options.items():
+            store.store(group=group, name=f"{option}_schema", node=schema)
+
+
+# Columns of history.csv, one row an epoch: losses in nats per image, accuracies in [0, 1].
+HISTORY_COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "epoch_seconds")
+
+
+@dataclass
+class RunResult:
+    """What `result.json` holds.
+
+    `metrics` has `epochs`, `best_epoch`, `train_loss`, `train_accuracy`, `valid_loss`, `valid_accuracy` (of the kept
+    epoch), `test_loss`, `test_accuracy` (complete runs alone), `num_parameters` and `train_seconds`; losses in nats per
+    image, accuracies in [0, 1].
+    """
+
+    status: Status
+    reason: str | None
+    metrics: dict[str, float]
+    seed: int
+    attempt: int
+    choices: dict[str, str]
+    config: dict[str, Any]
+    fingerprint: str
+    device: str
+    threads: int
+    environment: dict[str, Any]
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> RunResult:
+        """Raises: ValueError if the text is not a whole result."""
+        loaded = json.loads(text)
+        names = {f.name for f in dataclasses.fields(cls)}
+        if not isinstance(loaded, dict) or not names <= loaded.keys():
+            raise ValueError("not a result of rnnexp")
+        return cls(**{name: loaded[name] for name in names} | {"status": Status(loaded["status"])})
+
+
+# Keys that say where, how fast and how often, but not what is computed.
+NOT_IN_FINGERPRINT = (
+    "name",
+    "experiment",
+    "data.root",
+    "train.eval_batch_size",
+    "train.device",
+    "train.threads",
+    "train.checkpoint_seconds",
+    "train.resume",
+)
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Returns the configuration resolved, as plain dictionaries that JSON can hold."""
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def typed(config: DictConfig | Mapping[str, Any]) -> DictConfig:
+    """Returns the configuration with its schema, be it composed by Hydra or read back from a record."""
+    if isinstance(config, DictConfig) and OmegaConf.get_type(config) is Config:
+        return config
+    merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(dict(config)))
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested keys joined with dots: {"optim": {"lr": 1}} -> {"optim.lr": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Returns 16 hex digits that two configurations share if and only if they ask for the same computation."""
+    kept = {key: value for key, value in flatten(config).items() if key not in NOT_IN_FINGERPRINT}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Returns `key: old -> new` for every key that changes the fingerprint."""
+    before, after = flatten(old), flatten(new)
+    keys = [key for key in {**before, **after} if key not in NOT_IN_FINGERPRINT]
+    absent = object()
+    return [
+        f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
+        for key in keys
+        if before.get(key, absent) != after.get(key, absent)
+    ]
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Returns `; did you mean X?` for the word nearest to what was typed, or nothing."""
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> list[str]:
+    """Returns one line for every value out of its range, and for values that don't go together.
+
+    Args:
+        cfg: a configuration composed by Hydra.
+        presets: the flat configuration as it was before anyone typed a value, for the `try` of a line.
+    """
+
+    def line(key: str, problem: str, example: Any = None) -> str:
+        example = (presets or {}).get(key) if example is None else example
+        hint = f"; try {key}={str(example).replace(' ', '')}" if example is not None else ""
+        return f"{key} {problem}{hint}"
+
+    faults = {}
+    leaves = list(_leaves(cfg))
+    for key, value, limits in leaves:
+        if value == MISSING:
+            faults[key] = f"{key} has no value; type {key}=..."
+        elif problem := _problem(value, limits):
+            faults[key] = line(key, problem)
+    if not any(value == MISSING for _, value, _ in leaves):
+        faults = {key: line(key, problem, example) for key, problem, example in _joint_faults(cfg)} | faults
+    return list(faults.values())
+
+
+def target_faults(config: Mapping[str, Any]) -> list[str]:
+    """Returns one line for every key of model, optim and schedule that its `_target_` doesn't take, or lacks.
+
+    Imports the targets, and so, as a rule, torch.
+    """
+    given = {"model": {"input_size", "num_classes"}, "optim": {"params"}, "schedule": {"step", "num_steps", "epoch"}}
+    faults = []
+    for group, ours in given.items():
+        node = config[group]
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            faults.append(f"{group} needs a _target_, the dotted name of what it builds; see conf/{group}/")
+            continue
+        try:
+            parameters = inspect.signature(get_object(node["_target_"])).parameters
+        except Exception as error:  # whatever importing someone's module may raise
+            cause = str(error.__cause__ or error).splitlines()[0]
+            faults.append(f"{group}._target_={node['_target_']} can't be imported: {cause}")
+            continue
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            continue
+        keys = {key for key in node if not key.startswith("_")}
+        for key in sorted(keys - parameters.keys()):
+            faults.append(f"{group}.{key} is no argument of {node['_target_']}{nearest(key, parameters)}")
+        needed = {n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL}
+        for key in sorted(needed - keys - ours):
+            faults.append(f"{node['_target_']} needs {group}.{key}; type +{group}.{key}=...")
+    return faults
+
+
+def _leaves(cfg: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+    """Yields key, value and metadata of each value; untyped nodes (a user's own) have no metadata."""
+    schema = OmegaConf.get_type(cfg)
+    fields = {f.name: f.metadata for f in dataclasses.fields(schema)} if dataclasses.is_dataclass(schema) else {}
+    for name in cfg:
+        key = f"{prefix}{name}"
+        if OmegaConf.is_missing(cfg, name):
+            yield key, MISSING, {}
+        elif isinstance(value := cfg[name], DictConfig):
+            yield from _leaves(value, f"{key}.")
+        else:
+            yield key, value, fields.get(str(name), {})
+
+
+def _problem(value: Any, limits: Mapping[str, Any]) -> str | None:
+    """Returns what is wrong with a value, as the middle of a sentence."""
+    if value is None:
+        return None
+    if (allowed := limits.get("allowed")) and value not in allowed:
+        return f"must be {' or '.join(allowed)}, got {value}{nearest(str(value), allowed)}"
+    compare: dict[str, Callable[[float, float], bool]] = {
+        ">": lambda v, b: v > b,
+        ">=": lambda v, b: v >= b,
+        "<": lambda v, b: v < b,
+        "<=": lambda v, b: v <= b,
+    }
+    bounds = {sign: limits[sign] for sign in compare if limits.get(sign) is not None}
+    numbers = list(value) if isinstance(value, ListConfig) else [value]
+    for v in (v for v in numbers if isinstance(v, (int, float))):
+        if not math.isfinite(v) or not all(compare[sign](v, bound) for sign, bound in bounds.items()):
+            wanted = " and ".join(f"{sign} {bound}" for sign, bound in bounds.items()) or "finite"
+            return f"must be {wanted}, got {v}"
+    return None
+
+
+def _joint_faults(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
+    """Yields key, problem and example for values that are in their ranges but don't go together."""
+    data, optim = cfg.data, cfg.optim
+    if not re.fullmatch(r"[\w.,=+@%-][\w.,=+@% -]*(/[\w.,=+@%-][\w.,=+@% -]*)*", cfg.name) or ".." in cfg.name:
+        yield "name", f"must be a folder name (letters, digits and ._-), got {cfg.name!r}", "my-run"
+    if data.valid_from == "train" and data.valid_size < NUM_CLASSES:
+        problem = f"must be >= {NUM_CLASSES} where validation images come from the training file, got {data.valid_size}"
+        yield "data.valid_size", problem, 5000
+    if data.valid_from == "test" and data.valid_size != 0:
+        yield "data.valid_size", f"must be 0 with data.valid_from=test, got {data.valid_size}", 0
+    if data.limit is not None and data.limit > (room := TRAIN_FILE_SIZE - data.valid_size):
+        yield "data.limit", f"must be <= {room}, what data.valid_size={data.valid_size} leaves, got {data.limit}", room
+    if OmegaConf.get_type(optim) is AdamSchema and len(optim.betas) != 2:
+        yield "optim.betas", f"must be two numbers, got {optim.betas}", [0.9, 0.999]
+    if OmegaConf.get_type(optim) is SgdSchema and optim.nesterov and (optim.momentum == 0 or optim.dampening != 0):
+        yield "optim.nesterov", "needs optim.momentum > 0 and optim.dampening = 0, got true", False
+    if optim.get("foreach") and optim.get("fused"):
+        yield "optim.fused", "and optim.foreach can't both be true", False

@@ -1,0 +1,204 @@
+"""What a run leaves on disk: its names, writing it so that a kill or a full disk loses nothing, and reading it back.
+
+Nothing else in the project spells the name of a file in a run's folder. No torch.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from rnnexp.schema import HISTORY_COLUMNS, RunResult, UserError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The record of one run. `result.json` is written last: where it is, the run is over."""
+
+    path: Path
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.pt"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "run.log"
+
+    @property
+    def hydra_config(self) -> Path:
+        return self.path / ".hydra" / "config.yaml"
+
+    @property
+    def hydra_choices(self) -> Path:
+        return self.path / ".hydra" / "hydra.yaml"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    def is_run(self) -> bool:
+        """Whether something of a run is here."""
+        return any(p.exists() for p in (self.result, self.history, self.checkpoint, self.hydra_config))
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Holds the folder for this process.
+
+        Raises:
+            UserError: another process holds it, or it can't be written.
+        """
+        with _explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.lock)
+        try:
+            with _explained(self.lock):
+                lock.acquire(timeout=2)
+        except Timeout:
+            raise UserError(f"another process is running in {self.path}; wait for it, or take another name=") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def is_claimed(self) -> bool:
+        """Whether a living process holds the folder."""
+        if not self.lock.exists():
+            return False
+        try:
+            with FileLock(self.lock, blocking=False):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a folder that we may only read
+            return False
+
+    def read_result(self) -> RunResult | None:
+        """Returns the result, or None if there is none.
+
+        Raises:
+            ValueError: the file is there but is not a whole result.
+        """
+        try:
+            return RunResult.from_json(self.result.read_text())
+        except FileNotFoundError:
+            return None
+
+    def read_history(self) -> list[dict[str, str]]:
+        """Returns the rows of history.csv as text; a torn last row, and a file that is not there, count as nothing."""
+        try:
+            text = self.history.read_text(errors="replace")
+        except FileNotFoundError:
+            return []
+        whole = text[: text.rfind("\n") + 1].splitlines()
+        return [row for row in csv.DictReader(whole) if None not in row and None not in row.values()]
+
+    def read_hydra_config(self) -> dict[str, Any]:
+        """Returns the configuration that Hydra wrote when the run began, or nothing.
+
+        Raises:
+            ValueError: it can't be read.
+        """
+        return _read_yaml(self.hydra_config)
+
+    def read_hydra_choices(self) -> dict[str, str]:
+        """Returns the group options that Hydra chose, or nothing.
+
+        Raises:
+            ValueError: they can't be read.
+        """
+        hydra = _read_yaml(self.hydra_choices).get("hydra", {})
+        return {k: str(v) for k, v in hydra.get("runtime", {}).get("choices", {}).items() if "hydra/" not in k}
+
+    def write_history(self, rows: list[dict[str, float]]) -> None:
+        """Writes history.csv anew."""
+        with atomic(self.history) as out:
+            out.write(_csv_line({name: name for name in HISTORY_COLUMNS}).encode())
+            out.write("".join(map(_csv_line, rows)).encode())
+
+    def append_history(self, row: Mapping[str, float]) -> None:
+        with _explained(self.history), self.history.open("a") as out:
+            out.write(_csv_line(row))
+
+    def write_result(self, result: RunResult) -> None:
+        with atomic(self.result) as out:
+            out.write(result.to_json().encode())
+
+
+@contextmanager
+def atomic(target: Path) -> Iterator[IO[bytes]]:
+    """Yields a file that takes `target`'s place, synced, once the block ends well; otherwise `target` stays as it was.
+
+    Raises:
+        UserError: the disk is full or can't be written.
+    """
+    with _explained(target):
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+        try:
+            with os.fdopen(handle, "wb") as out:
+                yield out
+                out.flush()
+                os.fsync(out.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, target)
+            _sync_folder(target.parent)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns a failure to write into one line."""
+    try:
+        yield
+    except OSError as error:
+        hint = "what was saved before is intact: make room and go on with train.resume=true"
+        raise UserError(f"cannot write {path}: {error.strerror or error}; {hint}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename last through a power cut, where the system can."""
+    with suppress(OSError):  # Windows and some network file systems can't open a folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _csv_line(row: Mapping[str, Any]) -> str:
+    return ",".join(str(row[name]) for name in HISTORY_COLUMNS) + "\n"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} is not YAML") from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path.name} is empty or not a mapping")
+    return loaded

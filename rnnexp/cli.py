@@ -1,1 +1,107 @@
-def main() -> None: ...
+"""The command: `python -m rnnexp key=value ...`, one run or, with -m, many."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from rnnexp import __version__, schema
+from rnnexp.interrupt import Interrupted
+from rnnexp.preflight import CommandLine, without_hydra
+from rnnexp.schema import Status, UserError
+
+PACKAGED = Path(__file__).parent / "conf"
+CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
+
+HELP = """\
+rnnexp {version} trains recurrent networks on images read as sequences.
+
+  python -m rnnexp model=lstm optim=adadelta                     one run
+  python -m rnnexp -m model=rnn,gru,lstm seed=0,1,2              every combination, one after the other
+  python -m rnnexp name=long train.epochs=50                     a run with a name ...
+  python -m rnnexp name=long train.epochs=50 train.resume=true   ... that goes on where it was stopped
+  python -m rnnexp experiment=notebook                           a whole recipe
+  python -m rnnexp.results outputs                               every run in one table
+  python -m rnnexp.predict RUN_DIR image.png                     classify images with a finished run
+  python -m rnnexp.reproduce RUN_DIR                             run a recorded run again: is it identical?
+
+A run leaves its record in outputs/runs/NAME (the time, unless name=... is given), each of many in
+outputs/sweeps/NAME/NUMBER: result.json, history.csv, model.pt, checkpoint.pt, run.log and .hydra/.
+
+Groups, chosen as group=option:
+{groups}
+
+Keys, set as key=value, as this command line has them:
+{keys}
+
+Options of the command:
+  -m, --multirun     run every combination of comma-separated values
+  -cd, --config-dir  a folder of your own options: FOLDER/model/mine.yaml is then model=mine
+  -c, --cfg job      show the configuration and stop
+  --hydra-help       all that Hydra offers besides
+
+Exit status: 0 done, 1 diverged or failed, 2 a mistake in the command, 128 + signal when stopped.
+"""
+
+
+@hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
+def app(cfg: DictConfig) -> None:
+    """Runs one configuration in the folder that Hydra made for it."""
+    from rnnexp.run import run
+
+    state = HydraConfig.get()
+    choices = {k: str(v) for k, v in state.runtime.choices.items() if k in schema.GROUPS and v is not None}
+    try:
+        result = run(cfg, state.runtime.output_dir, choices=choices)
+    except UserError as error:
+        fail(str(error).splitlines())
+    except Interrupted as stopped:
+        sys.exit(128 + stopped.signum)
+    if result.status is Status.DIVERGED and state.mode is RunMode.RUN:
+        sys.exit(1)
+
+
+def main() -> None:
+    """Checks the command line, then hands it to Hydra."""
+    logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does, for the console script: a user's own models
+    schema.register()
+    if "--version" in sys.argv[1:]:
+        print(f"rnnexp {__version__}")
+        return
+    args = get_args_parser().parse_intermixed_args()
+    flags = [argument for argument in sys.argv[1:] if argument not in args.overrides]
+    sys.argv[1:] = [*flags, *args.overrides]  # Hydra's parser wants the flags together
+    if not (args.hydra_help or args.info or args.shell_completion):
+        command = CommandLine(args, CONFIG_DIR)
+        if faults := command.faults() if not args.help else []:
+            fail(faults)
+        if args.help:
+            print(help_text(command))
+            return
+    app()
+
+
+def help_text(command: CommandLine) -> str:
+    """Returns the groups with their options and every key with its value."""
+    cfg = without_hydra(command.compose(command.texts))
+    cfg.name = "TIME" if "name" not in {text.partition("=")[0] for text in command.texts} else cfg.name
+    groups = "\n".join(f"  {group:<12}{', '.join(command.options(group))}" for group in schema.GROUPS)
+    keys = "".join(f"  {line}\n" for line in OmegaConf.to_yaml(cfg).splitlines())
+    return HELP.format(version=__version__, groups=groups, keys=keys.rstrip())
+
+
+def fail(lines: list[str]) -> None:
+    """Prints one line for each fault and leaves with status 2."""
+    for line in lines:
+        print(f"rnnexp: {line}", file=sys.stderr)
+    sys.exit(2)

@@ -13,10 +13,10 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import platformdirs
 from filelock import FileLock
+from tqdm import tqdm
 
 from rnnexp.schema import DataConfig, UserError
 
@@ -83,7 +83,7 @@ def _unpack_mnist(raw: Path) -> None:
             _write(raw / name, source, MNIST_MD5[name])
 
 
-def _write(target: Path, source: IO[bytes], md5: str | None) -> None:
+def _write(target: Path, source: gzip.GzipFile | lzma.LZMAFile, md5: str | None) -> None:
     """Writes what is left of `source` to `target`, whole or not at all, after checking its sum.
 
     Raises:
@@ -92,16 +92,19 @@ def _write(target: Path, source: IO[bytes], md5: str | None) -> None:
     digest, size = hashlib.md5(usedforsecurity=False), 0
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
     try:
-        with os.fdopen(handle, "wb") as out:
+        title = f"unpacking {target.name}"
+        bar = tqdm(total=SIZES[target.name], desc=title, unit="B", unit_scale=True, leave=False, disable=None)
+        with os.fdopen(handle, "wb") as out, bar:
             while chunk := source.read(1 << 20):
                 digest.update(chunk)
                 size += len(chunk)
                 out.write(chunk)
+                bar.update(len(chunk))
             out.flush()
             os.fsync(out.fileno())
         if size != SIZES[target.name] or (md5 and digest.hexdigest() != md5):
             raise UserError(
-                f"the packed {target.name} is damaged (its sum is {digest.hexdigest()}); install rnnexp again"
+                f"the packed {target.name} is damaged (md5 {digest.hexdigest()}); install rnnexp or copy the file again"
             )
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)

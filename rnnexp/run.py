@@ -50,7 +50,12 @@ def run(
     folder = RunFolder(Path(out))
     with folder.claim(), interrupt.catch() as stop:
         if done := recorded_result(folder, cfg):
-            log.info("%s is over already: %s", folder.path, done.status.value)
+            accuracy = (
+                f", test accuracy {100 * done.metrics['test_accuracy']:.2f} %"
+                if done.metrics.get("test_accuracy")
+                else ""
+            )
+            log.info("%s is over already: %s%s", folder.path, done.status.value, accuracy)
             return done
         checkpoint = recorded_checkpoint(folder, cfg)
         result = begin(cfg, attempt=checkpoint["attempt"] + 1 if checkpoint else 1, choices=choices or {})
@@ -293,10 +298,10 @@ def num_physical_cores() -> int:
 
 def environment() -> dict[str, Any]:
     """Returns the versions, the source's commit and the machine behind a result."""
-    packages = ("torch", "torchvision", "numpy", "hydra-core", "omegaconf")
+    packages = ("torchvision", "numpy", "hydra-core", "omegaconf")
     return {
         "started": now(),
-        "versions": {"rnnexp": __version__, "python": platform.python_version()}
+        "versions": {"rnnexp": __version__, "python": platform.python_version(), "torch": torch.__version__}
         | {name: version(name) for name in packages},
         "git": git_state(),
         "host": platform.node(),

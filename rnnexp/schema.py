@@ -225,6 +225,7 @@ def register() -> None:
 
 # Columns of history.csv, one row an epoch: losses in nats per image, accuracies in [0, 1].
 HISTORY_COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "epoch_seconds")
+TIME_COLUMNS = ("epoch_seconds",)  # all that may differ between two runs of one configuration and seed
 
 
 @dataclass
@@ -320,9 +321,9 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Returns `; did you mean X?` for the word nearest to what was typed, or nothing."""
+    """Returns ` (did you mean X?)` for the word nearest to what was typed, or nothing."""
     close = difflib.get_close_matches(word, list(words), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> list[str]:
@@ -384,7 +385,7 @@ def _leaves(cfg: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, Mappi
     schema = OmegaConf.get_type(cfg)
     fields = {f.name: f.metadata for f in dataclasses.fields(schema)} if dataclasses.is_dataclass(schema) else {}
     for name in cfg:
-        key = f"{prefix}{name}"
+        key = f"{prefix}{name!s}"
         if OmegaConf.is_missing(cfg, name):
             yield key, MISSING, {}
         elif isinstance(value := cfg[name], DictConfig):

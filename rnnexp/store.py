@@ -72,11 +72,12 @@ class RunFolder:
         with _explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.lock)
-        try:
-            with _explained(self.lock):
+        with _explained(self.lock):
+            try:
                 lock.acquire(timeout=2)
-        except Timeout:
-            raise UserError(f"another process is running in {self.path}; wait for it, or take another name=") from None
+            except Timeout:
+                message = f"another process is running in {self.path}; wait for it, or take another name="
+                raise UserError(message) from None
         try:
             yield
         finally:

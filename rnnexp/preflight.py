@@ -1,0 +1,253 @@
+"""Everything about a command line that can be wrong, found before anything is loaded or written, all of it at once.
+
+Hydra stops at the first fault and has made its output folder by the time the run could find another. No torch, unless a
+user's own class has to be looked at or a device asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from rnnexp import schema
+from rnnexp.dataset_files import ensure
+from rnnexp.schema import UserError, nearest
+from rnnexp.store import RunFolder
+
+TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+class CommandLine:
+    """One command line of rnnexp, composed but not run.
+
+    Args:
+        args: as Hydra's own parser gives them.
+        config_dir: absolute path of rnnexp's config tree.
+    """
+
+    def __init__(self, args: argparse.Namespace, config_dir: Path) -> None:
+        self.multirun: bool = args.multirun
+        self.is_dry: bool = args.cfg is not None  # only shows the configuration
+        self.texts: list[str] = args.overrides
+        self.config_name = args.config_name or "config"
+        self.extra_dir = Path(args.config_dir).absolute() if args.config_dir else None
+        search_path = create_config_search_path(args.config_path or str(config_dir))
+        if self.extra_dir and self.extra_dir.is_dir():
+            search_path.prepend("command-line", f"file://{self.extra_dir}", SearchPathQuery(provider="schema"))
+        GlobalHydra.instance().clear()
+        self.hydra = Hydra.create_main_hydra2(task_name="rnnexp", config_search_path=search_path)
+        GlobalHydra.instance().clear()
+
+    def options(self, group: str) -> list[str]:
+        """Returns the options of a group that are meant to be chosen."""
+        options = self.hydra.config_loader.get_group_options(group)
+        return sorted(option for option in options if not option.endswith("_schema"))
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        """Returns the configuration, Hydra's own part included."""
+        mode = RunMode.MULTIRUN if self.multirun else RunMode.RUN
+        return self.hydra.compose_config(self.config_name, overrides, run_mode=mode)
+
+    def faults(self) -> list[str]:
+        """Returns one line for each thing that is wrong with the command."""
+        if self.extra_dir and not self.extra_dir.is_dir():
+            return [f"--config-dir {self.extra_dir} is no folder"]
+        faults: list[str] = []
+        groups: list[Override] = []
+        values: list[Override] = []
+        for text in self.texts:
+            try:
+                override = OverridesParser.create().parse_override(text)
+            except HydraException as error:
+                faults.append(f"can't read {text!r} ({str(error).splitlines()[0]}); write key=value")
+                continue
+            if override.is_sweep_override() and not self.multirun:
+                faults.append(f"{text} names several values; add -m to run them all")
+            elif self.options(override.key_or_group):
+                found = list(self.option_faults(override))
+                faults += found
+                groups += [] if found else [override]
+            else:
+                values.append(override)
+        try:
+            presets = self.compose([first(o) for o in groups])
+        except (HydraException, OmegaConfBaseException) as error:
+            return [*faults, compact(error)]
+        good = []
+        for override in values:
+            found = list(self.value_faults(override, presets))
+            faults += found
+            good += [] if found else [override]
+        faults += self.range_faults([*groups, *good], presets)
+        return list(dict.fromkeys(faults)) or self.place_faults()
+
+    def option_faults(self, override: Override) -> Iterator[str]:
+        """Yields a line for each option that the group doesn't have."""
+        group, options = override.key_or_group, self.options(override.key_or_group)
+        for value in elements(override):
+            for option in value if isinstance(value, list) else [value]:
+                if not override.is_delete() and option is not None and str(option) not in options:
+                    hint = nearest(str(option), options)
+                    yield f"{group}={option}: no such {group}{hint}; there are {', '.join(options)}"
+
+    def value_faults(self, override: Override, presets: DictConfig) -> Iterator[str]:
+        """Yields a line for an unknown key, or for each value of the wrong type."""
+        key = override.key_or_group
+        if key.startswith("hydra.") or override.is_delete():
+            return
+        owner = OmegaConf.select(presets, key.rpartition(".")[0]) if "." in key else presets
+        is_open = isinstance(owner, DictConfig) and OmegaConf.get_type(owner) is dict  # a user's own option
+        is_adding = override.is_add() or override.is_force_add()
+        if not has_key(presets, key) and not (is_open and is_adding):
+            yield f"there is no key {key}{self.nearest_key(key, presets)}; python -m rnnexp --help lists them"
+        elif override.is_interval_sweep():
+            yield f"{override.input_line} can't be swept; give the values: {key}=A,B,C"
+        elif not is_open:
+            preset = OmegaConf.select(presets, key)
+            example = "" if preset is None else f"; try {key}={preset}"
+            for value in elements(override):
+                try:
+                    OmegaConf.update(presets.copy(), key, value)
+                except OmegaConfBaseException:
+                    got = "null" if value is None else repr(value)
+                    yield f"{key} must be {type_name(presets, key)}, got {got}{example}"
+
+    def nearest_key(self, key: str, presets: DictConfig) -> str:
+        """Returns a hint at the key that was meant: one of the same group that looks alike, or one that ends alike."""
+        keys = [k for k in schema.flatten(schema.plain(without_hydra(presets))) if "_target_" not in k]
+        keys += [group for group in schema.GROUPS if self.options(group)]
+        group, _, leaf = key.rpartition(".")
+        siblings = [k for k in keys if k.rpartition(".")[0] == group]
+        same_end = [k for k in keys if k.rpartition(".")[2] == leaf]
+        if group and siblings:
+            return nearest(leaf, [k.rpartition(".")[2] for k in siblings]).replace("mean ", f"mean {group}.")
+        return f" (did you mean {same_end[0]}?)" if len(same_end) == 1 else nearest(key, keys)
+
+    def range_faults(self, good: list[Override], presets: DictConfig) -> Iterator[str]:
+        """Yields a line for every value out of range, over all values of a multirun (not over all their pairs)."""
+        flat_presets = schema.flatten(schema.plain(without_hydra(presets)))
+        firsts = [first(o) for o in good]
+        try:
+            cfg = without_hydra(self.compose(firsts))
+        except (HydraException, OmegaConfBaseException) as error:
+            yield compact(error)
+            return
+        yield from schema.range_faults(cfg, flat_presets)
+        if any(OmegaConf.get_type(cfg, group) is dict for group in schema.SCHEMAS):
+            yield from schema.target_faults(schema.plain(cfg))
+        for i, override in enumerate(good):
+            for value in elements(override)[1:]:
+                if self.options(override.key_or_group):
+                    others = [*firsts[:i], f"{override.get_key_element()}={value}", *firsts[i + 1 :]]
+                    try:
+                        other = without_hydra(self.compose(others))
+                    except (HydraException, OmegaConfBaseException) as error:
+                        yield compact(error)
+                        continue
+                else:
+                    OmegaConf.update(other := cfg.copy(), override.key_or_group, value)
+                yield from schema.range_faults(other, flat_presets)
+
+    def place_faults(self) -> list[str]:
+        """Returns what keeps a sound configuration from running here: its folder, its device, its data."""
+        if self.is_dry:
+            return []
+        full = self.compose(self.texts if not self.multirun else [t for t in self.texts if t.startswith("hydra.")])
+        if self.multirun:
+            return []
+        cfg = without_hydra(full)
+        try:
+            folder = RunFolder(Path(full.hydra.run.dir))
+        except OmegaConfBaseException:  # a folder name that is known only while the job runs
+            return []
+        is_named = any(text.startswith(("name=", "hydra.run.dir=")) for text in self.texts)
+        if cfg.train.resume and not is_named:
+            return ["train.resume=true goes on with a run of a known name; type name=... too"]
+        if folder.is_run():
+            if not cfg.train.resume:
+                hint = "type another name=, or train.resume=true to go on with it"
+                return [f"{folder.path} holds a run already; {hint}"]
+            if changes := recorded_difference(folder, cfg):
+                return [
+                    f"{folder.path} holds a run of another configuration ({'; '.join(changes)}); type another name="
+                ]
+        if cfg.train.device in ("cuda", "mps"):
+            from rnnexp.run import device_fault
+
+            if fault := device_fault(cfg.train.device):
+                return [fault]
+        try:
+            ensure(cfg.data)
+        except UserError as error:
+            return [str(error)]
+        return []
+
+
+def recorded_difference(folder: RunFolder, cfg: DictConfig) -> list[str]:
+    """Returns what changed since Hydra recorded the folder's configuration; nothing if that can't be read."""
+    try:
+        recorded = schema.plain(OmegaConf.create(folder.read_hydra_config()))
+    except (ValueError, OmegaConfBaseException):
+        return []
+    return schema.difference(recorded, schema.plain(cfg)) if recorded else []
+
+
+def elements(override: Override) -> list[Any]:
+    """Returns the values that an override stands for: one, or those of a sweep over choices."""
+    if override.is_discrete_sweep():
+        return [Override._convert_value(v) for v in override.sweep_iterator()]
+    return [override.value()]
+
+
+def first(override: Override) -> str:
+    """Returns the override, or that of a sweep's first value, as text."""
+    if override.is_discrete_sweep():
+        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    return str(override.input_line)
+
+
+def without_hydra(full: DictConfig) -> DictConfig:
+    """Returns the application's part of a composed configuration."""
+    with open_dict(cfg := full.copy()):
+        cfg.pop("hydra", None)
+    return cfg
+
+
+def has_key(cfg: DictConfig, key: str) -> bool:
+    parent, _, leaf = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent) if parent else cfg
+    return isinstance(node, DictConfig) and leaf in node.keys()  # noqa: SIM118 (`in node` is false for null)
+
+
+def type_name(cfg: DictConfig, key: str) -> str:
+    """Returns what a key's value must be, in words."""
+    parent, _, leaf = key.rpartition(".")
+    owner = OmegaConf.get_type(OmegaConf.select(cfg, parent) if parent else cfg)
+    assert owner is not None
+    hint = typing.get_type_hints(owner).get(leaf, dict) if dataclasses.is_dataclass(owner) else dict
+    kinds = typing.get_args(hint) if type(None) in typing.get_args(hint) else (hint,)
+    kind, optional = kinds[0], " or null" if len(kinds) > 1 else ""
+    if typing.get_origin(kind) is list:
+        return f"a list such as [0.9,0.999]{optional}"
+    return f"{TYPE_NAMES.get(kind, f'a mapping of its keys ({key}.KEY=...)')}{optional}"
+
+
+def compact(error: Exception) -> str:
+    """Returns Hydra's or OmegaConf's message as one line."""
+    lines = [line.strip() for e in (error, error.__cause__) if e for line in str(e).splitlines()]
+    return "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith("object_type")))

@@ -1,0 +1,85 @@
+"""`python -m rnnexp.reproduce RUN_DIR`: run a recorded run again and say whether its history is identical."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from rnnexp import schema
+from rnnexp.interrupt import Interrupted
+from rnnexp.schema import RunResult, UserError
+from rnnexp.store import RunFolder
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 0 if the history is identical but for its times, 1 if not, 2 for a mistake in the command."""
+    parser = argparse.ArgumentParser(
+        "rnnexp.reproduce", description="Run a recorded run again and compare its history."
+    )
+    parser.add_argument("run_dir", type=Path, help="folder of a run that is over")
+    parser.add_argument("--out", type=Path, help="keep the new run in this folder (default: a temporary one)")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    with tempfile.TemporaryDirectory() if args.out is None else nullcontext(args.out) as out:
+        try:
+            differences = reproduce(args.run_dir, out)
+        except UserError as error:
+            for line in str(error).splitlines():
+                print(f"rnnexp.reproduce: {line}", file=sys.stderr)
+            return 2
+        except Interrupted as stopped:
+            return 128 + stopped.signum
+    print("\n".join(differences) if differences else f"identical: the history of {args.run_dir} came out bit for bit")
+    return 1 if differences else 0
+
+
+def reproduce(run_dir: Path, out: str | Path) -> list[str]:
+    """Runs the configuration recorded in `run_dir` again, in `out`, and returns where the histories differ.
+
+    The same device and number of threads are asked for; other versions than the recorded ones are named.
+
+    Raises:
+        UserError: there is no readable record, or it can't run here.
+    """
+    folder = RunFolder(run_dir)
+    try:
+        recorded = folder.read_result()
+    except ValueError as error:
+        raise UserError(f"{folder.result} is corrupt ({error})") from error
+    if recorded is None:
+        raise UserError(f"{run_dir} holds no finished run: there is no {folder.result.name}")
+    from rnnexp.run import run
+
+    config = schema.plain(schema.typed(recorded.config))
+    config["train"] |= {"device": recorded.device.partition(":")[0], "threads": recorded.threads, "resume": False}
+    again = run(config, out, choices=recorded.choices)
+    differences = history_differences(folder, RunFolder(Path(out)))
+    return differences + environment_differences(recorded, again) if differences else []
+
+
+def history_differences(old: RunFolder, new: RunFolder) -> list[str]:
+    """Returns a line for each epoch and column that differ, times aside."""
+    before, after = old.read_history(), new.read_history()
+    lines = [
+        f"epoch {i}, {column}: {a[column]} -> {b.get(column, 'absent')}"
+        for i, (a, b) in enumerate(zip(before, after, strict=False), 1)
+        for column in a
+        if column not in schema.TIME_COLUMNS and a[column] != b.get(column)
+    ]
+    return lines + ([f"epochs: {len(before)} -> {len(after)}"] if len(before) != len(after) else [])
+
+
+def environment_differences(old: RunResult, new: RunResult) -> list[str]:
+    """Returns what may explain a difference: versions, commit, platform."""
+    before, after = schema.flatten(old.environment), schema.flatten(new.environment)
+    keys = [key for key in before if key not in ("started", "ended", "host")]
+    return [f"{key}: {before[key]} -> {after.get(key)}" for key in keys if before[key] != after.get(key)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

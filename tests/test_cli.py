@@ -1,0 +1,279 @@
+"""The command line as a user meets it: its answers, its exit status, and what it leaves behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra._internal.utils import get_args_parser
+
+from rnnexp import schema
+from rnnexp.cli import CONFIG_DIR
+from rnnexp.preflight import CommandLine
+
+SMALL = (
+    "train.epochs=2 data.limit=500 data.valid_size=200 model.hidden_size=8 model.num_layers=1 train.threads=1"
+).split()
+
+
+@pytest.fixture
+def faults(tmp_path, monkeypatch):
+    """Returns what the command line finds wrong with itself, in a fresh working directory."""
+    monkeypatch.chdir(tmp_path)
+    schema.register()
+    return lambda *arguments: CommandLine(get_args_parser().parse_args(arguments), CONFIG_DIR).faults()
+
+
+def rnnexp(*arguments, cwd, module="rnnexp", **options):
+    command = [sys.executable, "-W", "error", "-m", module, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("optim.lr=-1", "optim.lr must be > 0, got -1.0; try optim.lr=0.1"),
+        ("optim.lr=nan", "optim.lr must be > 0, got nan; try optim.lr=0.1"),
+        ("optim=sgd optim.lr=0", "optim.lr must be > 0, got 0.0; try optim.lr=0.01"),
+        ("optim.lr=abc", "optim.lr must be a number, got 'abc'; try optim.lr=0.1"),
+        ("model.num_layers=0", "model.num_layers must be >= 1, got 0; try model.num_layers=2"),
+        ("model.hidden_size=null", "model.hidden_size must be a whole number, got null; try model.hidden_size=100"),
+        ("train.epochs=0", "train.epochs must be >= 1, got 0; try train.epochs=10"),
+        ("train.epochs=2.5", "train.epochs must be a whole number, got 2.5; try train.epochs=10"),
+        ("train.resume=perhaps name=a", "train.resume must be true or false, got 'perhaps'; try train.resume=False"),
+        ("train.threads=x", "train.threads must be a whole number or null, got 'x'"),
+        ("data.valid_size=70000", "data.valid_size must be >= 0 and <= 59990, got 70000; try data.valid_size=5000"),
+        (
+            "data.valid_size=3",
+            "data.valid_size must be >= 10 where validation images come from the training file, got 3",
+        ),
+        (
+            "data.valid_from=test",
+            "data.valid_size must be 0 with data.valid_from=test, got 5000; try data.valid_size=0",
+        ),
+        ("data.limit=58000", "data.limit must be <= 55000, what data.valid_size=5000 leaves, got 58000"),
+        (
+            "data.sequence=colums",
+            "data.sequence must be columns or rows or pixels or permuted, got colums (did you mean col",
+        ),
+        ("optim=adam optim.betas=[0.9]", "optim.betas must be two numbers, got [0.9]; try optim.betas=[0.9,0.999]"),
+        ("optim=adam optim.betas=[0.9,1]", "optim.betas must be >= 0 and < 1, got 1.0; try optim.betas=[0.9,0.999]"),
+        ("optim=sgd optim.nesterov=true optim.momentum=0", "optim.nesterov needs optim.momentum > 0"),
+        ("optim=adam optim.fused=true optim.foreach=true", "optim.fused and optim.foreach can't both be true"),
+        ("optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); python -m rnnexp --help lists them"),
+        ("lr=1", "there is no key lr (did you mean optim.lr?); python -m rnnexp --help lists them"),
+        ("modle=lstm", "there is no key modle (did you mean model?); python -m rnnexp --help lists them"),
+        ("optim=adam optim.momentum=0.9", "there is no key optim.momentum; python -m rnnexp --help lists them"),
+        ("model=lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
+        ("model=lstm_schema", "model=lstm_schema: no such model; there are gru, lstm, rnn"),
+        ("experiment=notebok", "experiment=notebok: no such experiment (did you mean notebook?); there are notebook"),
+        ("+foo=1", "there is no key foo; python -m rnnexp --help lists them"),
+        ("+optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); python -m rnnexp --help lists them"),
+        ("~optim", "optim has no value; type optim=..."),
+        ("optim.lr", "can't read 'optim.lr'"),
+        ("model=rnn,gru", "model=rnn,gru names several values; add -m to run them all"),
+        ("-m optim.lr=interval(0,1)", "optim.lr=interval(0,1) can't be swept; give the values: optim.lr=A,B,C"),
+        ("-m optim.lr=0.1,-2", "optim.lr must be > 0, got -2.0; try optim.lr=0.1"),
+        ("-m model=rnn,lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
+        ("-m model=rnn,gru model.nonlinearity=relu", "Could not override 'model.nonlinearity'"),
+        ("train.resume=true", "train.resume=true goes on with a run of a known name; type name=... too"),
+        ("train.device=mps", "train.device=mps is not there on this machine; try train.device=auto"),
+        ("name=../x", "name must be a folder name (letters, digits and ._-), got '../x'; try name=my-run"),
+        ("name=/tmp/x", "name must be a folder name (letters, digits and ._-), got '/tmp/x'; try name=my-run"),
+        (
+            "data.root=/dev/null/x",
+            "cannot write mnist into /dev/null/x/MNIST/raw: Not a directory; try data.root=FOLDER",
+        ),
+        ("--config-dir nowhere", "--config-dir"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(faults, tmp_path, arguments, line):
+    found = faults(*arguments.split(" "))
+    assert len(found) == 1
+    assert found[0].startswith(line)
+    assert "\n" not in found[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_faults_of_one_command_come_together(tmp_path):
+    done = rnnexp("optim.lr=-1", "model=lsmt", "train.epochs=0", "data.valid_sise=1", "seed=x", cwd=tmp_path)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert [line.split(" ")[1] for line in lines] == [
+        "model=lsmt:",
+        "there",
+        "seed",
+        "optim.lr",
+        "train.epochs",
+    ]
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "experiment=notebook",
+        "model=gru optim=sgd schedule=onecycle optim.nesterov=true",
+        "-m model=rnn,gru,lstm optim=adadelta,adam,sgd seed=0,1,2",
+        "-m seed=range(3)",
+        "hydra.run.dir=elsewhere",
+        "name=group/run",
+        "train.resume=true name=a",
+        "optim.foreach=true",
+        "data.root=null",
+        "train.threads=1",
+    ],
+)
+def test_a_sound_command_has_no_faults(faults, arguments):
+    assert faults(*arguments.split()) == []
+
+
+def test_help_shows_groups_jobs_and_keys_without_torch(tmp_path):
+    program = (
+        "import sys; sys.argv[1:] = ['--help']; from rnnexp.cli import main; main(); assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for part in ("model       gru, lstm, rnn\n", "schedule    constant, cosine, onecycle, step\n", "outputs/runs/NAME"):
+        assert part in done.stdout
+    for line in ("    hidden_size: 100", "    lr: 0.1", "    valid_size: 5000", "  name: TIME"):
+        assert line in done.stdout.splitlines()
+    assert "_schema" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--cfg", "job"], 0), (["optim.lr=-1"], 2), (["--version"], 0)])
+def test_configuration_and_faults_are_answered_without_torch(tmp_path, arguments, status):
+    program = f"""
+import sys
+sys.argv[1:] = {arguments!r}
+from rnnexp.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert stop.code == {status}, stop.code
+else:
+    assert {status} == 0
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_leaves_its_whole_record_and_says_where(tmp_path):
+    done = rnnexp(*SMALL, "name=first", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no progress bar where there is no terminal
+    out = tmp_path / "outputs" / "runs" / "first"
+    names = {".hydra", ".lock", "checkpoint.pt", "history.csv", "model.pt", "result.json", "run.log"}
+    assert {p.name for p in out.iterdir()} == names
+    assert "1,298" in done.stdout or "parameters: (64, 28, 28) -> (64, 10)" in done.stdout
+    assert [line[:9] for line in done.stdout.splitlines() if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
+    assert done.stdout.splitlines()[-1] == f"results in {out}"
+    result = schema.RunResult.from_json((out / "result.json").read_text())
+    assert result.status is schema.Status.COMPLETE
+    assert result.choices == {
+        "model": "lstm",
+        "optim": "adadelta",
+        "schedule": "constant",
+        "data": "mnist",
+        "train": "default",
+    }
+    assert result.metrics["num_parameters"] == 4 * 8 * (28 + 8 + 2) + 8 * 10 + 10
+    again = rnnexp(*SMALL, "name=first", cwd=tmp_path)
+    assert again.returncode == 2
+    assert again.stderr.startswith("rnnexp: outputs/runs/first holds a run already; type another name=")
+    other = rnnexp(*SMALL, "name=first", "train.resume=true", "optim.lr=0.2", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "another configuration (optim.lr: 0.1 -> 0.2)" in other.stderr
+    assert "lr: 0.1" in (out / ".hydra" / "config.yaml").read_text()
+
+
+def test_divergence_fails_a_run_alone_but_is_a_row_of_a_multirun(tmp_path):
+    explode = (*SMALL, "optim=sgd", "optim.lr=1e30", "model=rnn", "model.nonlinearity=relu")
+    alone = rnnexp(*explode, "name=alone", cwd=tmp_path)
+    assert alone.returncode == 1
+    assert "Traceback" not in alone.stderr
+    assert "diverged: training loss was nan" in alone.stdout
+    several = rnnexp("-m", *explode, "seed=0,1", "name=several", cwd=tmp_path)
+    assert several.returncode == 0, several.stderr
+    for number in ("0", "1"):
+        text = (tmp_path / "outputs" / "sweeps" / "several" / number / "result.json").read_text()
+        assert schema.RunResult.from_json(text).status is schema.Status.DIVERGED
+
+
+def test_reproduce_says_whether_the_history_is_identical(tmp_path):
+    assert rnnexp(*SMALL, "name=a", cwd=tmp_path).returncode == 0
+    folder = tmp_path / "outputs" / "runs" / "a"
+    same = rnnexp(folder, module="rnnexp.reproduce", cwd=tmp_path)
+    assert same.returncode == 0, same.stderr
+    assert same.stdout.splitlines()[-1].startswith("identical: ")
+    history = (folder / "history.csv").read_text()
+    cells = history.splitlines()[2].split(",")
+    altered = history.replace(cells[2], "0.5")
+    (folder / "history.csv").write_text(altered)
+    different = rnnexp(folder, "--out", tmp_path / "again", module="rnnexp.reproduce", cwd=tmp_path)
+    assert different.returncode == 1
+    assert different.stdout.splitlines()[-1] == f"epoch 2, train_loss: 0.5 -> {cells[2]}"
+    assert (tmp_path / "again" / "history.csv").exists()
+    nothing = rnnexp(tmp_path, module="rnnexp.reproduce", cwd=tmp_path)
+    assert nothing.returncode == 2
+    assert nothing.stderr == f"rnnexp.reproduce: {tmp_path} holds no finished run: there is no result.json\n"
+
+
+OWN_MODEL = '''
+from torch import nn
+
+
+class Averager(nn.Module):
+    """A network of a user's own: the mean over time through two linear layers."""
+
+    def __init__(self, input_size, num_classes, width):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(input_size, width), nn.ReLU(), nn.Linear(width, num_classes))
+
+    def forward(self, x_BTI):
+        return self.layers(x_BTI.mean(1))
+'''
+
+
+@pytest.fixture
+def own_project(tmp_path: Path) -> Path:
+    """Returns a folder outside the package with one class and one YAML file."""
+    (tmp_path / "mynets.py").write_text(OWN_MODEL)
+    (tmp_path / "myconf" / "model").mkdir(parents=True)
+    (tmp_path / "myconf" / "model" / "averager.yaml").write_text("_target_: mynets.Averager\nwidth: 12\n")
+    return tmp_path
+
+
+def test_a_network_of_the_users_own_is_one_class_and_one_yaml_file_away(own_project):
+    small = "train.epochs=2 data.limit=500 data.valid_size=200 name=own --config-dir myconf model=averager".split()
+    done = rnnexp(*small, "model.width=20", cwd=own_project)
+    assert done.returncode == 0, done.stderr
+    assert "mynets.Averager, 790 parameters: (64, 28, 28) -> (64, 10)" in done.stdout
+    text = (own_project / "outputs" / "runs" / "own" / "result.json").read_text()
+    result = schema.RunResult.from_json(text)
+    assert result.choices["model"] == "averager"
+    assert result.config["model"] == {"_target_": "mynets.Averager", "width": 20}
+    for arguments, line in {
+        "name=b +model.depth=2": "rnnexp: model.depth is no argument of mynets.Averager",
+        "name=b model.widht=2": "rnnexp: there is no key model.widht (did you mean model.width?)",
+        "name=b model._target_=mynets.Averagr": "rnnexp: model._target_=mynets.Averagr can't be imported",
+        "name=b ~model.width": "rnnexp: mynets.Averager needs model.width; type +model.width=...",
+    }.items():
+        wrong = rnnexp(*"--config-dir myconf model=averager".split(), *arguments.split(), cwd=own_project)
+        assert wrong.returncode == 2, arguments
+        assert wrong.stderr.startswith(line)
+        assert not (own_project / "outputs" / "runs" / "b").exists()
+
+
+def test_an_experiment_leaves_the_numbers_of_another_optimizer_alone(faults):
+    assert faults("experiment=notebook", "optim=adam") == []
+    command = CommandLine(get_args_parser().parse_args(["experiment=notebook", "optim=adam"]), CONFIG_DIR)
+    cfg = command.compose(command.texts)
+    assert cfg.optim.lr == 0.001
+    assert cfg.data.valid_from == "test"
+    assert cfg.train.keep == "last"

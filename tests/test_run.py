@@ -1,0 +1,301 @@
+"""One run: exact, resumable after any kind of stop, and a record whatever happens."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from rnnexp import schema
+from rnnexp.run import run
+from rnnexp.schema import Status, UserError
+from rnnexp.store import RunFolder
+
+SMALL = [
+    "train.epochs=3",
+    "train.threads=1",
+    "data.limit=2000",
+    "data.valid_size=200",
+    "data.augment=true",
+    "model.hidden_size=16",
+    "model.dropout=0.1",
+    "optim=adam",
+    "schedule=onecycle",
+]
+
+
+def histories(*folders):
+    """Returns each folder's history as text, without its times."""
+    found = []
+    for folder in folders:
+        with (folder / "history.csv").open() as lines:
+            rows = [{k: v for k, v in row.items() if k not in schema.TIME_COLUMNS} for row in csv.DictReader(lines)]
+        found.append(rows)
+    return found
+
+
+def weights(folder):
+    return torch.load(folder / "model.pt", weights_only=True)
+
+
+def assert_identical(one, other):
+    """Checks that two run folders hold the same history, kept weights and metrics, bit for bit."""
+    first, second = histories(one, other)
+    assert first
+    assert first == second
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    results = [json.loads((folder / "result.json").read_text()) for folder in (one, other)]
+    for result in results:
+        del result["metrics"]["train_seconds"]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    assert results[0]["fingerprint"] == results[1]["fingerprint"]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, compose):
+    """Returns the folder of an uninterrupted run of SMALL."""
+    out = tmp_path_factory.mktemp("reference") / "run"
+    run(compose(*SMALL), out)
+    return out
+
+
+def test_the_same_configuration_and_seed_give_the_same_bits(reference, compose, tmp_path):
+    run(compose(*SMALL), tmp_path / "again")
+    assert_identical(reference, tmp_path / "again")
+
+
+def test_another_seed_gives_another_history(reference, compose, tmp_path):
+    run(compose(*SMALL, "seed=1"), tmp_path / "other")
+    first, second = histories(reference, tmp_path / "other")
+    assert first != second
+
+
+def test_a_recorded_configuration_runs_again_without_hydra(reference, tmp_path):
+    recorded = RunFolder(reference).read_result()
+    run(recorded.config, tmp_path / "again")
+    assert_identical(reference, tmp_path / "again")
+
+
+def test_the_result_says_what_ran(reference):
+    result = RunFolder(reference).read_result()
+    assert result.status is Status.COMPLETE
+    assert result.reason is None
+    assert (result.seed, result.attempt, result.device, result.threads) == (0, 1, "cpu", 1)
+    rows = histories(reference)[0]
+    best = max(rows, key=lambda row: (float(row["valid_accuracy"]), -float(row["valid_loss"])))
+    assert result.metrics["best_epoch"] == int(best["epoch"])
+    assert result.metrics["valid_accuracy"] == float(best["valid_accuracy"])
+    assert result.metrics["epochs"] == 3
+    assert result.config["optim"]["betas"] == [0.9, 0.999]
+    assert result.fingerprint == schema.fingerprint(result.config)
+    assert result.environment["versions"]["torch"] == torch.__version__
+
+
+KILL_MANY = """
+import os, random, shutil, signal, sys, time
+from pathlib import Path
+from hydra import compose, initialize_config_dir
+from rnnexp import schema
+from rnnexp.cli import CONFIG_DIR
+from rnnexp.run import run
+
+out, kills, overrides = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+schema.register()
+with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    cfg = compose("config", overrides=[*overrides, "train.resume=true", "train.checkpoint_seconds=0.05"])
+
+def start(folder):  # nothing of torch has run in this process, so that a fork of it is whole
+    child = os.fork()
+    if child == 0:
+        run(cfg, folder)
+        os._exit(0)
+    return child
+
+begun = time.monotonic()
+assert os.waitpid(start(out / "whole"), 0)[1] == 0
+duration = time.monotonic() - begun
+draw = random.Random(0)
+for i in range(kills):
+    folder, killed = out / f"killed-{i}", 0
+    while True:
+        child = start(folder)
+        time.sleep(draw.uniform(0.3, 1.0) * duration)
+        os.kill(child, signal.SIGKILL)
+        if os.waitpid(child, 0)[1] == 0:  # it was over before the signal came
+            break
+        killed += 1
+        if killed == 3:
+            assert os.waitpid(start(folder), 0)[1] == 0
+            break
+    print(i, killed)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_and_resumed_ends_with_the_same_bits(tmp_path):
+    command = [sys.executable, "-W", "error", "-c", KILL_MANY, str(tmp_path), "20", *SMALL]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stderr
+    kills = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    assert len(kills) == 20
+    assert sum(kills) >= 20
+    for i in range(20):
+        assert_identical(tmp_path / "whole", tmp_path / f"killed-{i}")
+
+
+def start(tmp_path, *overrides):
+    command = [sys.executable, "-m", "rnnexp", *SMALL, "train.epochs=40", "data.limit=4000", *overrides]
+    return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_epochs(folder, count):
+    """Waits until the history has so many epochs, then into the middle of the next one."""
+    for _ in range(600):
+        if len(RunFolder(folder).read_history()) >= count:
+            time.sleep(0.15)
+            return
+        time.sleep(0.05)
+    raise AssertionError("the run did not get that far")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_command_stopped_in_the_middle_of_an_epoch_goes_on_exactly(tmp_path, signum):
+    few = ("train.epochs=8",)
+    whole = start(tmp_path, *few, "name=whole")
+    assert whole.wait(timeout=300) == 0
+    folder = tmp_path / "outputs" / "runs" / "stopped"
+    stopped = start(tmp_path, *few, "name=stopped")
+    wait_for_epochs(folder, 2)
+    stopped.send_signal(signum)
+    output, errors = stopped.communicate(timeout=60)
+    assert stopped.returncode == (-9 if signum == signal.SIGKILL else 128 + signum)
+    assert "Traceback" not in errors
+    assert not (folder / "result.json").exists()
+    assert 2 <= len(RunFolder(folder).read_history()) < 8
+    if signum != signal.SIGKILL:
+        progress = torch.load(folder / "checkpoint.pt", weights_only=True)["trainer"]["progress"]
+        assert progress["batch"] > 0  # the middle of an epoch, not its end
+        assert output.splitlines()[-1] == "stopped; go on with train.resume=true name=stopped"
+    going_on = start(tmp_path, *few, "name=stopped", "train.resume=true")
+    output, errors = going_on.communicate(timeout=300)
+    assert going_on.returncode == 0, errors
+    assert "going on after epoch" in output
+    assert_identical(tmp_path / "outputs" / "runs" / "whole", folder)
+    assert RunFolder(folder).read_result().attempt == 2
+
+
+def test_a_finished_run_is_answered_from_its_record(reference, compose):
+    before = {path: path.stat().st_mtime_ns for path in reference.iterdir() if path.name != ".lock"}
+    result = run(compose(*SMALL, "train.resume=true"), reference)
+    assert result == RunFolder(reference).read_result()
+    assert {path: path.stat().st_mtime_ns for path in reference.iterdir() if path.name != ".lock"} == before
+
+
+def test_a_folder_with_a_run_is_not_overwritten(reference, compose):
+    with pytest.raises(UserError, match="holds a run already; type another name=, or train.resume=true"):
+        run(compose(*SMALL), reference)
+    with pytest.raises(UserError, match=r"another configuration \(optim.lr: 0.001 -> 0.3\)"):
+        run(compose(*SMALL, "train.resume=true", "optim.lr=0.3"), reference)
+
+
+def test_a_folder_in_use_is_refused(compose, tmp_path):
+    with RunFolder(tmp_path).claim(), pytest.raises(UserError, match="another process is running in"):
+        run(compose(*SMALL), tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, -1])
+def test_a_damaged_checkpoint_is_named(compose, tmp_path, size):
+    run(compose(*SMALL, "train.epochs=1"), tmp_path)
+    (tmp_path / "result.json").unlink()
+    checkpoint = tmp_path / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:size])
+    with pytest.raises(UserError, match="checkpoint.pt is corrupt .*; delete it to start the run anew"):
+        run(compose(*SMALL, "train.epochs=1", "train.resume=true"), tmp_path)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(compose, tmp_path):
+    class Malice:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "owned"),)
+
+    torch.save({"config": Malice()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match="checkpoint.pt is corrupt"):
+        run(compose(*SMALL, "train.resume=true"), tmp_path)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_a_failed_run_is_recorded_and_can_go_on(compose, reference, tmp_path, monkeypatch):
+    def break_down(row):
+        if row["epoch"] == 2:
+            raise MemoryError("out of memory")
+        return False
+
+    with pytest.raises(MemoryError):
+        run(compose(*SMALL), tmp_path, on_epoch=break_down)
+    failed = RunFolder(tmp_path).read_result()
+    assert (failed.status, failed.reason) == (Status.FAILED, "MemoryError: out of memory")
+    run(compose(*SMALL, "train.resume=true"), tmp_path)
+    assert_identical(reference, tmp_path)
+    assert RunFolder(tmp_path).read_result().attempt == 2
+
+
+def test_a_pruned_run_keeps_its_history_and_never_sees_the_test_set(compose, tmp_path):
+    result = run(compose(*SMALL), tmp_path, on_epoch=lambda row: row["epoch"] == 2)
+    assert (result.status, result.reason) == (Status.PRUNED, "pruned after epoch 2")
+    assert len(histories(tmp_path)[0]) == 2
+    assert not any(key.startswith("test_") for key in result.metrics)
+
+
+def test_a_diverged_run_ends_at_once_and_says_where(compose, tmp_path):
+    explode = ("model=rnn", "model.nonlinearity=relu", "optim=sgd", "optim.lr=1e30", "schedule=constant")
+    result = run(compose(*SMALL[:5], *explode), tmp_path)
+    assert result.status is Status.DIVERGED
+    assert result.reason.startswith("training loss was nan in epoch 1, batch ")
+    assert "test_accuracy" not in result.metrics
+    assert RunFolder(tmp_path).read_result() == result
+
+
+def test_a_full_disk_is_one_line_and_spares_the_checkpoint(compose, reference, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    whole = (reference / "checkpoint.pt").stat().st_size
+
+    def fill_the_disk(row):  # from now on no file may grow larger than half a checkpoint
+        if row["epoch"] == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (whole // 2, hard))
+        return False
+
+    try:
+        with pytest.raises(UserError, match="cannot write .*File too large; what was saved before is intact"):
+            run(compose(*SMALL), tmp_path, on_epoch=fill_the_disk)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["trainer"]["progress"]["epoch"] == 2
+    assert not list(tmp_path.glob(".checkpoint*"))
+    run(compose(*SMALL, "train.resume=true"), tmp_path)
+    assert_identical(reference, tmp_path)
+
+
+def test_values_out_of_range_are_refused_without_hydra_too(compose, tmp_path):
+    cfg = compose(*SMALL)
+    cfg.optim.lr = -1
+    with pytest.raises(UserError, match="optim.lr must be > 0, got -1"):
+        run(cfg, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("optim", ["adadelta", "adam", "sgd"])
+def test_every_model_learns_with_every_optimizers_preset(compose, tmp_path, model, optim):
+    run(compose(f"model={model}", f"optim={optim}", "data.limit=10000", "train.epochs=2"), tmp_path)
+    first, last = histories(tmp_path)[0]
+    assert float(last["train_loss"]) < min(float(first["train_loss"]), 2.29)

@@ -81,7 +81,7 @@ def load(run_dir: str | os.PathLike[str]) -> Predictor:
     except (ValueError, TypeError, KeyError, OmegaConfBaseException) as error:
         raise UserError(f"{folder.result} is corrupt ({_line(error)})") from error
     if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())  # a model's class of one's own is looked for here
+        sys.path.insert(0, os.getcwd())  # as rnnexp.cli does: a user's own models
     try:
         shape = {"input_size": sequences.input_size, "num_classes": schema.NUM_CLASSES}
         model = instantiate(result.config["model"], **shape, _convert_="all")
@@ -91,7 +91,16 @@ def load(run_dir: str | os.PathLike[str]) -> Predictor:
         model.load_state_dict(torch.load(folder.model, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise UserError(f"{folder.model} is not there: {_ending(result)}") from None
-    except (RuntimeError, UnpicklingError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (
+        RuntimeError,
+        UnpicklingError,
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise UserError(f"{folder.model} is corrupt, or not of {target} ({_line(error)})") from error
     return Predictor(model.eval(), sequences, [name.split(" - ")[0] for name in names], result)
 
@@ -237,28 +246,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     answers, exit_status = [], 0
     for path in args.images:
         try:
-            with _open(path) as image:
-                p_O = classify(predictor, [image])[0].tolist()
+            p_O = classify(predictor, [_open(path)])[0].tolist()
         except UserError as error:
             exit_status = _complain(error)
         else:
             probabilities = dict(zip(predictor.labels, p_O, strict=True))
             label = max(probabilities, key=lambda name: probabilities[name])
             answers.append({"path": path, "label": label, "probabilities": probabilities})
-    if answers or args.json:
-        print(json.dumps(answers, indent=1) if args.json else _table(answers))
+    try:
+        if answers or args.json:
+            print(json.dumps(answers, indent=1) if args.json else _table(answers), flush=True)
+    except BrokenPipeError:  # of `| head`: without this, Python complains once more at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return exit_status
 
 
 def _open(path: str) -> Image.Image:
-    """Returns the image with its pixels read.
+    """Returns the image with all that it holds read.
 
     Raises:
         UserError: the file is not there, or is no image.
     """
     try:
         image = Image.open(path)
-        image.load()
+        with image:
+            image.load()
+            image.getexif()  # is kept; a TIFF's needs the open file
     except FileNotFoundError:
         raise UserError(f"{path} is not there") from None
     except UNREADABLE as error:

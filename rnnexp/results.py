@@ -207,7 +207,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--parquet", metavar="FILE", type=Path, help="likewise, with exact types; needs pyarrow")
     try:
         for line in _lines(parser.parse_args(argv)):
-            print(line)
+            encoding = sys.stdout.encoding or "utf-8"  # an ASCII terminal shows ? for what it lacks
+            print(line.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
     except UserError as error:
         print(f"rnnexp.results: {error}", file=sys.stderr)
@@ -276,13 +277,15 @@ def _choose(frame: pd.DataFrame, width: int) -> list[str]:
     filled = [name for name in frame.columns if frame[name].notna().any()]
     varying = [name for name in filled if frame[name].nunique(dropna=False) > 1]
     config = [name for name in varying if _is_config(name) and not _repeats_choice(frame, name)]
-    config.sort(key=lambda name: frame[name].nunique() == 1)  # last: keys that only some runs have, with one value
-    first = [name for name in SHOWN_FIRST if name in varying or name not in SHOWN_IF_VARYING]
-    room = width - _width(frame, "status") - len(GAP) - min(_width(frame, "path"), width // 3)
+    optional = [name for name in config if _follows_choice(frame, name)]
+    config = [name for name in config if name not in optional]
+    config.sort(key=lambda name: frame[name].nunique() == 1)
+    first = [name for name in SHOWN_FIRST if name not in SHOWN_IF_VARYING or frame[name].nunique() > 1]
+    room = width - _width(frame, "status") - len(GAP) - min(_width(frame, "path"), width // 5)
     if "reason" in filled:
-        room -= min(_width(frame, "reason"), width // 4) + len(GAP)
+        room -= min(_width(frame, "reason"), width // 8) + len(GAP)
     chosen = ["path", "status"]
-    for name in dict.fromkeys([*first, *config, *SHOWN_LAST]):
+    for name in dict.fromkeys([*first, *config, *SHOWN_LAST, *optional]):
         if name in filled and (needed := _width(frame, name) + len(GAP)) <= room:
             chosen.append(name)
             room -= needed
@@ -292,7 +295,18 @@ def _choose(frame: pd.DataFrame, width: int) -> list[str]:
 def _repeats_choice(frame: pd.DataFrame, name: str) -> bool:
     """Whether a key says no more than its group's choice does, as `model.cell` and `model._target_` do."""
     group = name.partition(".")[0]
-    return name.endswith("._target_") or (group in GROUPS and _cells(frame, name) == _cells(frame, group))
+    if name.endswith("._target_") or group not in GROUPS:
+        return name.endswith("._target_")
+    present = frame[frame[name].notna()]
+    return _cells(present, name) == _cells(present, group)
+
+
+def _follows_choice(frame: pd.DataFrame, name: str) -> bool:
+    """Whether a key has one value, and its group's choice alone decides who has it, as `model.nonlinearity` may."""
+    group = name.partition(".")[0]
+    if group not in GROUPS or frame[name].nunique() > 1:
+        return False
+    return all(column.nunique(dropna=False) == 1 for _, column in frame.groupby(group, dropna=False)[name])
 
 
 def _table(frame: pd.DataFrame, columns: list[str], width: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import resource
 import signal
@@ -127,14 +128,17 @@ for i in range(kills):
     folder, killed = out / f"killed-{i}", 0
     while True:
         child = start(folder)
-        time.sleep(draw.uniform(0.3, 1.0) * duration)
+        time.sleep(draw.uniform(0.2, 0.9) * duration)
         os.kill(child, signal.SIGKILL)
-        if os.waitpid(child, 0)[1] == 0:  # it was over before the signal came
-            break
-        killed += 1
+        status = os.waitpid(child, 0)[1]
+        assert status in (0, signal.SIGKILL), status
+        killed += status == signal.SIGKILL
         if killed == 3:
             assert os.waitpid(start(folder), 0)[1] == 0
+        if killed == 3 or (killed and status == 0):
             break
+        if status == 0:  # it was over before the signal came
+            shutil.rmtree(folder)
     print(i, killed)
 """
 
@@ -146,7 +150,7 @@ def test_killed_at_random_moments_and_resumed_ends_with_the_same_bits(tmp_path):
     assert done.returncode == 0, done.stderr
     kills = [int(line.split()[1]) for line in done.stdout.splitlines()]
     assert len(kills) == 20
-    assert sum(kills) >= 20
+    assert min(kills) >= 1
     for i in range(20):
         assert_identical(tmp_path / "whole", tmp_path / f"killed-{i}")
 
@@ -171,7 +175,8 @@ def wait_for_epochs(folder, count):
 def test_a_command_stopped_in_the_middle_of_an_epoch_goes_on_exactly(tmp_path, signum):
     few = ("train.epochs=8",)
     whole = start(tmp_path, *few, "name=whole")
-    assert whole.wait(timeout=300) == 0
+    whole.communicate(timeout=300)
+    assert whole.returncode == 0
     folder = tmp_path / "outputs" / "runs" / "stopped"
     stopped = start(tmp_path, *few, "name=stopped")
     wait_for_epochs(folder, 2)
@@ -296,6 +301,7 @@ def test_values_out_of_range_are_refused_without_hydra_too(compose, tmp_path):
 @pytest.mark.parametrize("model", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("optim", ["adadelta", "adam", "sgd"])
 def test_every_model_learns_with_every_optimizers_preset(compose, tmp_path, model, optim):
-    run(compose(f"model={model}", f"optim={optim}", "data.limit=10000", "train.epochs=2"), tmp_path)
+    run(compose(f"model={model}", f"optim={optim}", "data.limit=15000", "train.epochs=2"), tmp_path)
     first, last = histories(tmp_path)[0]
-    assert float(last["train_loss"]) < min(float(first["train_loss"]), 2.29)
+    assert float(last["train_loss"]) < float(first["train_loss"]) < math.log(10)
+    assert float(last["valid_loss"]) < float(first["valid_loss"])

@@ -21,10 +21,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from omegaconf.errors import OmegaConfBaseException
-from PIL import Image, ImageOps
+from PIL import Image
 
 from rnnexp import schema
 from rnnexp.schema import RunResult, UserError
@@ -35,12 +33,6 @@ if TYPE_CHECKING:
 
     from rnnexp.data import Sequences
 
-Grey = NDArray[np.float32]  # of shape (H, W)
-
-SIDE = 28  # pixels, of a prepared image
-INK_SIDE = 20  # pixels, of the box that MNIST's ink is fitted into
-MIN_CONTRAST = 10  # of 255 grey levels: less is no ink
-BOX_FLOOR = 0.2  # of the brightest ink: fainter parts don't count for the ink's box
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
@@ -113,6 +105,7 @@ def classify(predictor: Predictor, images: Sequence[Image.Image]) -> Tensor:
     """
     import torch
 
+    from rnnexp.prepare import prepare
     from rnnexp.train import forward
 
     prepared_NHW = torch.stack([prepare(image, predictor.dataset) for image in images])
@@ -120,114 +113,6 @@ def classify(predictor: Predictor, images: Sequence[Image.Image]) -> Tensor:
     with torch.inference_mode():
         logits = [forward(model, predictor.sequences(part_NHW), "fp32") for part_NHW in parts]
     return torch.cat(logits).double().softmax(1)
-
-
-def prepare(image: Image.Image, name: str) -> Tensor:
-    """Returns the image as the dataset would have it: uint8 of shape (28, 28), bright ink on black.
-
-    MNIST's images were "size normalized to fit in a 20x20 pixel box while preserving their aspect ratio [...] by
-    computing the center of mass of the pixels, and translating the image so as to position this point at the center of
-    the 28x28 field" (http://yann.lecun.com/exdb/mnist/, after LeCun et al. 1998). The others fill their frame.
-
-    Args:
-        image: dark on light or light on dark, of any size and mode; what is transparent is background.
-        name: mnist, fashion_mnist or kmnist.
-
-    Raises:
-        UserError: nothing stands out from the background.
-    """
-    import torch
-
-    ink_HW = _ink(image, has_margin=name == "mnist")
-    if name != "mnist":
-        square = ImageOps.pad(Image.fromarray(ink_HW), (max(ink_HW.shape),) * 2)
-        ink_HW = _resize(np.asarray(square), SIDE, SIDE)
-    else:
-        box = _box(ink_HW)
-        height, width = ink_HW[box].shape
-        longer = max(height, width)
-        if ink_HW.shape != (SIDE, SIDE) or longer > INK_SIDE:
-            scale = INK_SIDE / longer
-            ink_HW = _resize(ink_HW[box], max(1, round(height * scale)), max(1, round(width * scale)))
-        ink_HW = _centre(ink_HW)
-    if (peak := ink_HW.max()) < 254:  # a tenth of MNIST's own images end there
-        ink_HW = ink_HW * (255 / peak)
-    return torch.from_numpy(ink_HW.round().astype(np.uint8))
-
-
-def _ink(image: Image.Image, has_margin: bool) -> Grey:
-    """Returns how far each pixel stands out from the background, in grey levels; the background's grain is 0.
-
-    Args:
-        has_margin: whether what is along each side of the image is paper.
-    """
-    grey_HW = _grey(ImageOps.exif_transpose(image))
-    above_HW = grey_HW - _shade(grey_HW) if has_margin else grey_HW
-    above_HW = above_HW - np.median(_border(above_HW))
-    grain = 6 * 1.4826 * np.median(abs(_border(above_HW)))  # six standard deviations, if it is Gaussian
-    is_ink_dark = above_HW[above_HW > grain].sum() < -above_HW[above_HW < -grain].sum()
-    ink_HW = np.maximum(-above_HW if is_ink_dark else above_HW, 0)
-    peak = ink_HW.max()
-    if peak < MIN_CONTRAST or peak <= grain:
-        title = getattr(image, "filename", None) or "the image"
-        raise UserError(f"{title} has no ink: nothing stands out from the background")
-    return np.where(ink_HW > min(grain, peak / 2), ink_HW, 0).astype(np.float32)
-
-
-def _shade(grey_HW: Grey) -> Grey:
-    """Returns the slope of the light over the paper, as a plane through the medians of opposite sides."""
-    shade_HW = np.zeros_like(grey_HW)
-    for axis, sides_HW in enumerate((grey_HW, grey_HW.T)):
-        rise = np.median(sides_HW[-1]) - np.median(sides_HW[0])
-        if abs(rise) < np.ptp(grey_HW) / 2:  # more is no shade but ink along that side
-            slope = np.linspace(0, rise, len(sides_HW), dtype=np.float32)
-            shade_HW += np.expand_dims(slope, 1 - axis)
-    return shade_HW
-
-
-def _border(grey_HW: Grey) -> Grey:
-    return np.concatenate([grey_HW[0], grey_HW[-1], grey_HW[:, 0], grey_HW[:, -1]])
-
-
-def _grey(image: Image.Image) -> Grey:
-    """Returns the image's grey levels from 0 to 255, upon paper of the other colour where it is transparent."""
-    if image.mode.startswith("I") or image.mode == "F":  # these have no common range, so each its own
-        values_HW = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
-        values_HW -= values_HW.min()
-        return (values_HW * (255 / (values_HW.max() or 1))).astype(np.float32)
-    if "A" not in image.getbands() and "transparency" not in image.info:
-        return np.asarray(image.convert("RGB").convert("L"), dtype=np.float32)
-    colour, alpha = image.convert("RGBA").convert("RGB"), image.convert("RGBA").getchannel("A")
-    grey_HW, alpha_HW = np.asarray(colour.convert("L"), np.float32), np.asarray(alpha, np.float32)
-    paper = 255 if (alpha_HW * grey_HW).sum() < 128 * alpha_HW.sum() else 0
-    return (paper + (grey_HW - paper) * (alpha_HW / 255)).astype(np.float32)
-
-
-def _box(ink_HW: Grey) -> tuple[slice, slice]:
-    """Returns the rows and columns that the ink takes up."""
-    is_ink_HW = ink_HW > BOX_FLOOR * ink_HW.max()
-    rows, columns = (np.flatnonzero(is_ink_HW.any(axis)) for axis in (1, 0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-
-
-def _resize(ink_HW: Grey, height: int, width: int) -> Grey:
-    """Returns the ink resampled with anti-aliasing, unless it has that size already."""
-    if ink_HW.shape == (height, width):
-        return ink_HW
-    resized = Image.fromarray(ink_HW).resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(resized).clip(0, ink_HW.max())
-
-
-def _centre(ink_HW: Grey) -> Grey:
-    """Returns the ink in a 28x28 frame: its centre of mass is within half a pixel of pixel 14, its box is inside."""
-    offsets = []
-    for axis, span in enumerate(_box(ink_HW)):
-        mass = ink_HW.sum(1 - axis, dtype=np.float64)
-        shift = round(SIDE / 2 - mass @ np.arange(len(mass)) / mass.sum())
-        offsets.append(int(np.clip(shift, -span.start, SIDE - span.stop)))
-    frame = Image.new("F", (SIDE, SIDE))
-    frame.paste(Image.fromarray(ink_HW), (offsets[1], offsets[0]))
-    return np.array(frame)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

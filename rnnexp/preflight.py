@@ -187,7 +187,7 @@ class CommandLine:
                     f"{folder.path} holds a run of another configuration ({'; '.join(changes)}); type another name="
                 ]
         if cfg.train.device in ("cuda", "mps"):
-            from rnnexp.run import device_fault
+            from rnnexp.machine import device_fault
 
             if fault := device_fault(cfg.train.device):
                 return [fault]

@@ -182,7 +182,7 @@ def _cell(value: Any) -> Any:
     """Returns what a table can sort, group and write: a number, a text, a truth, or None."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    return _tidy(value if isinstance(value, str) else str(value))
+    return _tidy(str(value))
 
 
 def _tidy(text: str) -> str:
@@ -279,7 +279,7 @@ def _choose(frame: pd.DataFrame, width: int) -> list[str]:
     config = [name for name in varying if _is_config(name) and not _repeats_choice(frame, name)]
     optional = [name for name in config if _follows_choice(frame, name)]
     config = [name for name in config if name not in optional]
-    config.sort(key=lambda name: frame[name].nunique() == 1)
+    config.sort(key=lambda name: frame[name].nunique() == 1)  # null or one value: last
     first = [name for name in SHOWN_FIRST if name not in SHOWN_IF_VARYING or frame[name].nunique() > 1]
     room = width - _width(frame, "status") - len(GAP) - min(_width(frame, "path"), width // 5)
     if "reason" in filled:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import psutil
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from rnnexp import __version__, data, interrupt, schema
-from rnnexp.schema import RunResult, Status, TrainConfig, UserError
+from rnnexp import data, interrupt, machine, schema
+from rnnexp.schema import RunResult, Status, UserError
 from rnnexp.seeds import derive
 from rnnexp.store import RunFolder, atomic
 from rnnexp.train import Row, Trainer, forward
@@ -87,18 +82,10 @@ def check(config: DictConfig | Mapping[str, Any]) -> DictConfig:
     """
     cfg = schema.typed(config)
     faults = schema.range_faults(cfg) or schema.target_faults(schema.plain(cfg))
-    faults += [fault] if (fault := device_fault(cfg.train.device)) else []
+    faults += [fault] if (fault := machine.device_fault(cfg.train.device)) else []
     if faults:
         raise UserError("\n".join(faults))
     return cfg
-
-
-def device_fault(device: str) -> str | None:
-    """Returns what to type if the device is not there."""
-    is_there = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
-    if device in ("cuda", "mps") and not is_there:
-        return f"train.device={device} is not there on this machine; try train.device=auto"
-    return None
 
 
 def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
@@ -135,7 +122,9 @@ def recorded_checkpoint(folder: RunFolder, cfg: DictConfig) -> dict[str, Any] | 
     if not folder.checkpoint.exists():
         return None
     try:
-        checkpoint = torch.load(folder.checkpoint, map_location=pick_device(cfg.train), weights_only=True)
+        checkpoint = torch.load(
+            folder.checkpoint, map_location=machine.pick_device(cfg.train.device), weights_only=True
+        )
         refuse_another(folder, checkpoint["config"], cfg)
     except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -154,7 +143,7 @@ def refuse_another(folder: RunFolder, recorded: Mapping[str, Any], cfg: DictConf
 
 def begin(cfg: DictConfig, attempt: int, choices: Mapping[str, str]) -> RunResult:
     """Sets up torch and returns the result as far as it is known before training."""
-    device, threads = pick_device(cfg.train), cfg.train.threads or num_physical_cores()
+    device, threads = machine.pick_device(cfg.train.device), cfg.train.threads or machine.num_physical_cores()
     torch.set_num_threads(threads)
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -171,7 +160,7 @@ def begin(cfg: DictConfig, attempt: int, choices: Mapping[str, str]) -> RunResul
         fingerprint=schema.fingerprint(config),
         device=str(device),
         threads=threads,
-        environment=environment(),
+        environment=machine.environment(),
     )
 
 
@@ -276,53 +265,6 @@ def finish(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
         )
     else:
         log.warning("%s: %s", result.status.value, result.reason)
-    result.environment["ended"] = now()
+    result.environment["ended"] = machine.now()
     folder.write_result(result)
     log.info("results in %s", folder.path)
-
-
-def pick_device(cfg: TrainConfig) -> torch.device:
-    if cfg.device != "auto":
-        return torch.device(cfg.device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def num_physical_cores() -> int:
-    """Returns the physical cores that this process may use."""
-    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    return min(cores, allowed)
-
-
-def environment() -> dict[str, Any]:
-    """Returns the versions, the source's commit and the machine behind a result."""
-    packages = ("torchvision", "numpy", "hydra-core", "omegaconf")
-    return {
-        "started": now(),
-        "versions": {"rnnexp": __version__, "python": platform.python_version(), "torch": torch.__version__}
-        | {name: version(name) for name in packages},
-        "git": git_state(),
-        "host": platform.node(),
-        "platform": platform.platform(),
-    }
-
-
-def git_state() -> dict[str, Any] | None:
-    """Returns commit and dirty flag of the clone that rnnexp is imported from, or None."""
-    clone = Path(__file__).parent.parent
-    if not (clone / "pyproject.toml").exists():
-        return None
-    try:
-        commit, changes = (
-            subprocess.run(["git", "-C", clone, *command], capture_output=True, text=True, check=True).stdout.strip()
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return {"commit": commit, "dirty": bool(changes)}
-
-
-def now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
 from rnnexp import dataset_files, predict
+from rnnexp.prepare import prepare
 from rnnexp.run import run
 from rnnexp.schema import UserError
 
@@ -33,7 +34,7 @@ def seven(width: int = 200, height: int = 200, stroke: float = 0.09) -> Image.Im
 
 
 def mnist(image: Image.Image) -> np.ndarray:
-    prepared = predict.prepare(image, "mnist")
+    prepared = prepare(image, "mnist")
     assert prepared.dtype == torch.uint8
     assert prepared.shape == (28, 28)
     return prepared.numpy()
@@ -174,10 +175,10 @@ def test_images_that_fill_their_frame_are_not_centred(name: str) -> None:
     corner = np.zeros((28, 28), np.uint8)
     corner[1:6, 2:9] = 255
     for image in (corner, 255 - corner):
-        np.testing.assert_array_equal(predict.prepare(Image.fromarray(image), name), corner)
-    larger = predict.prepare(Image.fromarray(corner.repeat(4, 0).repeat(4, 1)), name).numpy()
+        np.testing.assert_array_equal(prepare(Image.fromarray(image), name), corner)
+    larger = prepare(Image.fromarray(corner.repeat(4, 0).repeat(4, 1)), name).numpy()
     np.testing.assert_array_equal(larger > 127, corner > 127)
-    wide = predict.prepare(Image.fromarray(np.pad(corner, ((0, 0), (14, 14)))), name).numpy()
+    wide = prepare(Image.fromarray(np.pad(corner, ((0, 0), (14, 14)))), name).numpy()
     assert wide[:6].max() < 10  # the padding, but for Lanczos's ripples
     assert wide.max() == 255
 

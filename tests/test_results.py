@@ -565,7 +565,7 @@ def test_a_terminal_without_unicode_gets_its_table(tmp_path):
     command = [sys.executable, "-m", "rnnexp.results", str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[1].startswith("????????????  complete")
+    assert done.stdout.splitlines()[1].startswith("???????????????  complete")
 
 
 def test_a_reader_that_leaves_early_causes_no_traceback(tmp_path):

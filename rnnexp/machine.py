@@ -1,0 +1,72 @@
+"""The machine that a run finds itself on: its device and cores, and the versions behind a result."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from rnnexp import __version__
+
+
+def device_fault(device: str) -> str | None:
+    """Returns what to type if the device is not there."""
+    is_there = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
+    if device in ("cuda", "mps") and not is_there:
+        return f"train.device={device} is not there on this machine; try train.device=auto"
+    return None
+
+
+def pick_device(device: str) -> torch.device:
+    """Returns the device that `train.device` stands for."""
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def num_physical_cores() -> int:
+    """Returns the physical cores that this process may use."""
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return min(cores, allowed)
+
+
+def environment() -> dict[str, Any]:
+    """Returns the versions, the source's commit and the machine behind a result."""
+    packages = ("torchvision", "numpy", "hydra-core", "omegaconf")
+    return {
+        "started": now(),
+        "versions": {"rnnexp": __version__, "python": platform.python_version(), "torch": torch.__version__}
+        | {name: version(name) for name in packages},
+        "git": git_state(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+    }
+
+
+def git_state() -> dict[str, Any] | None:
+    """Returns commit and dirty flag of the clone that rnnexp is imported from, or None."""
+    clone = Path(__file__).parent.parent
+    if not (clone / "pyproject.toml").exists():
+        return None
+    try:
+        commit, changes = (
+            subprocess.run(["git", "-C", clone, *command], capture_output=True, text=True, check=True).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit, "dirty": bool(changes)}
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

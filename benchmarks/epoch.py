@@ -1,8 +1,8 @@
 """Time per epoch of rnnexp beside the notebook's own loop, as ratios: `python benchmarks/epoch.py`.
 
 The notebook's loop loads each image through torchvision's dataset and its transforms, in a DataLoader with 4 workers or
-with none, and steps the same LSTM with the same optimizer. All of them train on the same number of images, in turn, A B C
-A B C ..., so that a machine whose speed drifts is the same for all; a row is the median over the rounds. Validation is
+with none, and steps the same LSTM with the same optimizer. They train on the same number of images in turn, A B C D
+A B C D ..., so that a machine whose speed drifts is the same for all; figures are medians over the rounds. Validation is
 left out on both sides.
 """
 

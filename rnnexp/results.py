@@ -6,7 +6,6 @@ The table is read from the runs' folders alone: no database, and no torch. What 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from rnnexp.schema import GROUPS, RunResult, Status, UserError, flatten, nearest
 from rnnexp.store import RunFolder, atomic
+from rnnexp.table import ENVIRONMENT, choose, is_config, table
 
 # The columns of every table, in their order. Those of the configuration, `optim.lr` and the like, come between HEAD
 # and TAIL, `versions.*` at the end: whatever has a dot can't collide with a metric.
@@ -39,19 +39,6 @@ METRICS = (
 )
 HEAD = ("path", "status", "reason", *GROUPS, "seed", "attempt", *METRICS)
 TAIL = ("fingerprint", "device", "threads", "git.commit", "git.dirty", "started", "ended", "host")
-ENVIRONMENT = ("git.", "versions.")  # dotted, but not of the configuration
-
-# What the command shows: after path and status, as many as fit, in this order.
-SHOWN_FIRST = ("model", "optim", "data", "schedule", "train", "experiment", "seed", "test_accuracy", "valid_accuracy")
-SHOWN_IF_VARYING = ("data", "schedule", "train", "experiment")
-SHOWN_LAST = (
-    *("best_epoch", "epochs", "train_seconds", "num_parameters", "test_loss", "valid_loss", "train_accuracy"),
-    *("train_loss", "data", "schedule", "attempt", "device", "threads", "started"),
-)
-GAP = "  "
-
-# What a damaged file may raise; RecursionError: JSON or YAML nested without end.
-UNREADABLE = (OSError, ValueError, csv.Error, RecursionError)
 
 
 def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
@@ -75,7 +62,7 @@ def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
     for row in rows:
         row["path"] = _tidy(os.path.relpath(row["path"], root))
     rows.sort(key=lambda row: _natural(row["path"]))
-    config = sorted({name: 0 for row in rows for name in row if _is_config(name)}, key=_group_rank)
+    config = sorted({name: 0 for row in rows for name in row if is_config(name)}, key=_group_rank)
     versions = {name: 0 for row in rows for name in row if name.startswith(ENVIRONMENT) and name not in TAIL}
     frame: pd.DataFrame = pd.DataFrame(rows, columns=[*HEAD, *config, *TAIL, *versions])
     for name in METRICS:
@@ -107,8 +94,7 @@ def _row(folder: RunFolder) -> dict[str, Any]:
     with _noting(faults, folder.hydra_config):
         config = folder.read_hydra_config()
         row |= _config_cells(config) | {"seed": _cell(config.get("seed"))}
-    # The last two come of YAML in another shape than Hydra's.
-    with _noting(faults, folder.hydra_choices, (*UNREADABLE, AttributeError, TypeError)):
+    with _noting(faults, folder.hydra_choices):
         row |= _choice_cells(folder.read_hydra_choices())
     with _noting(faults, folder.history):
         row |= _history_cells(folder.read_history())
@@ -117,11 +103,11 @@ def _row(folder: RunFolder) -> dict[str, Any]:
 
 
 @contextmanager
-def _noting(faults: list[str], file: Path, expected: tuple[type[Exception], ...] = UNREADABLE) -> Iterator[None]:
+def _noting(faults: list[str], file: Path) -> Iterator[None]:
     """Turns a file that can't be read into a line."""
     try:
         yield
-    except expected as error:
+    except (ValueError, OSError, RecursionError) as error:  # YAML can hold itself
         problem = _explain(error)
         faults.append(problem if problem.startswith(file.name) else f"{file.name}: {problem}")
 
@@ -132,15 +118,7 @@ def _explain(error: BaseException) -> str:
 
 
 def _result_cells(result: RunResult) -> dict[str, Any]:
-    """Raises: ValueError if the JSON was whole, but its values are not a result's."""
-    kinds = dict.fromkeys(("metrics", "choices", "config", "environment"), dict) | {"seed": int, "attempt": int}
-    for name, kind in kinds.items():
-        if not isinstance(value := getattr(result, name), kind):
-            raise ValueError(f"{name} must be {kind.__name__}, got {value!r:.40}")
-    metrics = {name: result.metrics[name] for name in METRICS if result.metrics.get(name) is not None}
-    for name, value in metrics.items():
-        if not isinstance(value, float) and (not isinstance(value, int) or abs(value) >= 2**63):
-            raise ValueError(f"metrics.{name} must be a number, got {value!r:.40}")
+    metrics = {name: result.metrics[name] for name in METRICS if name in result.metrics}
     recorded = flatten(result.environment)
     about = {name: recorded[name] for name in recorded if name in TAIL or name.startswith(ENVIRONMENT)}
     about |= {name: getattr(result, name) for name in ("reason", "seed", "attempt", "fingerprint", "device", "threads")}
@@ -155,7 +133,7 @@ def _choice_cells(choices: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config_cells(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {_tidy(name): _cell(value) for name, value in flatten(config).items() if _is_config(name)}
+    return {_tidy(name): _cell(value) for name, value in flatten(config).items() if is_config(name)}
 
 
 def _history_cells(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
@@ -167,10 +145,6 @@ def _history_cells(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         except (IndexError, KeyError, ValueError):
             continue
     return cells
-
-
-def _is_config(name: str) -> bool:
-    return "." in name and not name.startswith(ENVIRONMENT)
 
 
 def _group_rank(name: str) -> int:
@@ -239,7 +213,7 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
     if args.parquet:
         _write(args.parquet, _parquet(asked))
     width = shutil.get_terminal_size((120, 24)).columns
-    yield from _table(frame, columns or _choose(frame, width), width)
+    yield from table(frame, columns or choose(frame, width), width)
     counts = [f"{n} {status.value}" for status in Status if (n := statuses.count(status.value))]
     yield textwrap.fill(f"{len(frame)} run{'s' * (len(frame) > 1)}: {', '.join(counts)}", max(width, 1))
 
@@ -256,7 +230,7 @@ def _write(path: Path, content: bytes) -> None:
     """Raises: UserError if the file can't be written, or is a folder or a device."""
     if not path.parent.is_dir() or (path.exists() and not path.is_file()):
         raise UserError(f"cannot write {path}: its folder must exist and it must be a file; try runs{path.suffix}")
-    with atomic(path) as out:
+    with atomic(path, "make room, or take another place") as out:
         out.write(content)
 
 
@@ -270,91 +244,6 @@ def _parquet(frame: pd.DataFrame) -> bytes:
         return frame.to_parquet(index=False, engine="pyarrow")
     except ImportError:
         raise UserError("--parquet needs pyarrow; type pip install 'rnnexp[parquet]', or take --csv") from None
-
-
-def _choose(frame: pd.DataFrame, width: int) -> list[str]:
-    """Returns the columns that tell the runs apart, as many as fit; none that is empty."""
-    filled = [name for name in frame.columns if frame[name].notna().any()]
-    varying = [name for name in filled if frame[name].nunique(dropna=False) > 1]
-    config = [name for name in varying if _is_config(name) and not _repeats_choice(frame, name)]
-    optional = [name for name in config if _follows_choice(frame, name)]
-    config = [name for name in config if name not in optional]
-    config.sort(key=lambda name: frame[name].nunique() == 1)  # null or one value: last
-    first = [name for name in SHOWN_FIRST if name not in SHOWN_IF_VARYING or frame[name].nunique() > 1]
-    room = width - _width(frame, "status") - len(GAP) - min(_width(frame, "path"), width // 5)
-    if "reason" in filled:
-        room -= min(_width(frame, "reason"), width // 8) + len(GAP)
-    chosen = ["path", "status"]
-    for name in dict.fromkeys([*first, *config, *SHOWN_LAST, *optional]):
-        if name in filled and (needed := _width(frame, name) + len(GAP)) <= room:
-            chosen.append(name)
-            room -= needed
-    return chosen + ["reason"] * ("reason" in filled)
-
-
-def _repeats_choice(frame: pd.DataFrame, name: str) -> bool:
-    """Whether a key says no more than its group's choice does, as `model.cell` and `model._target_` do."""
-    group = name.partition(".")[0]
-    if name.endswith("._target_") or group not in GROUPS:
-        return name.endswith("._target_")
-    present = frame[frame[name].notna()]
-    return _cells(present, name) == _cells(present, group)
-
-
-def _follows_choice(frame: pd.DataFrame, name: str) -> bool:
-    """Whether a key has one value, and its group's choice alone decides who has it, as `model.nonlinearity` may."""
-    group = name.partition(".")[0]
-    if group not in GROUPS or frame[name].nunique() > 1:
-        return False
-    return all(column.nunique(dropna=False) == 1 for _, column in frame.groupby(group, dropna=False)[name])
-
-
-def _table(frame: pd.DataFrame, columns: list[str], width: int) -> list[str]:
-    """Returns the lines of a table, none wider than `width`: the widest columns are shortened until it fits."""
-    texts = {name: [_printable(name), *_cells(frame, name)] for name in columns}
-    widths = {name: min(max(map(len, texts[name])), width) for name in columns}
-    while sum(widths.values()) + len(GAP) * (len(columns) - 1) > width and max(widths.values()) > 6:
-        widths[max(widths, key=widths.__getitem__)] -= 1
-    padded = []
-    for name in columns:
-        is_number = pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
-        short = [_shorten(text, widths[name], keep_end=name == "path") for text in texts[name]]
-        padded.append([text.rjust(widths[name]) if is_number else text.ljust(widths[name]) for text in short])
-    return [GAP.join(row).rstrip()[:width] for row in zip(*padded, strict=True)]
-
-
-def _width(frame: pd.DataFrame, name: str) -> int:
-    return max(map(len, [_printable(name), *_cells(frame, name)]))
-
-
-def _cells(frame: pd.DataFrame, name: str) -> list[str]:
-    return [_text(value, name) for value in frame[name].tolist()]
-
-
-def _text(value: Any, name: str) -> str:
-    """Returns a cell as people write it."""
-    if pd.isna(value):
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        if name.endswith(("_accuracy", "_loss")):
-            return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"
-        if name == "train_seconds":
-            return f"{value:.1f}"
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
-    return _printable(str(value))
-
-
-def _printable(text: str) -> str:
-    """Returns text that stays on its line and leaves the terminal as it is."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def _shorten(text: str, width: int, keep_end: bool) -> str:
-    if len(text) <= width:
-        return text
-    return f"…{text[len(text) - width + 1 :]}" if keep_end else f"{text[: width - 1]}…"
 
 
 if __name__ == "__main__":

@@ -255,10 +255,20 @@ class RunResult:
     @classmethod
     def from_json(cls, text: str) -> RunResult:
         """Raises: ValueError if the text is not a whole result."""
-        loaded = json.loads(text)
+        try:
+            loaded = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
         names = {f.name for f in dataclasses.fields(cls)}
         if not isinstance(loaded, dict) or not names <= loaded.keys():
             raise ValueError("not a result of rnnexp")
+        kinds = dict.fromkeys(("metrics", "choices", "config", "environment"), dict) | {"seed": int, "attempt": int}
+        for name, kind in kinds.items():
+            if not isinstance(value := loaded[name], kind):
+                raise ValueError(f"{name} must be {kind.__name__}, got {value!r:.40}")
+        for name, value in loaded["metrics"].items():
+            if not isinstance(value, (int, float)) or (isinstance(value, int) and abs(value) >= 2**63):
+                raise ValueError(f"metrics.{name} must be a number, got {value!r:.40}")
         return cls(**{name: loaded[name] for name in names} | {"status": Status(loaded["status"])})
 
 

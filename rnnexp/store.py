@@ -17,7 +17,9 @@ from typing import IO, Any
 import yaml
 from filelock import FileLock, Timeout
 
-from rnnexp.schema import HISTORY_COLUMNS, RunResult, UserError
+from rnnexp.schema import GROUPS, HISTORY_COLUMNS, RunResult, UserError
+
+RESUME_HINT = "what was saved before is intact: make room and go on with train.resume=true"
 
 
 @dataclass(frozen=True)
@@ -102,18 +104,26 @@ class RunFolder:
             ValueError: the file is there but is not a whole result.
         """
         try:
-            return RunResult.from_json(self.result.read_text())
+            return RunResult.from_json(self.result.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise ValueError(f"{self.result.name} can't be read: {error.strerror}") from error
 
     def read_history(self) -> list[dict[str, str]]:
-        """Returns the rows of history.csv as text; a torn last row, and a file that is not there, count as nothing."""
+        """Returns the rows of history.csv as text; a torn last row, and a file that is not there, count as nothing.
+
+        Raises:
+            ValueError: it can't be read.
+        """
         try:
-            text = self.history.read_text(errors="replace")
+            text = self.history.read_text(encoding="utf-8", errors="replace")
+            whole = text[: text.rfind("\n") + 1].splitlines()
+            return [row for row in csv.DictReader(whole) if None not in row and None not in row.values()]
         except FileNotFoundError:
             return []
-        whole = text[: text.rfind("\n") + 1].splitlines()
-        return [row for row in csv.DictReader(whole) if None not in row and None not in row.values()]
+        except (OSError, csv.Error) as error:
+            raise ValueError(f"{self.history.name} can't be read: {error}") from error
 
     def read_hydra_config(self) -> dict[str, Any]:
         """Returns the configuration that Hydra wrote when the run began, or nothing.
@@ -129,8 +139,12 @@ class RunFolder:
         Raises:
             ValueError: they can't be read.
         """
-        hydra = _read_yaml(self.hydra_choices).get("hydra", {})
-        return {k: str(v) for k, v in hydra.get("runtime", {}).get("choices", {}).items() if "hydra/" not in k}
+        choices: Any = _read_yaml(self.hydra_choices)
+        for key in ("hydra", "runtime", "choices") if choices else ():
+            choices = choices.get(key)
+            if not isinstance(choices, dict):
+                raise ValueError(f"{self.hydra_choices.name} has no {key}")
+        return {group: str(choices[group]) for group in GROUPS if choices.get(group) is not None}
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         """Writes history.csv anew."""
@@ -139,7 +153,7 @@ class RunFolder:
             out.write("".join(map(_csv_line, rows)).encode())
 
     def append_history(self, row: Mapping[str, float]) -> None:
-        with _explained(self.history), self.history.open("a") as out:
+        with _explained(self.history), self.history.open("a", encoding="utf-8") as out:
             out.write(_csv_line(row))
 
     def write_result(self, result: RunResult) -> None:
@@ -148,13 +162,13 @@ class RunFolder:
 
 
 @contextmanager
-def atomic(target: Path) -> Iterator[IO[bytes]]:
+def atomic(target: Path, hint: str = RESUME_HINT) -> Iterator[IO[bytes]]:
     """Yields a file that takes `target`'s place, synced, once the block ends well; otherwise `target` stays as it was.
 
     Raises:
         UserError: the disk is full or can't be written.
     """
-    with _explained(target):
+    with _explained(target, hint):
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         try:
             with os.fdopen(handle, "wb") as out:
@@ -170,12 +184,11 @@ def atomic(target: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path, hint: str = RESUME_HINT) -> Iterator[None]:
     """Turns a failure to write into one line."""
     try:
         yield
     except OSError as error:
-        hint = "what was saved before is intact: make room and go on with train.resume=true"
         raise UserError(f"cannot write {path}: {error.strerror or error}; {hint}") from error
 
 
@@ -195,10 +208,12 @@ def _csv_line(row: Mapping[str, Any]) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text())
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ValueError(f"{path.name} can't be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is not YAML") from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path.name} is empty or not a mapping")

@@ -2,7 +2,7 @@
 
 The notebook's loop loads each image through torchvision's dataset and its transforms, in a DataLoader with 4 workers or
 with none, and steps the same LSTM with the same optimizer. They train on the same number of images in turn, A B C D
-A B C D ..., so that a machine whose speed drifts is the same for all; figures are medians over the rounds. Validation is
+A B C D ..., so that a machine whose speed drifts is the same for all; figures are medians. Validation is
 left out on both sides.
 """
 

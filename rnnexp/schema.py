@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import json
 import math
+import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from enum import Enum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.utils import get_object
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 TRAIN_FILE_SIZE = 60_000  # images in the training file of MNIST, Fashion-MNIST and KMNIST alike
@@ -374,7 +374,7 @@ def target_faults(config: Mapping[str, Any]) -> list[str]:
             faults.append(f"{group} needs a _target_, the dotted name of what it builds; see conf/{group}/")
             continue
         try:
-            parameters = inspect.signature(get_object(node["_target_"])).parameters
+            parameters = inspect.signature(pkgutil.resolve_name(node["_target_"])).parameters
         except Exception as error:  # whatever importing someone's module may raise
             cause = str(error.__cause__ or error).splitlines()[0]
             faults.append(f"{group}._target_={node['_target_']} can't be imported: {cause}")

@@ -1,0 +1,15 @@
+PYTHON ?= python
+
+.PHONY: check format test
+check: ## what must be clean before a commit: format, lint, types, fast tests
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest -q -m "not slow and not external"
+
+format: ## puts the code into its format
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+test: ## every test, and which lines they reach
+	$(PYTHON) -m pytest -q --cov=rnnexp --cov-report=term

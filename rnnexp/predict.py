@@ -18,7 +18,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from omegaconf.errors import OmegaConfBaseException
@@ -26,7 +25,7 @@ from PIL import Image
 
 from rnnexp import schema
 from rnnexp.schema import RunResult, UserError
-from rnnexp.store import RunFolder
+from rnnexp.store import RunFolder, load_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,7 +55,6 @@ def load(run_dir: str | os.PathLike[str]) -> Predictor:
     Raises:
         UserError: the run is not over, or its files or its model's class can't be read.
     """
-    import torch
     import torchvision.datasets
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -80,19 +78,10 @@ def load(run_dir: str | os.PathLike[str]) -> Predictor:
     except InstantiationException as error:
         raise UserError(f"cannot build {target}: {_line(error.__cause__ or error)}") from error
     try:
-        model.load_state_dict(torch.load(folder.model, map_location="cpu", weights_only=True))
+        model.load_state_dict(load_tensors(folder.model, "cpu"))
     except FileNotFoundError:
         raise UserError(f"{folder.model} is not there: {_ending(result)}") from None
-    except (
-        RuntimeError,
-        UnpicklingError,
-        OSError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except (ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{folder.model} is corrupt, or not of {target} ({_line(error)})") from error
     return Predictor(model.eval(), sequences, [name.split(" - ")[0] for name in names], result)
 

@@ -93,8 +93,12 @@ class CommandLine:
             found = list(self.value_faults(override, presets))
             faults += found
             good += [] if found else [override]
-        faults += self.range_faults([*groups, *good], presets)
-        return list(dict.fromkeys(faults)) or self.place_faults()
+        try:
+            full = self.compose([first(o) for o in [*groups, *good]])
+        except (HydraException, OmegaConfBaseException) as error:
+            return [*faults, compact(error)]
+        faults += self.range_faults([*groups, *good], without_hydra(full), presets)
+        return list(dict.fromkeys(faults)) or self.place_faults(full)
 
     def option_faults(self, override: Override) -> Iterator[str]:
         """Yields a line for each option that the group doesn't have."""
@@ -138,54 +142,48 @@ class CommandLine:
             return nearest(leaf, [k.rpartition(".")[2] for k in siblings]).replace("mean ", f"mean {group}.")
         return f" (did you mean {same_end[0]}?)" if len(same_end) == 1 else nearest(key, keys)
 
-    def range_faults(self, good: list[Override], presets: DictConfig) -> Iterator[str]:
+    def range_faults(self, good: list[Override], cfg: DictConfig, presets: DictConfig) -> Iterator[str]:
         """Yields a line for every value out of range, over all values of a multirun (not over all their pairs)."""
         flat_presets = schema.flatten(schema.plain(without_hydra(presets)))
-        firsts = [first(o) for o in good]
-        try:
-            cfg = without_hydra(self.compose(firsts))
-        except (HydraException, OmegaConfBaseException) as error:
-            yield compact(error)
-            return
         yield from schema.range_faults(cfg, flat_presets)
         if any(OmegaConf.get_type(cfg, group) is dict for group in schema.SCHEMAS):
             yield from schema.target_faults(schema.plain(cfg))
+        firsts = [first(o) for o in good]
         for i, override in enumerate(good):
             for value in elements(override)[1:]:
-                if self.options(override.key_or_group):
-                    others = [*firsts[:i], f"{override.get_key_element()}={value}", *firsts[i + 1 :]]
-                    try:
-                        other = without_hydra(self.compose(others))
-                    except (HydraException, OmegaConfBaseException) as error:
-                        yield compact(error)
-                        continue
+                other = cfg.copy()
+                try:
+                    if self.options(override.key_or_group):
+                        other = self.compose([*firsts[:i], f"{override.get_key_element()}={value}", *firsts[i + 1 :]])
+                    else:
+                        OmegaConf.update(other, override.key_or_group, value)
+                except (HydraException, OmegaConfBaseException) as error:
+                    yield compact(error)
                 else:
-                    OmegaConf.update(other := cfg.copy(), override.key_or_group, value)
-                yield from schema.range_faults(other, flat_presets)
+                    yield from schema.range_faults(without_hydra(other), flat_presets)
 
-    def place_faults(self) -> list[str]:
+    def place_faults(self, full: DictConfig) -> list[str]:
         """Returns what keeps a sound configuration from running here: its folder, its device, its data."""
         if self.is_dry:
             return []
-        full = self.compose(self.texts if not self.multirun else [t for t in self.texts if t.startswith("hydra.")])
-        if self.multirun:
-            return []
         cfg = without_hydra(full)
+        is_resuming = cfg.train.resume
         try:
-            folder = RunFolder(Path(full.hydra.run.dir))
+            out = Path(full.hydra.sweep.dir if self.multirun else full.hydra.run.dir)
         except OmegaConfBaseException:  # a folder name that is known only while the job runs
             return []
-        is_named = any(text.startswith(("name=", "hydra.run.dir=")) for text in self.texts)
-        if cfg.train.resume and not is_named:
+        if is_resuming and not any(
+            text.startswith(("name=", "hydra.run.dir=", "hydra.sweep.dir=")) for text in self.texts
+        ):
             return ["train.resume=true goes on with a run of a known name; type name=... too"]
-        if folder.is_run():
-            if not cfg.train.resume:
-                hint = "type another name=, or train.resume=true to go on with it"
-                return [f"{folder.path} holds a run already; {hint}"]
-            if changes := recorded_difference(folder, cfg):
-                return [
-                    f"{folder.path} holds a run of another configuration ({'; '.join(changes)}); type another name="
-                ]
+        is_taken = out.is_dir() and any(out.iterdir()) if self.multirun else RunFolder(out).is_run()
+        if is_taken and not is_resuming:
+            hint = "type another name=, or train.resume=true to go on"
+            return [f"{out} holds {'runs' if self.multirun else 'a run'} already; {hint}"]
+        if self.multirun:
+            return []
+        if changes := recorded_difference(RunFolder(out), cfg):
+            return [f"{out} holds a run of another configuration ({'; '.join(changes)}); type another name="]
         if cfg.train.device in ("cuda", "mps"):
             from rnnexp.machine import device_fault
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from omegaconf import DictConfig
 from rnnexp import data, interrupt, machine, schema
 from rnnexp.schema import RunResult, Status, UserError
 from rnnexp.seeds import derive
-from rnnexp.store import RunFolder, atomic
+from rnnexp.store import RunFolder, atomic, load_tensors
 from rnnexp.train import Row, Trainer, forward
 
 log = logging.getLogger("rnnexp")
@@ -45,12 +44,8 @@ def run(
     folder = RunFolder(Path(out))
     with folder.claim(), interrupt.catch() as stop:
         if done := recorded_result(folder, cfg):
-            accuracy = (
-                f", test accuracy {100 * done.metrics['test_accuracy']:.2f} %"
-                if done.metrics.get("test_accuracy")
-                else ""
-            )
-            log.info("%s is over already: %s%s", folder.path, done.status.value, accuracy)
+            outcome = done.reason or f"test accuracy {100 * done.metrics['test_accuracy']:.2f} %"
+            log.info("%s is over already: %s, %s", folder.path, done.status.value, outcome)
             return done
         checkpoint = recorded_checkpoint(folder, cfg)
         result = begin(cfg, attempt=checkpoint["attempt"] + 1 if checkpoint else 1, choices=choices or {})
@@ -122,14 +117,10 @@ def recorded_checkpoint(folder: RunFolder, cfg: DictConfig) -> dict[str, Any] | 
     if not folder.checkpoint.exists():
         return None
     try:
-        checkpoint = torch.load(
-            folder.checkpoint, map_location=machine.pick_device(cfg.train.device), weights_only=True
-        )
-        refuse_another(folder, checkpoint["config"], cfg)
-    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
-        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{folder.checkpoint} is corrupt ({problem}); delete it to start the run anew") from error
-    assert isinstance(checkpoint, dict)
+        checkpoint = load_tensors(folder.checkpoint, machine.pick_device(cfg.train.device))
+    except ValueError as error:
+        raise UserError(f"{folder.checkpoint} is corrupt ({error}); delete it to start the run anew") from error
+    refuse_another(folder, checkpoint["config"], cfg)
     return checkpoint
 
 

@@ -1,6 +1,7 @@
 """What a run leaves on disk: its names, writing it so that a kill or a full disk loses nothing, and reading it back.
 
-Nothing else in the project spells the name of a file in a run's folder. No torch.
+Nothing else in the project spells the name of a file in a run's folder. No torch, except to
+load tensors.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from pickle import UnpicklingError
+from typing import IO, TYPE_CHECKING, Any
 
 import yaml
 from filelock import FileLock, Timeout
 
 from rnnexp.schema import GROUPS, HISTORY_COLUMNS, RunResult, UserError
+
+if TYPE_CHECKING:
+    import torch
 
 RESUME_HINT = "what was saved before is intact: make room and go on with train.resume=true"
 
@@ -159,6 +164,35 @@ class RunFolder:
     def write_result(self, result: RunResult) -> None:
         with atomic(self.result) as out:
             out.write(result.to_json().encode())
+
+
+def load_tensors(path: Path, device: torch.device | str) -> dict[str, Any]:
+    """Returns a dictionary of tensors and plain values that torch saved; nothing in it can run code.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or holds other things.
+    """
+    import torch
+
+    try:
+        loaded = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise
+    except (
+        RuntimeError,
+        UnpicklingError,
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise ValueError(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f"it holds a {type(loaded).__name__}")
+    return loaded
 
 
 @contextmanager

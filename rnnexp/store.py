@@ -179,16 +179,9 @@ def load_tensors(path: Path, device: torch.device | str) -> dict[str, Any]:
         loaded = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise
-    except (
-        RuntimeError,
-        UnpicklingError,
-        OSError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except UnpicklingError as error:  # torch's own text tells people to load it unsafely
+        raise ValueError("it is damaged, or holds more than tensors and plain values") from error
+    except (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     if not isinstance(loaded, dict):
         raise ValueError(f"it holds a {type(loaded).__name__}")

@@ -79,7 +79,8 @@ def load(cfg: DataConfig, device: torch.device) -> Dataset:
         train, test = (Images(d.data, d.targets) for d in (dataset_class(root, train=part) for part in (True, False)))
     except (ValueError, AssertionError, RuntimeError, EOFError) as error:
         folder = root / TORCHVISION_CLASS[cfg.name]
-        raise UserError(f"cannot read {cfg.name} ({error}); delete {folder} and run again") from error
+        problem = str(error) or "not an IDX file"
+        raise UserError(f"cannot read {cfg.name} ({problem}); delete {folder} and run again") from error
     if cfg.valid_from == "train":
         train, valid = hold_out(train, cfg.valid_size, derive(cfg.split_seed, "split"))
     else:
@@ -95,10 +96,9 @@ def hold_out(all_images: Images, size: int, seed: int) -> tuple[Images, Images]:
     order = torch.randperm(len(all_images), generator=generator)
     labels = all_images.labels[order]
     counts = torch.bincount(labels)
-    exact = counts * size / len(labels)
-    quota = exact.floor().long()
+    quota, remainder = counts * size // len(labels), counts * size % len(labels)  # whole numbers: exact
     short = size - int(quota.sum())
-    quota[(exact - quota).argsort(descending=True, stable=True)[:short]] += 1  # largest remainders first
+    quota[remainder.argsort(descending=True, stable=True)[:short]] += 1  # largest remainders first
     rank = torch.empty_like(labels)
     for label, count in enumerate(counts.tolist()):
         rank[labels == label] = torch.arange(count)

@@ -11,6 +11,7 @@ import hashlib
 import lzma
 import os
 import tempfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,11 +44,14 @@ def ensure(cfg: DataConfig) -> Path:
     Raises:
         UserError: the files are not there and can't be got, or the folder can't be written.
     """
-    root = Path(cfg.root).expanduser().absolute() if cfg.root else Path(platformdirs.user_cache_dir("rnnexp"))
-    raw = root / TORCHVISION_CLASS[cfg.name] / "raw"
-    if not _missing(raw):
-        return root
     try:
+        root = Path(cfg.root).expanduser().absolute() if cfg.root else Path(platformdirs.user_cache_dir("rnnexp"))
+    except RuntimeError as error:  # ~nobody
+        raise UserError(f"data.root={cfg.root} can't be found ({error}); try data.root=FOLDER") from error
+    raw = root / TORCHVISION_CLASS[cfg.name] / "raw"
+    try:
+        if not _missing(raw):
+            return root
         raw.mkdir(parents=True, exist_ok=True)
         with FileLock(raw / ".lock"):
             _unpack_gzips(raw)
@@ -73,14 +77,18 @@ def _unpack_gzips(raw: Path) -> None:
             try:
                 with gzip.open(packed) as source:
                     _write(raw / name, source, None)
-            except (EOFError, gzip.BadGzipFile) as error:
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise UserError(f"{packed} is damaged; copy it again") from error
 
 
 def _unpack_mnist(raw: Path) -> None:
     for name in _missing(raw):
-        with lzma.open(SHIPPED / f"{name}.xz") as source:
-            _write(raw / name, source, MNIST_MD5[name])
+        packed = SHIPPED / f"{name}.xz"
+        try:
+            with lzma.open(packed) as source:
+                _write(raw / name, source, MNIST_MD5[name])
+        except (EOFError, lzma.LZMAError) as error:
+            raise UserError(f"{packed} is damaged; install rnnexp again") from error
 
 
 def _write(target: Path, source: gzip.GzipFile | lzma.LZMAFile, md5: str | None) -> None:

@@ -54,6 +54,8 @@ def ensure(cfg: DataConfig) -> Path:
             return root
         raw.mkdir(parents=True, exist_ok=True)
         with FileLock(raw / ".lock"):
+            for stale in raw.glob(".*-ubyte-*"):  # of a process that was killed
+                stale.unlink()
             _unpack_gzips(raw)
             if cfg.name == "mnist":
                 _unpack_mnist(raw)

@@ -70,7 +70,7 @@ def test_several_processes_at_once_unpack_into_one_folder(tmp_path):
     assert sums(tmp_path / "root" / "MNIST" / "raw") == MNIST_MD5
 
 
-@pytest.mark.parametrize("delay", [0.05, 0.2, 0.5])
+@pytest.mark.parametrize("delay", [0.05, 0.3])
 def test_a_kill_while_unpacking_leaves_no_half_file_that_is_believed(data, tmp_path, delay):
     process = unpacker(tmp_path)
     process.stdin.write("\n")
@@ -82,7 +82,7 @@ def test_a_kill_while_unpacking_leaves_no_half_file_that_is_believed(data, tmp_p
     if raw.exists():
         assert all(sums(raw)[name] == MNIST_MD5[name] for name in names(raw) if not name.startswith("."))
     ensure(data())
-    assert {k: v for k, v in sums(raw).items() if not k.startswith(".")} == MNIST_MD5
+    assert sums(raw) == MNIST_MD5
 
 
 @pytest.mark.parametrize("moment", ["dataset_files.tqdm.update", "os.fsync", "os.replace"])
@@ -95,7 +95,7 @@ def test_a_kill_at_the_worst_moment_leaves_nothing_that_is_believed(data, tmp_pa
     assert [name for name in names(raw) if name.startswith(".train-images")]  # what was half done lies aside
     assert not set(names(raw)) & set(SIZES)
     ensure(data())
-    assert {k: v for k, v in sums(raw).items() if not k.startswith(".")} == MNIST_MD5
+    assert sums(raw) == MNIST_MD5
 
 
 def test_a_truncated_file_of_the_cache_is_replaced(data, tmp_path):

@@ -24,9 +24,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from rnnexp import schema
+from rnnexp import checks, schema
+from rnnexp.checks import nearest
 from rnnexp.dataset_files import ensure
-from rnnexp.schema import UserError, nearest
+from rnnexp.schema import UserError
 from rnnexp.store import RunFolder
 
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -145,9 +146,9 @@ class CommandLine:
     def range_faults(self, good: list[Override], cfg: DictConfig, presets: DictConfig) -> Iterator[str]:
         """Yields a line for every value out of range, over all values of a multirun (not over all their pairs)."""
         flat_presets = schema.flatten(schema.plain(without_hydra(presets)))
-        yield from schema.range_faults(cfg, flat_presets)
+        yield from checks.range_faults(cfg, flat_presets)
         if any(OmegaConf.get_type(cfg, group) is dict for group in schema.SCHEMAS):
-            yield from schema.target_faults(schema.plain(cfg))
+            yield from checks.target_faults(schema.plain(cfg))
         firsts = [first(o) for o in good]
         for i, override in enumerate(good):
             for value in elements(override)[1:]:
@@ -160,7 +161,7 @@ class CommandLine:
                 except (HydraException, OmegaConfBaseException) as error:
                     yield compact(error)
                 else:
-                    yield from schema.range_faults(without_hydra(other), flat_presets)
+                    yield from checks.range_faults(without_hydra(other), flat_presets)
 
     def place_faults(self, full: DictConfig) -> list[str]:
         """Returns what keeps a sound configuration from running here: its folder, its device, its data."""

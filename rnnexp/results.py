@@ -19,7 +19,8 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from rnnexp.schema import GROUPS, RunResult, Status, UserError, flatten, nearest
+from rnnexp.checks import nearest
+from rnnexp.schema import GROUPS, RunResult, Status, UserError, flatten
 from rnnexp.store import RunFolder, atomic
 from rnnexp.table import ENVIRONMENT, choose, is_config, table
 

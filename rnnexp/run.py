@@ -13,7 +13,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from rnnexp import data, interrupt, machine, schema
+from rnnexp import checks, data, interrupt, machine, schema
 from rnnexp.schema import RunResult, Status, UserError
 from rnnexp.seeds import derive
 from rnnexp.store import RunFolder, atomic, load_tensors
@@ -76,7 +76,7 @@ def check(config: DictConfig | Mapping[str, Any]) -> DictConfig:
         UserError: a value is out of range, a key is unknown to what it configures, or the device is not there.
     """
     cfg = schema.typed(config)
-    faults = schema.range_faults(cfg) or schema.target_faults(schema.plain(cfg))
+    faults = checks.range_faults(cfg) or checks.target_faults(schema.plain(cfg))
     faults += [fault] if (fault := machine.device_fault(cfg.train.device)) else []
     if faults:
         raise UserError("\n".join(faults))

@@ -1,4 +1,4 @@
-"""What a configuration may say and what a run gives back, as dataclasses, and the check of the one against the other.
+"""What a configuration may say and what a run gives back, as dataclasses.
 
 The values themselves are in `conf/`: every field here is missing until a YAML file sets it, so that a default lives in
 one place. Nothing here imports torch.
@@ -7,20 +7,15 @@ one place. Nothing here imports torch.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
-import inspect
 import json
-import math
-import pkgutil
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 TRAIN_FILE_SIZE = 60_000  # images in the training file of MNIST, Fashion-MNIST and KMNIST alike
 NUM_CLASSES = 10
@@ -328,118 +323,3 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for key in keys
         if before.get(key, absent) != after.get(key, absent)
     ]
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """Returns ` (did you mean X?)` for the word nearest to what was typed, or nothing."""
-    close = difflib.get_close_matches(word, list(words), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> list[str]:
-    """Returns one line for every value out of its range, and for values that don't go together.
-
-    Args:
-        cfg: a configuration composed by Hydra.
-        presets: the flat configuration as it was before anyone typed a value, for the `try` of a line.
-    """
-
-    def line(key: str, problem: str, example: Any = None) -> str:
-        example = (presets or {}).get(key) if example is None else example
-        hint = f"; try {key}={str(example).replace(' ', '')}" if example is not None else ""
-        return f"{key} {problem}{hint}"
-
-    faults = {}
-    leaves = list(_leaves(cfg))
-    for key, value, limits in leaves:
-        if value == MISSING:
-            faults[key] = f"{key} has no value; type {key}=..."
-        elif problem := _problem(value, limits):
-            faults[key] = line(key, problem)
-    if not any(value == MISSING for _, value, _ in leaves):
-        faults = {key: line(key, problem, example) for key, problem, example in _joint_faults(cfg)} | faults
-    return list(faults.values())
-
-
-def target_faults(config: Mapping[str, Any]) -> list[str]:
-    """Returns one line for every key of model, optim and schedule that its `_target_` doesn't take, or lacks.
-
-    Imports the targets, and so, as a rule, torch.
-    """
-    given = {"model": {"input_size", "num_classes"}, "optim": {"params"}, "schedule": {"step", "num_steps", "epoch"}}
-    faults = []
-    for group, ours in given.items():
-        node = config[group]
-        if not isinstance(node, Mapping) or "_target_" not in node:
-            faults.append(f"{group} needs a _target_, the dotted name of what it builds; see conf/{group}/")
-            continue
-        try:
-            parameters = inspect.signature(pkgutil.resolve_name(node["_target_"])).parameters
-        except Exception as error:  # whatever importing someone's module may raise
-            cause = str(error.__cause__ or error).splitlines()[0]
-            faults.append(f"{group}._target_={node['_target_']} can't be imported: {cause}")
-            continue
-        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            continue
-        keys = {key for key in node if not key.startswith("_")}
-        for key in sorted(keys - parameters.keys()):
-            faults.append(f"{group}.{key} is no argument of {node['_target_']}{nearest(key, parameters)}")
-        needed = {n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL}
-        for key in sorted(needed - keys - ours):
-            faults.append(f"{node['_target_']} needs {group}.{key}; type +{group}.{key}=...")
-    return faults
-
-
-def _leaves(cfg: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
-    """Yields key, value and metadata of each value; untyped nodes (a user's own) have no metadata."""
-    schema = OmegaConf.get_type(cfg)
-    fields = {f.name: f.metadata for f in dataclasses.fields(schema)} if dataclasses.is_dataclass(schema) else {}
-    for name in cfg:
-        key = f"{prefix}{name!s}"
-        if OmegaConf.is_missing(cfg, name):
-            yield key, MISSING, {}
-        elif isinstance(value := cfg[name], DictConfig):
-            yield from _leaves(value, f"{key}.")
-        else:
-            yield key, value, fields.get(str(name), {})
-
-
-def _problem(value: Any, limits: Mapping[str, Any]) -> str | None:
-    """Returns what is wrong with a value, as the middle of a sentence."""
-    if value is None:
-        return None
-    if (allowed := limits.get("allowed")) and value not in allowed:
-        return f"must be {' or '.join(allowed)}, got {value}{nearest(str(value), allowed)}"
-    compare: dict[str, Callable[[float, float], bool]] = {
-        ">": lambda v, b: v > b,
-        ">=": lambda v, b: v >= b,
-        "<": lambda v, b: v < b,
-        "<=": lambda v, b: v <= b,
-    }
-    bounds = {sign: limits[sign] for sign in compare if limits.get(sign) is not None}
-    numbers = list(value) if isinstance(value, ListConfig) else [value]
-    for v in (v for v in numbers if isinstance(v, (int, float))):
-        if not math.isfinite(v) or not all(compare[sign](v, bound) for sign, bound in bounds.items()):
-            wanted = " and ".join(f"{sign} {bound}" for sign, bound in bounds.items()) or "finite"
-            return f"must be {wanted}, got {v}"
-    return None
-
-
-def _joint_faults(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
-    """Yields key, problem and example for values that are in their ranges but don't go together."""
-    data, optim = cfg.data, cfg.optim
-    if not re.fullmatch(r"[\w.,=+@%-][\w.,=+@% -]*(/[\w.,=+@%-][\w.,=+@% -]*)*", cfg.name) or ".." in cfg.name:
-        yield "name", f"must be a folder name (letters, digits and ._-), got {cfg.name!r}", "my-run"
-    if data.valid_from == "train" and data.valid_size < NUM_CLASSES:
-        problem = f"must be >= {NUM_CLASSES} where validation images come from the training file, got {data.valid_size}"
-        yield "data.valid_size", problem, 5000
-    if data.valid_from == "test" and data.valid_size != 0:
-        yield "data.valid_size", f"must be 0 with data.valid_from=test, got {data.valid_size}", 0
-    if data.limit is not None and data.limit > (room := TRAIN_FILE_SIZE - data.valid_size):
-        yield "data.limit", f"must be <= {room}, what data.valid_size={data.valid_size} leaves, got {data.limit}", room
-    if OmegaConf.get_type(optim) is AdamSchema and len(optim.betas) != 2:
-        yield "optim.betas", f"must be two numbers, got {optim.betas}", [0.9, 0.999]
-    if OmegaConf.get_type(optim) is SgdSchema and optim.nesterov and (optim.momentum == 0 or optim.dampening != 0):
-        yield "optim.nesterov", "needs optim.momentum > 0 and optim.dampening = 0, got true", False
-    if optim.get("foreach") and optim.get("fused"):
-        yield "optim.fused", "and optim.foreach can't both be true", False

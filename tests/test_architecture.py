@@ -13,7 +13,7 @@ from rnnexp.cli import CONFIG_DIR
 PACKAGE = Path(__file__).parent.parent / "rnnexp"
 FLOORS = (
     {"schema", "seeds", "schedules", "interrupt"},
-    {"dataset_files", "models", "machine", "prepare", "store"},
+    {"checks", "dataset_files", "models", "machine", "prepare", "store"},
     {"data", "table"},
     {"train", "results"},
     {"run"},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra._internal.utils import get_args_parser
 
-from rnnexp import schema
+from rnnexp import checks, schema
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.preflight import CommandLine
 from rnnexp.results import collect
@@ -87,5 +87,5 @@ def test_every_option_of_every_group_has_a_test_that_runs_or_composes_it(compose
     for group in schema.GROUPS:
         for option in sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml")):
             cfg = compose(f"{group}={option}")
-            assert schema.range_faults(cfg) == []
-            assert schema.target_faults(schema.plain(cfg)) == []
+            assert checks.range_faults(cfg) == []
+            assert checks.target_faults(schema.plain(cfg)) == []

@@ -12,4 +12,4 @@ format: ## puts the code into its format
 	$(PYTHON) -m ruff check --fix .
 
 test: ## every test, and which lines they reach
-	$(PYTHON) -m pytest -q --cov=rnnexp --cov-report=term
+	$(PYTHON) -m pytest -q --cov --cov-report=term

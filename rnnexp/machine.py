@@ -40,6 +40,11 @@ def num_physical_cores() -> int:
     return min(cores, allowed)
 
 
+def is_busy() -> bool:
+    """Returns whether other processes take more than half of the processor, by a look of a tenth of a second."""
+    return psutil.cpu_percent(interval=0.1) > 50
+
+
 def environment() -> dict[str, Any]:
     """Returns the versions, the source's commit and the machine behind a result."""
     packages = ("torchvision", "numpy", "hydra-core", "omegaconf")

@@ -207,6 +207,8 @@ def describe(trainer: Trainer, cfg: DictConfig, result: RunResult, x_BTI: torch.
     log.info("%s, %s parameters: %s", cfg.model._target_, f"{result.metrics['num_parameters']:,}", shapes)
     for name, parameter in trainer.model.named_parameters():
         log.info("  %-24s %s", name, tuple(parameter.shape))
+    if result.device == "cpu" and result.threads > 1 and machine.is_busy():
+        log.warning("other processes keep this machine busy: one thread can be many times faster; try train.threads=1")
     log.info("%s, %d threads, %s, seed %d", result.device, result.threads, cfg.train.precision, cfg.seed)
 
 

@@ -13,7 +13,7 @@ import time
 import pytest
 import torch
 
-from rnnexp import schema
+from rnnexp import machine, schema
 from rnnexp.run import run
 from rnnexp.schema import Status, UserError
 from rnnexp.store import RunFolder
@@ -104,7 +104,7 @@ KILL_MANY = """
 import os, random, shutil, signal, sys, time
 from pathlib import Path
 from hydra import compose, initialize_config_dir
-from rnnexp import schema
+from rnnexp import machine, schema
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.run import run
 
@@ -305,3 +305,11 @@ def test_every_model_learns_with_every_optimizers_preset(compose, tmp_path, mode
     first, last = histories(tmp_path)[0]
     assert float(last["train_loss"]) < float(first["train_loss"]) < math.log(10)
     assert float(last["valid_loss"]) < float(first["valid_loss"])
+
+
+@pytest.mark.parametrize(("busy", "threads", "warns"), [(True, 2, True), (True, 1, False), (False, 2, False)])
+def test_a_busy_machine_is_told_that_one_thread_is_faster(compose, tmp_path, monkeypatch, caplog, busy, threads, warns):
+    monkeypatch.setattr(machine, "is_busy", lambda: busy)
+    with caplog.at_level("INFO", logger="rnnexp"):
+        run(compose(*SMALL, "train.epochs=1", "data.limit=100", f"train.threads={threads}"), tmp_path)
+    assert ("try train.threads=1" in caplog.text) == warns

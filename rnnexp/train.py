@@ -235,7 +235,7 @@ def forward(model: nn.Module, x_BTI: Tensor, precision: str) -> Tensor:
 
 
 def seed_device(seed: int, device: torch.device) -> None:
-    """Sets the generator that the device's layers draw from: `torch.manual_seed` sets all, at a hundred times the cost."""
+    """Sets the generator that the device's layers draw from; `torch.manual_seed` sets all, at 100 times the cost."""
     torch.default_generator.manual_seed(seed)
     if device.type in ("cuda", "mps"):
         getattr(torch, device.type).manual_seed(seed)

@@ -42,7 +42,7 @@ class Sequences:
         self.cfg = cfg
         permutation = np.random.RandomState(cfg.permutation_seed).permutation(28 * 28)
         self.permutation_T = torch.from_numpy(permutation)
-        self.num_steps, self.input_size = (28, 28) if cfg.sequence in ("columns", "rows") else (28 * 28, 1)
+        self.input_size = 28 if cfg.sequence in ("columns", "rows") else 1
 
     def __call__(self, images_BHW: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Returns float32 x_BTI of uint8 images, jittered if a generator to draw from is given."""

@@ -70,8 +70,6 @@ def load(run_dir: str | os.PathLike[str]) -> Predictor:
         names = getattr(torchvision.datasets, TORCHVISION_CLASS[cfg.data.name]).classes
     except (ValueError, TypeError, KeyError, OmegaConfBaseException) as error:
         raise UserError(f"{folder.result} is corrupt ({_line(error)})") from error
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as rnnexp.cli does: a user's own models
     try:
         shape = {"input_size": sequences.input_size, "num_classes": schema.NUM_CLASSES}
         model = instantiate(result.config["model"], **shape, _convert_="all")

@@ -165,6 +165,11 @@ def build(
     x_BTI = dataset.sequences(dataset.train.images[: cfg.train.batch_size])
     model = instantiate(config["model"], input_size=x_BTI.shape[2], num_classes=schema.NUM_CLASSES, _convert_="all")
     model.to(device)
+
+    def after_epoch(row: Row) -> bool:
+        note(row, trainer, folder)
+        return on_epoch(row)
+
     trainer = Trainer(
         model=model,
         optimizer=instantiate(config["optim"], _partial_=True, _convert_="all")(model.parameters()),
@@ -176,7 +181,7 @@ def build(
         device=device,
         stop=stop,
         save=lambda: save(trainer, result, folder),
-        on_epoch=lambda row: note(row, trainer, folder) or on_epoch(row),
+        on_epoch=after_epoch,
     )
     result.metrics["num_parameters"] = sum(p.numel() for p in model.parameters())
     describe(trainer, cfg, result, x_BTI)
@@ -212,7 +217,7 @@ def describe(trainer: Trainer, cfg: DictConfig, result: RunResult, x_BTI: torch.
     log.info("%s, %d threads, %s, seed %d", result.device, result.threads, cfg.train.precision, cfg.seed)
 
 
-def note(row: Row, trainer: Trainer, folder: RunFolder) -> bool:
+def note(row: Row, trainer: Trainer, folder: RunFolder) -> None:
     """Adds an epoch to the history and the log."""
     folder.append_history(row)
     log.info(
@@ -227,7 +232,6 @@ def note(row: Row, trainer: Trainer, folder: RunFolder) -> bool:
         row["epoch_seconds"],
         "  kept" if trainer.progress.best_epoch == row["epoch"] else "",
     )
-    return False
 
 
 def save(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:

@@ -50,10 +50,6 @@ class RunFolder:
         return self.path / "model.pt"
 
     @property
-    def log(self) -> Path:
-        return self.path / "run.log"
-
-    @property
     def hydra_config(self) -> Path:
         return self.path / ".hydra" / "config.yaml"
 

@@ -170,7 +170,7 @@ def test_a_run_leaves_its_whole_record_and_says_where(tmp_path):
     out = tmp_path / "outputs" / "runs" / "first"
     names = {".hydra", ".lock", "checkpoint.pt", "history.csv", "model.pt", "result.json", "run.log"}
     assert {p.name for p in out.iterdir()} == names
-    assert "1,298" in done.stdout or "parameters: (64, 28, 28) -> (64, 10)" in done.stdout
+    assert "RecurrentClassifier, 1,306 parameters: (64, 28, 28) -> (64, 10)" in done.stdout
     assert [line[:9] for line in done.stdout.splitlines() if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
     assert done.stdout.splitlines()[-1] == f"results in {out}"
     result = schema.RunResult.from_json((out / "result.json").read_text())

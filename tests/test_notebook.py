@@ -6,7 +6,7 @@ import torchvision.transforms as T
 from torch import nn
 from torchvision.datasets import MNIST
 
-from rnnexp import interrupt, machine
+from rnnexp import interrupt
 from rnnexp.dataset_files import ensure
 from rnnexp.run import begin, build
 from rnnexp.seeds import derive
@@ -55,4 +55,3 @@ def test_the_recipe_is_the_notebooks(compose):
     assert (cfg.train.epochs, cfg.train.batch_size, cfg.train.keep) == (10, 64, "last")
     assert (cfg.data.valid_from, cfg.data.valid_size, cfg.data.limit, cfg.data.augment) == ("test", 0, None, False)
     assert cfg.schedule["_target_"].endswith("constant")
-    assert machine.device_fault(cfg.train.device) is None

@@ -23,10 +23,11 @@ def blocks(language):
     return [text for name, text in fenced if name == language]
 
 
-@pytest.mark.parametrize("arguments", sorted({rest.strip() for module, rest in COMMANDS if module == "rnnexp"}))
+RUNS = sorted({rest.strip() for module, rest in COMMANDS if module == "rnnexp"} - {"...", "--help"})
+
+
+@pytest.mark.parametrize("arguments", RUNS)
 def test_every_command_of_the_readme_is_sound(tmp_path, monkeypatch, arguments):
-    if arguments in ("...", "--help"):
-        return
     write_own_network(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -13,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp import __version__, schema
+from rnnexp import __version__, schema, sweep
 from rnnexp.interrupt import Interrupted
 from rnnexp.preflight import CommandLine, without_hydra
 from rnnexp.schema import Status, UserError
@@ -25,7 +26,9 @@ HELP = """\
 rnnexp {version} trains recurrent networks on images read as sequences.
 
   python -m rnnexp model=lstm optim=adadelta                     one run
-  python -m rnnexp -m model=rnn,gru,lstm seed=0,1,2              every combination, one after the other
+  python -m rnnexp -m model=rnn,gru,lstm seed=0,1,2              every combination, in parallel
+  python -m rnnexp -m 'optim.lr=tag(log,interval(1e-3,1))' n_trials=20 name=lr    a search; again: it goes on
+  python -m rnnexp -m search=default name=my-search              the same with a whole search space
   python -m rnnexp name=long train.epochs=50                     a run with a name ...
   python -m rnnexp name=long train.epochs=50 train.resume=true   ... that goes on where it was stopped
   python -m rnnexp experiment=notebook                           a whole recipe
@@ -34,7 +37,8 @@ rnnexp {version} trains recurrent networks on images read as sequences.
   python -m rnnexp.reproduce RUN_DIR                             run a recorded run again: is it identical?
 
 A run leaves its record in outputs/runs/NAME (the time, unless name=... is given), each of many in
-outputs/sweeps/NAME/NUMBER: result.json, history.csv, model.pt, checkpoint.pt, run.log and .hydra/.
+outputs/sweeps/NAME/NUMBER: result.json, history.csv, model.pt, checkpoint.pt, run.log and .hydra/. A sweep adds
+results.csv, best.yaml, sweep.yaml and study.db; hydra.sweeper.* and hydra/sweeper/sampler=, /pruner= set its details.
 
 Groups, chosen as group=option:
 {groups}
@@ -43,7 +47,7 @@ Keys, set as key=value, as this command line has them:
 {keys}
 
 Options of the command:
-  -m, --multirun     run every combination of comma-separated values
+  -m, --multirun     a grid (every combination of comma-separated values) or a search (intervals, n_trials)
   -cd, --config-dir  a folder of your own options: FOLDER/model/mine.yaml is then model=mine
   -c, --cfg job      show the configuration and stop
   --hydra-help       all that Hydra offers besides
@@ -53,20 +57,30 @@ Exit status: 0 done, 1 diverged or failed, 2 a mistake in the command, 128 + sig
 
 
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
-def app(cfg: DictConfig) -> None:
-    """Runs one configuration in the folder that Hydra made for it."""
+def app(cfg: DictConfig) -> dict[str, float]:
+    """Runs one configuration in the folder that Hydra made for it. Returns its metrics."""
     from rnnexp.run import run
 
     state = HydraConfig.get()
     choices = {k: str(v) for k, v in state.runtime.choices.items() if k in schema.GROUPS and v is not None}
+    is_trial = state.mode is RunMode.MULTIRUN
+    cfg.train.resume = cfg.train.resume or is_trial  # a trial's folder is its own
     try:
-        result = run(cfg, state.runtime.output_dir, choices=choices)
+        result = run(cfg, state.runtime.output_dir, choices=choices, on_epoch=sweep.report, test=not sweep.is_search())
     except UserError as error:
+        if is_trial:
+            raise
         fail(str(error).splitlines())
     except Interrupted as stopped:
+        if is_trial:
+            raise
         sys.exit(128 + stopped.signum)
-    if result.status is Status.DIVERGED and state.mode is RunMode.RUN:
+    if is_trial and result.status is not Status.COMPLETE:
+        diverged = "diverged: " if result.status is Status.DIVERGED else ""  # tells the search to keep away
+        raise sweep.Pruned(f"{diverged}{result.reason}", result.metrics)
+    if result.status is Status.DIVERGED:
         sys.exit(1)
+    return result.metrics
 
 
 def main() -> None:
@@ -88,6 +102,8 @@ def main() -> None:
         if args.help:
             print(help_text(command))
             return
+        if args.cfg and args.multirun:
+            print("\n".join(f"# {line}" for line in command.space_lines()))
     app()
 
 
@@ -95,12 +111,12 @@ def help_text(command: CommandLine) -> str:
     """Returns the groups with their options and every key with its value."""
     cfg = without_hydra(command.compose(command.texts))
     cfg.name = "TIME" if "name" not in {text.partition("=")[0] for text in command.texts} else cfg.name
-    groups = "\n".join(f"  {group:<12}{', '.join(command.options(group))}" for group in schema.GROUPS)
+    groups = "\n".join(f"  {group:<12}{', '.join(command.options(group))}" for group in (*schema.GROUPS, "search"))
     keys = "".join(f"  {line}\n" for line in OmegaConf.to_yaml(cfg).splitlines())
     return HELP.format(version=__version__, groups=groups, keys=keys.rstrip())
 
 
-def fail(lines: list[str]) -> None:
+def fail(lines: list[str]) -> NoReturn:
     """Prints one line for each fault and leaves with status 2."""
     for line in lines:
         print(f"rnnexp: {line}", file=sys.stderr)

@@ -64,19 +64,27 @@ class Dataset:
 
     train: Images
     valid: Images
-    test: Images
+    test: Images | None  # None: it was not read
     sequences: Sequences
 
 
-def load(cfg: DataConfig, device: torch.device) -> Dataset:
+def load(cfg: DataConfig, device: torch.device, *, with_test: bool = True) -> Dataset:
     """Returns the dataset on the device, split by `data.split_seed` alone.
+
+    Args:
+        with_test: read the test files; without them, validation must be from the training file.
 
     Raises:
         UserError: files are missing and can't be got, or are not what their names say.
     """
     root, dataset_class = ensure(cfg), getattr(torchvision.datasets, TORCHVISION_CLASS[cfg.name])
+
+    def read(is_train: bool) -> Images:
+        part = dataset_class(root, train=is_train)
+        return Images(part.data, part.targets)
+
     try:
-        train, test = (Images(d.data, d.targets) for d in (dataset_class(root, train=part) for part in (True, False)))
+        train, test = read(True), read(False) if with_test else None
     except (ValueError, AssertionError, RuntimeError, EOFError) as error:
         folder = root / TORCHVISION_CLASS[cfg.name]
         problem = str(error) or "not an IDX file"
@@ -84,10 +92,12 @@ def load(cfg: DataConfig, device: torch.device) -> Dataset:
     if cfg.valid_from == "train":
         train, valid = hold_out(train, cfg.valid_size, derive(cfg.split_seed, "split"))
     else:
+        assert test is not None
         valid = test
     if cfg.limit is not None and cfg.limit < len(train):
         _, train = hold_out(train, cfg.limit, derive(cfg.split_seed, "limit"))
-    return Dataset(train.to(device), valid.to(device), test.to(device), Sequences(cfg))
+    seen = None if test is None else test.to(device)
+    return Dataset(train.to(device), valid.to(device), seen, Sequences(cfg))
 
 
 def hold_out(all_images: Images, size: int, seed: int) -> tuple[Images, Images]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from datetime import datetime, timezone
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,13 @@ def is_busy() -> bool:
 
 def environment() -> dict[str, Any]:
     """Returns the versions, the source's commit and the machine behind a result."""
-    packages = ("torchvision", "numpy", "hydra-core", "omegaconf")
+    versions = {"rnnexp": __version__, "python": platform.python_version(), "torch": torch.__version__}
+    for name in ("torchvision", "numpy", "hydra-core", "omegaconf", "optuna"):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
     return {
         "started": now(),
-        "versions": {"rnnexp": __version__, "python": platform.python_version(), "torch": torch.__version__}
-        | {name: version(name) for name in packages},
+        "versions": versions,
         "git": git_state(),
         "host": platform.node(),
         "platform": platform.platform(),

@@ -11,7 +11,7 @@ import dataclasses
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
@@ -29,6 +29,9 @@ from rnnexp.checks import nearest
 from rnnexp.dataset_files import ensure
 from rnnexp.schema import UserError
 from rnnexp.store import RunFolder
+
+if TYPE_CHECKING:
+    from rnnexp.sweep.plan import Plan
 
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -98,7 +101,11 @@ class CommandLine:
             full = self.compose([first(o) for o in [*groups, *good]])
         except (HydraException, OmegaConfBaseException) as error:
             return [*faults, compact(error)]
-        faults += self.range_faults([*groups, *good], without_hydra(full), presets)
+        faults += self.range_faults(without_hydra(full), presets)
+        if self.multirun and not faults:
+            faults += self.sweep_faults(presets)
+        elif without_typed := self.searched_keys(full):
+            faults.append(f"{self.search_text()} is a search over {', '.join(without_typed)}; add -m")
         return list(dict.fromkeys(faults)) or self.place_faults(full)
 
     def option_faults(self, override: Override) -> Iterator[str]:
@@ -120,9 +127,7 @@ class CommandLine:
         is_adding = override.is_add() or override.is_force_add()
         if not has_key(presets, key) and not (is_open and is_adding):
             yield f"there is no key {key}{self.nearest_key(key, presets)}; python -m rnnexp --help lists them"
-        elif override.is_interval_sweep():
-            yield f"{override.input_line} can't be swept; give the values: {key}=A,B,C"
-        elif not is_open:
+        elif not is_open and not override.is_interval_sweep():
             preset = OmegaConf.select(presets, key)
             example = "" if preset is None else f"; try {key}={preset}"
             for value in elements(override):
@@ -143,46 +148,78 @@ class CommandLine:
             return nearest(leaf, [k.rpartition(".")[2] for k in siblings]).replace("mean ", f"mean {group}.")
         return f" (did you mean {same_end[0]}?)" if len(same_end) == 1 else nearest(key, keys)
 
-    def range_faults(self, good: list[Override], cfg: DictConfig, presets: DictConfig) -> Iterator[str]:
-        """Yields a line for every value out of range, over all values of a multirun (not over all their pairs)."""
-        flat_presets = schema.flatten(schema.plain(without_hydra(presets)))
-        yield from checks.range_faults(cfg, flat_presets)
+    def range_faults(self, cfg: DictConfig, presets: DictConfig) -> Iterator[str]:
+        """Yields a line for every value out of its range, and for keys that a user's own class doesn't take."""
+        yield from checks.range_faults(cfg, schema.flatten(schema.plain(without_hydra(presets))))
         if any(OmegaConf.get_type(cfg, group) is dict for group in schema.SCHEMAS):
             yield from checks.target_faults(schema.plain(cfg))
-        firsts = [first(o) for o in good]
-        for i, override in enumerate(good):
-            for value in elements(override)[1:]:
-                other = cfg.copy()
-                try:
-                    if self.options(override.key_or_group):
-                        other = self.compose([*firsts[:i], f"{override.get_key_element()}={value}", *firsts[i + 1 :]])
-                    else:
-                        OmegaConf.update(other, override.key_or_group, value)
-                except (HydraException, OmegaConfBaseException) as error:
-                    yield compact(error)
-                else:
-                    yield from checks.range_faults(without_hydra(other), flat_presets)
+
+    def sweep_faults(self, presets: DictConfig) -> Iterator[str]:
+        """Yields a line for everything that is wrong with a grid or a search: its space, its budget, its values."""
+        try:
+            plan = self.plan()
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            yield from (str(error).splitlines() if isinstance(error, UserError) else [compact(error)])
+            return
+        flat_presets = schema.flatten(schema.plain(without_hydra(presets)))
+        for overrides in plan.space.examples():
+            cfg = without_hydra(self.compose(overrides))
+            yield from checks.range_faults(cfg, flat_presets)
+            if not plan.is_grid and cfg.data.valid_from == "test":
+                yield "a search with data.valid_from=test would choose by the test set; try data.valid_from=train"
+        for name in plan.objectives:
+            if name not in schema.METRICS and not name.startswith("test_"):
+                allowed = [metric for metric in schema.METRICS if not metric.startswith("test_")]
+                yield f"objective must be one of {', '.join(allowed)}, got {name}{nearest(name, allowed)}"
+
+    def plan(self) -> Plan:
+        """Returns what this multirun asks for.
+
+        Raises:
+            UserError: a line for each fault.
+        """
+        from rnnexp.sweep import plan
+
+        plan.refuse_official()
+        master = self.compose(self.texts)
+        loader = self.hydra.config_loader
+        task = [str(text) for text in master.hydra.overrides.task]
+
+        def compose(overrides: list[str]) -> DictConfig:
+            return loader.load_sweep_config(master, overrides)
+
+        return plan.make(master, task, compose, config_loader=loader)
+
+    def space_lines(self) -> list[str]:
+        """Returns the search space or grid, for reading."""
+        from rnnexp.sweep.show import dry_run
+
+        return dry_run(self.plan())
+
+    def search_text(self) -> str:
+        return next((text for text in self.texts if text.startswith("search=")), "hydra.sweeper.params")
+
+    def searched_keys(self, full: DictConfig) -> list[str]:
+        """Returns the keys that a search space, chosen without -m, leaves open."""
+        if self.multirun or not self.search_text().startswith("search="):
+            return []
+        typed = {text.partition("=")[0].lstrip("+") for text in self.texts}
+        return [str(key) for key in full.hydra.sweeper.params if key not in typed]
 
     def place_faults(self, full: DictConfig) -> list[str]:
         """Returns what keeps a sound configuration from running here: its folder, its device, its data."""
-        if self.is_dry:
+        if self.is_dry or self.multirun:
             return []
         cfg = without_hydra(full)
         is_resuming = cfg.train.resume
         try:
-            out = Path(full.hydra.sweep.dir if self.multirun else full.hydra.run.dir)
+            out = Path(full.hydra.run.dir)
         except OmegaConfBaseException:  # a folder name that is known only while the job runs
             return []
-        if is_resuming and not any(
-            text.startswith(("name=", "hydra.run.dir=", "hydra.sweep.dir=")) for text in self.texts
-        ):
+        if is_resuming and not any(text.startswith(("name=", "hydra.run.dir=")) for text in self.texts):
             return ["train.resume=true goes on with a run of a known name; type name=... too"]
-        is_taken = out.is_dir() and any(out.iterdir()) if self.multirun else RunFolder(out).is_run()
-        if is_taken and not is_resuming:
-            hint = "type another name=, or train.resume=true to go on"
-            return [f"{out} holds {'runs' if self.multirun else 'a run'} already; {hint}"]
-        if self.multirun:
-            return []
+        if RunFolder(out).is_run() and not is_resuming:
+            return [f"{out} holds a run already; type another name=, or train.resume=true to go on"]
         if changes := recorded_difference(RunFolder(out), cfg):
             return [f"{out} holds a run of another configuration ({'; '.join(changes)}); type another name="]
         if cfg.train.device in ("cuda", "mps"):

@@ -57,7 +57,9 @@ def reproduce(run_dir: Path, out: str | Path) -> list[str]:
 
     config = schema.plain(schema.typed(recorded.config))
     config["train"] |= {"device": recorded.device.partition(":")[0], "threads": recorded.threads, "resume": False}
-    again = run(config, out, choices=recorded.choices)
+    # A search's trial never saw the test set, and never validates on it.
+    test = "test_accuracy" in recorded.metrics or config["data"]["valid_from"] == "test"
+    again = run(config, out, choices=recorded.choices, test=test)
     differences = history_differences(folder, RunFolder(Path(out)))
     return differences + environment_differences(recorded, again) if differences else []
 

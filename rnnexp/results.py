@@ -20,24 +20,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from rnnexp.checks import nearest
-from rnnexp.schema import GROUPS, RunResult, Status, UserError, flatten
+from rnnexp.schema import GROUPS, METRICS, RunResult, Status, UserError, flatten
 from rnnexp.store import RunFolder, atomic
 from rnnexp.table import ENVIRONMENT, choose, is_config, table
 
 # The columns of every table, in their order. Those of the configuration, `optim.lr` and the like, come between HEAD
 # and TAIL, `versions.*` at the end: whatever has a dot can't collide with a metric.
-METRICS = (
-    "test_accuracy",
-    "test_loss",
-    "valid_accuracy",
-    "valid_loss",
-    "train_accuracy",
-    "train_loss",
-    "best_epoch",
-    "epochs",
-    "num_parameters",
-    "train_seconds",
-)
 HEAD = ("path", "status", "reason", *GROUPS, "seed", "attempt", *METRICS)
 TAIL = ("fingerprint", "device", "threads", "git.commit", "git.dirty", "started", "ended", "host")
 

@@ -28,35 +28,41 @@ def run(
     *,
     choices: Mapping[str, str] | None = None,
     on_epoch: Callable[[Row], bool] = lambda row: False,
+    test: bool = True,
 ) -> RunResult:
     """Trains, keeps the best epoch, tests it once, and leaves the record in the folder `out`.
 
     Args:
         config: composed by Hydra, or read back from a record.
         choices: the group options behind it, for the table of results.
-        on_epoch: is told each epoch's row and returns whether to prune the run.
+        on_epoch: is told each epoch's row and returns whether to prune the run. When the run goes on from a
+            checkpoint, it is told the rows behind it again.
+        test: False for a trial of a search, which a choice is made from: the test set is not even read.
 
     Raises:
         UserError: the configuration can't run here, or the folder holds another run.
         Interrupted: SIGTERM or Ctrl-C came; the checkpoint is written.
     """
-    cfg = check(config)
+    cfg = check(config, test)
     folder = RunFolder(Path(out))
     with folder.claim(), interrupt.catch() as stop:
         if done := recorded_result(folder, cfg):
-            outcome = done.reason or f"test accuracy {100 * done.metrics['test_accuracy']:.2f} %"
-            log.info("%s is over already: %s, %s", folder.path, done.status.value, outcome)
+            accuracy = done.metrics.get("test_accuracy")
+            tested = "test set unseen" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
+            log.info("%s is over already: %s, %s", folder.path, done.status.value, done.reason or tested)
             return done
         checkpoint = recorded_checkpoint(folder, cfg)
-        result = begin(cfg, attempt=checkpoint["attempt"] + 1 if checkpoint else 1, choices=choices or {})
+        result = begin(cfg, checkpoint, choices or {})
         try:
-            trainer = build(cfg, result, folder, stop, on_epoch)
+            trainer = build(cfg, result, folder, stop, on_epoch, test)
             if checkpoint:
                 trainer.load_state_dict(checkpoint["trainer"])
                 log.info("going on after epoch %d, batch %d", trainer.progress.epoch, trainer.progress.batch)
             folder.write_history(trainer.progress.history)
-            result.status, result.reason = trainer.fit()
-            result.metrics |= summarise(trainer)
+            try:
+                result.status, result.reason = trainer.fit()
+            finally:  # a failed run has metrics too
+                result.metrics |= summarise(trainer)
             finish(trainer, result, folder)
         except interrupt.Interrupted:
             log.warning("stopped; go on with train.resume=true name=%s", cfg.name)
@@ -69,15 +75,21 @@ def run(
     return result
 
 
-def check(config: DictConfig | Mapping[str, Any]) -> DictConfig:
+def check(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
     """Returns the configuration with its schema.
 
     Raises:
-        UserError: a value is out of range, a key is unknown to what it configures, or the device is not there.
+        UserError: a value is out of range, a key is unknown to what it configures, the device is not there, or a run
+            that must not see the test set is to validate on it.
     """
     cfg = schema.typed(config)
     faults = checks.range_faults(cfg) or checks.target_faults(schema.plain(cfg))
     faults += [fault] if (fault := machine.device_fault(cfg.train.device)) else []
+    if not test and cfg.data.valid_from == "test":
+        faults.append(
+            "data.valid_from must be train in a search, got test: it would choose by the test set; "
+            "try data.valid_from=train data.valid_size=5000"
+        )
     if faults:
         raise UserError("\n".join(faults))
     return cfg
@@ -132,7 +144,7 @@ def refuse_another(folder: RunFolder, recorded: Mapping[str, Any], cfg: DictConf
         )
 
 
-def begin(cfg: DictConfig, attempt: int, choices: Mapping[str, str]) -> RunResult:
+def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mapping[str, str]) -> RunResult:
     """Sets up torch and returns the result as far as it is known before training."""
     device, threads = machine.pick_device(cfg.train.device), cfg.train.threads or machine.num_physical_cores()
     torch.set_num_threads(threads)
@@ -143,9 +155,9 @@ def begin(cfg: DictConfig, attempt: int, choices: Mapping[str, str]) -> RunResul
     return RunResult(
         status=Status.RUNNING,
         reason=None,
-        metrics={},
+        metrics={"epochs": checkpoint["trainer"]["progress"]["epoch"] if checkpoint else 0},
         seed=cfg.seed,
-        attempt=attempt,
+        attempt=checkpoint["attempt"] + 1 if checkpoint else 1,
         choices=dict(choices),
         config=config,
         fingerprint=schema.fingerprint(config),
@@ -156,20 +168,21 @@ def begin(cfg: DictConfig, attempt: int, choices: Mapping[str, str]) -> RunResul
 
 
 def build(
-    cfg: DictConfig, result: RunResult, folder: RunFolder, stop: interrupt.Stop, on_epoch: Callable[[Row], bool]
+    cfg: DictConfig,
+    result: RunResult,
+    folder: RunFolder,
+    stop: interrupt.Stop,
+    on_epoch: Callable[[Row], bool],
+    test: bool,
 ) -> Trainer:
     """Returns everything that training needs, at its beginning, and says what it is."""
     config, device = result.config, torch.device(result.device)
-    dataset = data.load(cfg.data, device)
+    dataset = data.load(cfg.data, device, with_test=test)
     torch.manual_seed(derive(cfg.seed, "init"))
     x_BTI = dataset.sequences(dataset.train.images[: cfg.train.batch_size])
     model = instantiate(config["model"], input_size=x_BTI.shape[2], num_classes=schema.NUM_CLASSES, _convert_="all")
+    result.metrics["num_parameters"] = sum(p.numel() for p in model.parameters())
     model.to(device)
-
-    def after_epoch(row: Row) -> bool:
-        note(row, trainer, folder)
-        return on_epoch(row)
-
     trainer = Trainer(
         model=model,
         optimizer=instantiate(config["optim"], _partial_=True, _convert_="all")(model.parameters()),
@@ -181,9 +194,9 @@ def build(
         device=device,
         stop=stop,
         save=lambda: save(trainer, result, folder),
-        on_epoch=after_epoch,
+        on_epoch=on_epoch,
+        note=lambda row: note(row, trainer, folder),
     )
-    result.metrics["num_parameters"] = sum(p.numel() for p in model.parameters())
     describe(trainer, cfg, result, x_BTI)
     return trainer
 
@@ -202,8 +215,9 @@ def describe(trainer: Trainer, cfg: DictConfig, result: RunResult, x_BTI: torch.
             f"{cfg.model._target_} returned {tuple(logits_BO.shape)} for {tuple(x_BTI.shape)}, not {expected}"
         )
     parts = trainer.data
-    sizes = f"{len(parts.train):,} images to train, {len(parts.valid):,} to validate, {len(parts.test):,} to test"
-    log.info("%s by %s: %s", cfg.data.name, cfg.data.sequence, sizes)
+    sizes = f"{len(parts.train):,} images to train, {len(parts.valid):,} to validate"
+    tested = "; the test set stays unseen" if parts.test is None else f", {len(parts.test):,} to test"
+    log.info("%s by %s: %s%s", cfg.data.name, cfg.data.sequence, sizes, tested)
     if cfg.data.valid_from == "test":
         log.warning("validation is the test set itself (data.valid_from=test): choose nothing by these figures")
     if cfg.model.get("dropout") and cfg.model.get("num_layers") == 1:
@@ -249,19 +263,19 @@ def summarise(trainer: Trainer) -> dict[str, float]:
 
 
 def finish(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
-    """Tests a complete run on its kept weights, once, and writes the model and, last, the result."""
+    """Tests a complete run on its kept weights, once, if at all, and writes the model and, last, the result."""
     if trainer.progress.best_weights:
         trainer.model.load_state_dict(trainer.progress.best_weights)
         with atomic(folder.model) as out:
             torch.save(trainer.model.state_dict(), out)
-    if result.status is Status.COMPLETE:
+    if result.status is not Status.COMPLETE:
+        log.warning("%s: %s", result.status.value, result.reason)
+    elif trainer.data.test is not None:
         loss, accuracy = trainer.evaluate(trainer.data.test, "test")
         result.metrics |= {"test_loss": loss, "test_accuracy": accuracy}
         log.info(
             "test loss %.4f acc %.2f %% with the weights of epoch %d", loss, 100 * accuracy, trainer.progress.best_epoch
         )
-    else:
-        log.warning("%s: %s", result.status.value, result.reason)
     result.environment["ended"] = machine.now()
     folder.write_result(result)
     log.info("results in %s", folder.path)

@@ -188,12 +188,19 @@ class Config:
 
     name: str = MISSING
     seed: int = number(ge=0)
+    objective: Any = MISSING  # a metric, or a list of them
+    direction: Any = MISSING
+    n_trials: int | None = number(ge=0)
+    workers: int | None = number(ge=1)
+    repeats: int = number(ge=1)
+    resume: str = one_of("auto", "force")
     model: Any = MISSING
     optim: Any = MISSING
     schedule: Any = MISSING
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     experiment: Any = None
+    search: Any = None
 
 
 GROUPS = ("model", "optim", "schedule", "data", "train", "experiment")
@@ -221,6 +228,21 @@ def register() -> None:
 # Columns of history.csv, one row an epoch: losses in nats per image, accuracies in [0, 1].
 HISTORY_COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "epoch_seconds")
 TIME_COLUMNS = ("epoch_seconds",)  # all that may differ between two runs of one configuration and seed
+
+
+# What a run is measured by; those of the test set are there for complete runs alone, and never in a search.
+METRICS = (
+    "test_accuracy",
+    "test_loss",
+    "valid_accuracy",
+    "valid_loss",
+    "train_accuracy",
+    "train_loss",
+    "best_epoch",
+    "epochs",
+    "num_parameters",
+    "train_seconds",
+)
 
 
 @dataclass
@@ -269,8 +291,7 @@ class RunResult:
 
 # Keys that say where, how fast and how often, but not what is computed.
 NOT_IN_FINGERPRINT = (
-    "name",
-    "experiment",
+    *("name", "experiment", "search", "objective", "direction", "n_trials", "workers", "repeats", "resume"),
     "data.root",
     "train.eval_batch_size",
     "train.device",

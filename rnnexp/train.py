@@ -58,7 +58,8 @@ class Trainer:
     device: torch.device
     stop: Stop
     save: Callable[[], None]  # writes a checkpoint
-    on_epoch: Callable[[Row], bool]  # is told each epoch's row; True prunes the run
+    on_epoch: Callable[[Row], bool]  # is told each epoch's row, again when the run goes on; True prunes it
+    note: Callable[[Row], None] = lambda row: None  # is told each epoch's row once
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -68,11 +69,18 @@ class Trainer:
     def fit(self) -> tuple[Status, str | None]:
         """Trains until the last epoch, or early, from wherever `progress` is. Returns the status and its reason.
 
+        `on_epoch` hears of the epochs behind `progress` first: a process may have died between its checkpoint and its
+        report. Only its answer to the latest epoch counts, and none once training is over.
+
         Raises:
             Interrupted: a signal came; the checkpoint is written.
         """
-        p = self.progress
-        while p.epoch < self.cfg.epochs and not self.is_patience_over():
+        p, is_pruned = self.progress, False
+        for row in p.history:
+            is_pruned = self.on_epoch(row)
+        while not self.is_over():
+            if is_pruned:
+                return Status.PRUNED, f"pruned after epoch {p.epoch}"
             try:
                 self.train_epoch()
                 row = self.finish_epoch()
@@ -82,8 +90,8 @@ class Trainer:
                 self.save()
                 raise
             self.save_checkpoint()
-            if self.on_epoch(row):
-                return Status.PRUNED, f"pruned after epoch {p.epoch}"
+            self.note(row)
+            is_pruned = self.on_epoch(row)
         return Status.COMPLETE, None
 
     def train_epoch(self) -> None:
@@ -165,6 +173,10 @@ class Trainer:
         if self.cfg.monitor == "valid_accuracy" and row["valid_accuracy"] != than["valid_accuracy"]:
             return row["valid_accuracy"] > than["valid_accuracy"]
         return row["valid_loss"] < than["valid_loss"]
+
+    def is_over(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.progress.epoch >= self.cfg.epochs or self.is_patience_over()
 
     def is_patience_over(self) -> bool:
         """Whether `train.patience` epochs have passed since the best one by `train.monitor`."""

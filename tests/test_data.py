@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from rnnexp import dataset_files
 from rnnexp.data import Images, Sequences, hold_out, jitter, load
-from rnnexp.schema import JitterConfig
+from rnnexp.schema import JitterConfig, UserError
 
 CPU = torch.device("cpu")
 
@@ -51,6 +52,25 @@ def test_the_notebook_trains_on_all_images_and_validates_on_the_test_set(compose
     dataset = load(compose("experiment=notebook").data, CPU)
     assert len(dataset.train) == 60_000
     assert torch.equal(dataset.valid.images, dataset.test.images)
+
+
+def test_without_the_test_set_its_files_are_not_read(compose, mnist, tmp_path):
+    raw = dataset_files.ensure(compose().data) / "MNIST" / "raw"
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    for name, size in dataset_files.SIZES.items():
+        file = tmp_path / "MNIST" / "raw" / name
+        if name.startswith("train"):
+            file.symlink_to(raw / name)
+        else:
+            file.write_bytes(b"x" * size)
+    cfg = compose(f"data.root={tmp_path}").data
+    with pytest.raises(UserError, match="cannot read mnist"):
+        load(cfg, CPU)
+    unseen = load(cfg, CPU, with_test=False)
+    assert unseen.test is None
+    for part, whole in ((unseen.train, mnist.train), (unseen.valid, mnist.valid)):
+        assert torch.equal(part.images, whole.images)
+        assert torch.equal(part.labels, whole.labels)
 
 
 def test_holding_out_keeps_the_old_order_and_gives_largest_remainders_first():

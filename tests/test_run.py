@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from rnnexp import machine, schema
+from rnnexp.interrupt import Interrupted
 from rnnexp.run import run
 from rnnexp.schema import Status, UserError
 from rnnexp.store import RunFolder
@@ -238,6 +239,34 @@ def test_a_checkpoint_that_would_run_code_is_refused(compose, tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
+NUM_PARAMETERS = 4 * 16 * (28 + 16 + 2) + 4 * 16 * (16 + 16 + 2) + 17 * 10  # of SMALL: two LSTM layers, linear readout
+
+
+def assert_summary(metrics, rows, epochs):
+    """Checks the metrics of a run of SMALL that was not tested: the kept epoch's, and what they cost."""
+    kept = max(rows, key=lambda row: (float(row["valid_accuracy"]), -float(row["valid_loss"])))
+    figures = {k: float(v) for k, v in kept.items() if k.startswith(("train_", "valid_"))}
+    cost = {"num_parameters": NUM_PARAMETERS, "epochs": epochs, "best_epoch": int(kept["epoch"])}
+    assert metrics == figures | cost | {"train_seconds": metrics["train_seconds"]}
+    assert len(rows) == epochs
+    assert metrics["train_seconds"] > 0
+
+
+def test_a_run_that_fails_before_it_trains_has_the_metrics_there_are(compose, tmp_path, monkeypatch):
+    stop_after(2, compose(*SMALL), tmp_path)
+
+    def break_down(*args):
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr("rnnexp.run.describe", break_down)
+    for folder, resume, epochs in ((tmp_path, "true", 2), (tmp_path / "new", "false", 0)):
+        with pytest.raises(MemoryError):
+            run(compose(*SMALL, f"train.resume={resume}"), folder)
+        failed = RunFolder(folder).read_result()
+        assert failed.status is Status.FAILED
+        assert failed.metrics == {"num_parameters": NUM_PARAMETERS, "epochs": epochs}
+
+
 def test_a_failed_run_is_recorded_and_can_go_on(compose, reference, tmp_path, monkeypatch):
     def break_down(row):
         if row["epoch"] == 2:
@@ -248,6 +277,7 @@ def test_a_failed_run_is_recorded_and_can_go_on(compose, reference, tmp_path, mo
         run(compose(*SMALL), tmp_path, on_epoch=break_down)
     failed = RunFolder(tmp_path).read_result()
     assert (failed.status, failed.reason) == (Status.FAILED, "MemoryError: out of memory")
+    assert_summary(failed.metrics, histories(tmp_path)[0], epochs=2)
     run(compose(*SMALL, "train.resume=true"), tmp_path)
     assert_identical(reference, tmp_path)
     assert RunFolder(tmp_path).read_result().attempt == 2
@@ -256,8 +286,75 @@ def test_a_failed_run_is_recorded_and_can_go_on(compose, reference, tmp_path, mo
 def test_a_pruned_run_keeps_its_history_and_never_sees_the_test_set(compose, tmp_path):
     result = run(compose(*SMALL), tmp_path, on_epoch=lambda row: row["epoch"] == 2)
     assert (result.status, result.reason) == (Status.PRUNED, "pruned after epoch 2")
-    assert len(histories(tmp_path)[0]) == 2
-    assert not any(key.startswith("test_") for key in result.metrics)
+    assert_summary(result.metrics, histories(tmp_path)[0], epochs=2)
+    assert (tmp_path / "model.pt").exists()
+    assert RunFolder(tmp_path).read_result() == result
+
+
+def test_a_run_is_not_pruned_after_its_last_epoch(compose, reference, tmp_path):
+    result = run(compose(*SMALL), tmp_path, on_epoch=lambda row: row["epoch"] == 3)
+    assert (result.status, result.reason) == (Status.COMPLETE, None)
+    assert_identical(reference, tmp_path)
+
+
+def test_a_trial_never_sees_the_test_set_and_trains_alike(compose, reference, tmp_path, caplog):
+    with caplog.at_level("INFO", logger="rnnexp"):
+        result = run(compose(*SMALL), tmp_path, test=False)
+    assert result.status is Status.COMPLETE
+    assert histories(tmp_path) == histories(reference)
+    assert_summary(result.metrics, histories(tmp_path)[0], epochs=3)
+    about_test = [line for line in caplog.messages if "test " in line]
+    assert about_test == ["mnist by columns: 2,000 images to train, 200 to validate; the test set stays unseen"]
+    caplog.clear()
+    with caplog.at_level("INFO", logger="rnnexp"):
+        assert run(compose(*SMALL, "train.resume=true"), tmp_path, test=True) == result
+    assert caplog.messages == [f"{tmp_path} is over already: complete, test set unseen"]
+
+
+def test_a_trial_that_validates_on_the_test_set_is_refused(compose, tmp_path):
+    with pytest.raises(UserError) as refused:
+        run(compose(*SMALL, "data.valid_from=test", "data.valid_size=0"), tmp_path / "run", test=False)
+    assert str(refused.value) == (
+        "data.valid_from must be train in a search, got test: it would choose by the test set; "
+        "try data.valid_from=train data.valid_size=5000"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def stop_after(epoch, cfg, folder):
+    """Runs until on_epoch is told of that epoch, and interrupts it."""
+
+    def interrupt(row):
+        if row["epoch"] == epoch:
+            raise Interrupted(signal.SIGTERM)
+        return False
+
+    with pytest.raises(Interrupted):
+        run(cfg, folder, on_epoch=interrupt)
+
+
+def test_a_callback_that_interrupts_leaves_a_run_that_goes_on_and_tells_each_epoch_again(
+    compose, reference, tmp_path, caplog
+):
+    stop_after(2, compose(*SMALL), tmp_path)
+    assert not (tmp_path / "result.json").exists()
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["trainer"]["progress"]["epoch"] == 2
+    told = []
+    with caplog.at_level("INFO", logger="rnnexp"):
+        run(compose(*SMALL, "train.resume=true"), tmp_path, on_epoch=lambda row: told.append(row))
+    assert [{k: str(v) for k, v in row.items()} for row in told] == RunFolder(tmp_path).read_history()
+    assert [line.split()[1] for line in caplog.messages if line.startswith("epoch ")] == ["3/3"]
+    assert_identical(reference, tmp_path)
+
+
+def test_a_run_that_goes_on_is_pruned_at_once_by_the_latest_epoch(compose, tmp_path, caplog):
+    stop_after(2, compose(*SMALL), tmp_path)
+    with caplog.at_level("INFO", logger="rnnexp"):
+        result = run(compose(*SMALL, "train.resume=true"), tmp_path, on_epoch=lambda row: True)
+    assert (result.status, result.reason) == (Status.PRUNED, "pruned after epoch 2")
+    assert_summary(result.metrics, histories(tmp_path)[0], epochs=2)
+    assert (tmp_path / "model.pt").exists()
+    assert not any(line.startswith("epoch ") for line in caplog.messages)
 
 
 def test_a_diverged_run_ends_at_once_and_says_where(compose, tmp_path):
@@ -265,7 +362,9 @@ def test_a_diverged_run_ends_at_once_and_says_where(compose, tmp_path):
     result = run(compose(*SMALL[:5], *explode), tmp_path)
     assert result.status is Status.DIVERGED
     assert result.reason.startswith("training loss was nan in epoch 1, batch ")
-    assert "test_accuracy" not in result.metrics
+    assert result.metrics.keys() == {"num_parameters", "epochs", "best_epoch", "train_seconds"}
+    assert result.metrics["num_parameters"] > 0
+    assert (result.metrics["epochs"], result.metrics["best_epoch"]) == (0, 0)
     assert RunFolder(tmp_path).read_result() == result
 
 

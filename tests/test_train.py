@@ -34,7 +34,7 @@ def images(count, seed=0):
 
 @pytest.fixture
 def trainer(compose):
-    def build(*overrides, model=None, on_epoch=lambda row: False):
+    def build(*overrides, model=None, on_epoch=lambda row: False, note=lambda row: None):
         cfg = compose(*SMALL, *overrides)
         config = schema.plain(cfg)
         torch.manual_seed(0)
@@ -51,6 +51,7 @@ def trainer(compose):
             stop=Stop(),
             save=lambda: None,
             on_epoch=on_epoch,
+            note=note,
         )
 
     return build
@@ -255,6 +256,74 @@ def test_the_callback_sees_each_epoch_and_can_prune(trainer):
     assert rows == t.progress.history
 
 
+@pytest.mark.parametrize(
+    ("settings", "figures"),
+    [
+        (("train.epochs=2",), [(1.0, 0.5), (0.9, 0.6)]),
+        (("train.epochs=9", "train.patience=1"), [(1.0, 0.5), (1.1, 0.4)]),
+    ],
+)
+def test_a_run_with_nothing_left_to_train_is_complete_whatever_the_callback_says(trainer, settings, figures):
+    rows = []
+    t = fed_with(trainer(*settings, on_epoch=lambda row: rows.append(row) or row["epoch"] == 2), figures)
+    assert t.fit() == (Status.COMPLETE, None)
+    assert rows == t.progress.history
+    assert len(rows) == 2
+    t.on_epoch = lambda row: rows.append(row) or True
+    assert t.fit() == (Status.COMPLETE, None)  # as a run that goes on from its last checkpoint
+    assert rows == t.progress.history * 2
+
+
+def state_after(t, batches):
+    """Returns the state of a trainer that was stopped so many batches after its second epoch."""
+    for _ in range(2):
+        t.train_epoch()
+        t.finish_epoch()
+    step = t.step
+
+    def stop_in_the_last(*args):
+        t.stop.signum = 15 if t.progress.batch + 1 == batches else None
+        return step(*args)
+
+    t.step = stop_in_the_last
+    if batches:
+        with pytest.raises(Interrupted):
+            t.train_epoch()
+    assert (t.progress.epoch, t.progress.batch) == (2, batches)
+    return torch.utils._pytree.tree_map(copied, t.state_dict())
+
+
+@pytest.mark.parametrize("batches", [0, 2])
+def test_going_on_tells_the_callback_of_each_epoch_again_and_notes_only_the_new_ones(trainer, batches):
+    told, noted = [], []
+    t = trainer(on_epoch=lambda row: told.append(dict(row)) or row["epoch"] == 1, note=noted.append)
+    t.load_state_dict(state_after(trainer(), batches))
+    assert t.fit() == (Status.COMPLETE, None)  # the answer to the first epoch came too late
+    assert [row["epoch"] for row in told] == [1, 2, 3]
+    assert told == t.progress.history
+    assert noted == told[2:]
+
+
+def test_going_on_prunes_at_once_if_the_callback_says_so_of_the_latest_epoch(trainer):
+    t = trainer(on_epoch=lambda row: row["epoch"] == 2)
+    t.load_state_dict(state_after(trainer(), 1))
+    before = weights(t.model)
+    assert t.fit() == (Status.PRUNED, "pruned after epoch 2")
+    assert all(torch.equal(a, b) for a, b in zip(before, weights(t.model), strict=True))
+    assert (t.progress.epoch, t.progress.batch) == (2, 1)
+
+
+def test_a_callback_that_interrupts_finds_the_checkpoint_of_its_epoch_written(trainer):
+    def interrupt(row):
+        raise Interrupted(15)
+
+    t, saved = trainer(on_epoch=interrupt), []
+    t.save = lambda: saved.append((t.progress.epoch, t.progress.batch))
+    with pytest.raises(Interrupted):
+        t.fit()
+    assert saved == [(1, 0)]
+
+
 def test_each_epoch_shows_every_image_once_in_an_order_of_its_own(trainer):
     t = trainer("train.epochs=2", model=Recorder())
     t.fit()
@@ -285,7 +354,7 @@ def test_initial_weights_and_order_depend_on_neither_dropout_nor_augmentation(co
     def labels_and_weights(*overrides):
         cfg = compose(*small, "model.num_layers=2", *overrides)
         folder = RunFolder(tmp_path)
-        t = build(cfg, begin(cfg, 1, {}), folder, Stop(), lambda row: False)
+        t = build(cfg, begin(cfg, None, {}), folder, Stop(), lambda row: False, test=True)
         initial, seen, step = weights(t.model), [], t.step
         t.step = lambda x_BTI, labels, *rest: seen.append(labels) or step(x_BTI, labels, *rest)
         t.train_epoch()

@@ -1,0 +1,363 @@
+"""What a sweep is asked to do: `hydra.sweeper` and the command line, checked whole before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import operator
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from rnnexp.checks import nearest
+from rnnexp.schema import UserError, flatten
+from rnnexp.sweep import space as spaces
+from rnnexp.sweep.settings import ALLOWED, PRUNERS, SAMPLERS, SweeperConfig
+from rnnexp.sweep.space import Space, one_line
+
+Compose = Callable[[list[str]], DictConfig]
+CONSTRAINT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(<=|>=)\s*(\S+)\s*")
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound on a metric: `num_parameters <= 50000`."""
+
+    metric: str
+    is_upper: bool
+    bound: float
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """Returns by how much the bound is passed; up to 0 it is kept. An unknown metric counts as passed."""
+        if self.metric not in metrics:
+            return 1.0
+        return (metrics[self.metric] - self.bound) * (1 if self.is_upper else -1)
+
+    def __str__(self) -> str:
+        return f"{self.metric} {'<=' if self.is_upper else '>='} {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """The command that a sweep was started with, to be told again with other overrides."""
+
+    program: list[str]
+    flags: list[str]
+
+    @classmethod
+    def own(cls, overrides: Sequence[str]) -> Command:
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
+        if spec is not None:
+            program = ["python", "-m", spec.name.removesuffix(".__main__")]
+        else:
+            program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
+        flags = [arg for arg in sys.argv[1:] if arg not in overrides and arg not in ("-m", "--multirun")]
+        return cls(program, flags)
+
+    def line(self, *arguments: str) -> str:
+        return shlex.join([*self.program, *self.flags, *arguments])
+
+
+@dataclass
+class Plan:
+    """A checked sweep, complete and picklable: workers get it as it is.
+
+    `n_trials` is the total; the first `len(queue)` trials try the queue, a grid's cells follow in their order.
+    """
+
+    folder: Path
+    url: str
+    study_name: str
+    settings: SweeperConfig
+    sampler_name: str
+    pruner_name: str
+    space: Space
+    overrides: list[str]  # of every trial, before its sampled ones
+    objectives: list[str]  # names of metrics; empty: the task returns plain numbers
+    directions: list[str]
+    constraints: list[Constraint]
+    queue: list[dict[str, Any]]
+    n_trials: int
+    first_seed: int
+    request: dict[str, Any]
+    command: Command
+    arguments: list[str]  # as typed
+
+    @property
+    def is_grid(self) -> bool:
+        return not self.space.is_search or self.sampler_name == "grid"
+
+    def fixed_params(self, number: int) -> dict[str, Any]:
+        """Returns what is not left to the sampler in a trial: a first guess, a grid's cell, or nothing."""
+        if number < len(self.queue):
+            return self.queue[number]
+        if not self.is_grid:
+            return {}
+        return self._cells()[number - len(self.queue)]
+
+    def _cells(self) -> list[dict[str, Any]]:
+        if not hasattr(self, "_cell_list"):
+            self._cell_list = list(self.space.cells())
+        return self._cell_list
+
+    def label(self, index: int) -> str:
+        """Returns the name of an objective."""
+        return self.objectives[index] if self.objectives else "value" if len(self.directions) == 1 else f"value_{index}"
+
+    def values(self, metrics: Mapping[str, float]) -> list[float] | None:
+        """Returns the objectives among the metrics, or None if one is missing."""
+        names = [self.label(i) for i in range(len(self.directions))]
+        return [metrics[name] for name in names] if all(name in metrics for name in names) else None
+
+    def overrides_of(self, params: Mapping[str, Any]) -> list[str]:
+        """Returns a trial's sampled overrides."""
+        return [p.override(params[p.name]) for p in self.space.parameters if p.name in params]
+
+    def violations(self, metrics: Mapping[str, float]) -> list[float]:
+        return [constraint.violation(metrics) for constraint in self.constraints]
+
+    def rerun_command(self, overrides: Sequence[str]) -> str:
+        """Returns the command that runs a trial's configuration alone."""
+        kept = [text for text in self.overrides if key_of(text) not in self.settings.sweep_keys]
+        if self.settings.repeats > 1:
+            return self.command.line("-m", *kept, *overrides)
+        return self.command.line(*kept, *overrides)
+
+    def resume_command(self) -> str:
+        typed = {key_of(text) for text in self.arguments}
+        more = [] if key_of(self.settings.resume_with) in typed else [self.settings.resume_with]
+        return self.command.line("-m", *self.arguments, *more)
+
+
+def make(
+    config: DictConfig,
+    arguments: Sequence[str],
+    compose: Compose,
+    *,
+    code: str = "",
+    config_loader: Any = None,
+) -> Plan:
+    """Returns the plan of a multirun.
+
+    Args:
+        config: the master configuration, composed without sweeping overrides.
+        arguments: the task's overrides as typed.
+        compose: from overrides to a trial's configuration, Hydra's part included.
+        code: the version of the code that will run.
+
+    Raises:
+        UserError: a line for each fault.
+    """
+    node, choices = config.hydra.sweeper, config.hydra.runtime.choices
+    try:
+        settings: SweeperConfig = OmegaConf.to_object(node)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise UserError(f"hydra.sweeper: {one_line(error)}") from error
+    faults = list(_faults(settings))
+    try:
+        found = spaces.build(
+            arguments,
+            settings.params or {},
+            settings.when or {},
+            compose,
+            n_trials=settings.n_trials,
+            seed_key=settings.seed_key,
+            config_loader=config_loader,
+        )
+    except UserError as error:
+        raise UserError("\n".join([*faults, *str(error).splitlines()])) from error
+    objectives, directions = _names(settings.objective), _names(settings.direction)
+    sampler, pruner = str(choices["hydra/sweeper/sampler"]), str(choices["hydra/sweeper/pruner"])
+    faults += _faults_together(settings, found, objectives, directions, sampler, pruner)
+    constraints = [parsed for text in settings.constraints if (parsed := _constraint(text))]
+    queue = []
+    for guess in settings.enqueue:
+        try:
+            queue.append(found.values(guess.split() if isinstance(guess, str) else list(guess)))
+        except UserError as error:
+            faults.append(f"enqueue: {error}")
+    if faults:
+        raise UserError("\n".join(dict.fromkeys(faults)))
+    if settings.enqueue_defaults:
+        queue.insert(0, found.defaults(compose))
+    taken = {key_of(text) for text in arguments} | {parameter.key for parameter in found.parameters}
+    always = [text for text in settings.trial_overrides if key_of(text) not in taken]
+    folder = Path(config.hydra.sweep.dir).absolute()
+    total = settings.n_trials
+    if total is None:
+        assert found.num_cells is not None
+        total = len(queue) + found.num_cells
+    elif (not found.is_search or sampler == "grid") and found.num_cells is not None:
+        total = min(total, len(queue) + found.num_cells)
+    example = compose([*next(found.examples()), *always])
+    request = {
+        "space": found.request(),
+        "objective": objectives,
+        "direction": directions,
+        "constraints": [str(constraint) for constraint in constraints],
+        "repeats": settings.repeats,
+        "config": _base_config(example, settings, found),
+        "code": code,
+    }
+    return Plan(
+        folder=folder,
+        url=settings.storage or f"sqlite:///{folder / 'study.db'}",
+        study_name=settings.study_name or folder.name,
+        settings=settings,
+        sampler_name=sampler,
+        pruner_name=pruner,
+        space=found,
+        overrides=[*found.fixed, *always],
+        objectives=objectives,
+        directions=directions,
+        constraints=constraints,
+        queue=queue,
+        n_trials=total,
+        first_seed=int(OmegaConf.select(example, settings.seed_key) or 0),
+        request=request,
+        command=Command.own([*config.hydra.overrides.task, *config.hydra.overrides.hydra]),
+        arguments=[*(text for text in config.hydra.overrides.hydra if key_of(text) != "hydra.mode"), *arguments],
+    )
+
+
+def key_of(text: str) -> str:
+    """Returns the key of an override, without its sign."""
+    return text.partition("=")[0].lstrip("+~").partition("@")[0]
+
+
+def _faults(settings: SweeperConfig) -> Iterator[str]:
+    """Yields what is wrong with single values."""
+    checks = {
+        "n_trials": (settings.n_trials, operator.ge, 0),
+        "workers": (settings.workers, operator.ge, 1),
+        "repeats": (settings.repeats, operator.ge, 1),
+        "max_failures": (settings.max_failures, operator.ge, 1),
+        "max_attempts": (settings.max_attempts, operator.ge, 1),
+        "lease_seconds": (settings.lease_seconds, operator.ge, 2),
+        "storage_seconds": (settings.storage_seconds, operator.ge, 0),
+        "seed": (settings.seed, operator.ge, 0),
+        "stop.seconds": (settings.stop.seconds, operator.gt, 0),
+        "stop.patience": (settings.stop.patience, operator.ge, 1),
+    }
+    for name, (value, compare, bound) in checks.items():
+        if value is not None and not compare(value, bound):
+            sign = ">" if compare is operator.gt else ">="
+            yield f"hydra.sweeper.{name} must be {sign} {bound}, got {value}"
+    for name, allowed in ALLOWED.items():
+        for word in _names(getattr(settings, name)):
+            if word not in allowed:
+                yield f"hydra.sweeper.{name} must be {' or '.join(allowed)}, got {word}{nearest(word, allowed)}"
+    for text in settings.constraints:
+        if _constraint(text) is None:
+            yield f"constraint {text!r} can't be read; write METRIC <= NUMBER or METRIC >= NUMBER"
+    for text in settings.trial_overrides:
+        try:
+            OverridesParser.create().parse_override(text)
+        except HydraException as error:
+            yield f"hydra.sweeper.trial_overrides: {one_line(error)}"
+
+
+def _faults_together(
+    settings: SweeperConfig, space: Space, objectives: list[str], directions: list[str], sampler: str, pruner: str
+) -> Iterator[str]:
+    """Yields what is wrong with values that must fit one another."""
+    if objectives and len(objectives) != len(directions):
+        yield f"{len(objectives)} objectives ({', '.join(objectives)}) need as many directions, got {len(directions)}"
+    metrics = [*objectives, *(found.metric for text in settings.constraints if (found := _constraint(text)))]
+    for name in metrics:
+        if name.startswith("test_"):
+            better = name.replace("test_", "valid_", 1)
+            yield f"{name} would choose by the test set; try {better}"
+    if len(directions) > 1 and pruner != "none":
+        yield f"pruner {pruner} needs one objective, got {len(directions)}; try hydra/sweeper/pruner=none"
+    if len(directions) > 1 and (settings.stop.value is not None or settings.stop.patience is not None):
+        yield f"stop.value and stop.patience need one objective, got {len(directions)}; try stop.seconds"
+    if space.is_search and sampler == "grid" and space.num_cells is None:
+        yield "sampler grid needs choices or stepped intervals: an interval without a step has no end of values"
+    elif space.is_search and settings.n_trials is None and sampler != "grid":
+        yield "a search needs a budget; type n_trials=40"
+    known = {"sampler": (sampler, SAMPLERS), "pruner": (pruner, PRUNERS)}
+    for group, (name, options) in known.items():
+        if name == "None":
+            yield f"hydra/sweeper/{group} is missing; choose one of {', '.join(options)}"
+
+
+def _constraint(text: str) -> Constraint | None:
+    match = CONSTRAINT.fullmatch(text)
+    try:
+        return Constraint(match[1], match[2] == "<=", float(match[3])) if match else None
+    except ValueError:
+        return None
+
+
+def _names(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [str(name) for name in value] if isinstance(value, (list, tuple)) else [str(value)]
+
+
+def _base_config(full: DictConfig, settings: SweeperConfig, space: Space) -> dict[str, Any]:
+    """Returns the configuration that all trials share, flat: without what is searched or may change."""
+    with open_dict(cfg := full.copy()):
+        cfg.pop("hydra", None)
+    plain = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(plain, dict)
+    searched = {parameter.key.replace("/", ".") for parameter in space.parameters}
+    skipped = {*settings.sweep_keys, *settings.volatile, *searched}
+    flat = flatten({str(key): value for key, value in plain.items()})
+    return {k: v for k, v in flat.items() if not any(k == s or k.startswith(f"{s}.") for s in skipped)}
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Returns `key: old -> new` for everything that a request asks otherwise than the recorded one."""
+    before, after = flatten(old), flatten(new)
+    lines = []
+    for key in dict.fromkeys([*before, *after]):
+        if before.get(key) != after.get(key) or (key in before) != (key in after):
+            name = key.removeprefix("config.").removeprefix("space.")
+            lines.append(f"{name}: {_short(before.get(key, 'absent'))} -> {_short(after.get(key, 'absent'))}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def refuse_official() -> None:
+    """Raises: UserError if the official plugin is there, whose name is ours."""
+    if importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper"):
+        raise UserError(
+            "hydra-optuna-sweeper answers to hydra/sweeper=optuna, too; type pip uninstall hydra-optuna-sweeper"
+        )
+
+
+def code_version(task_function: TaskFunction, config: DictConfig) -> str:
+    """Returns the version of what will run: its package's number and a hash of its source and configuration files."""
+    name = task_function.__module__
+    package = sys.modules.get(name.partition(".")[0])
+    file = getattr(sys.modules.get(name), "__file__", None)
+    folders = [Path(folder) for folder in getattr(package, "__path__", [])]
+    files = {path for folder in folders for path in folder.rglob("*.py")} or ({Path(file)} if file else set())
+    for source in config.hydra.runtime.config_sources:
+        if source.schema == "file":
+            files |= set(Path(source.path).rglob("*.yaml"))
+    digest = hashlib.sha256()
+    for path in sorted(files, key=lambda path: (path.name, str(path))):
+        digest.update(path.name.encode() + path.read_bytes())
+    try:
+        number = version(name.partition(".")[0])
+    except PackageNotFoundError:
+        number = ""
+    return f"{number} {digest.hexdigest()[:8]}".strip()

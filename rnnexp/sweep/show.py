@@ -1,0 +1,287 @@
+"""What people see of a sweep: its lines, its table, and the files in its folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import optuna
+import pandas as pd
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+from tqdm import tqdm
+
+from rnnexp.schema import UserError
+from rnnexp.store import atomic
+from rnnexp.sweep.plan import Plan, key_of
+from rnnexp.sweep.study import Outcome, SweepStudy, hide_password
+from rnnexp.table import table
+
+WORDS = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+HINT = "the sweep goes on; make room"
+
+
+class Screen:
+    """The live line of a terminal, or a line for each trial that ends; and the files, kept current with it."""
+
+    def __init__(self, plan: Plan, study: SweepStudy, shown: set[int], num_workers: int) -> None:
+        self.plan, self.study, self.shown = plan, study, set(shown)
+        self.interval = 0.5  # s between two looks at the study; grows with what a look costs
+        self.written = -1
+        self.is_live = sys.stderr.isatty()
+        kind = "grid" if plan.is_grid else f"search by {plan.sampler_name}, pruner {plan.pruner_name}"
+        workers = f"{num_workers} worker{'s' * (num_workers > 1)}"
+        print(f"{plan.folder}: {kind}, {plan.n_trials} trials, {workers}", flush=True)
+        if shown:
+            print(f"going on: {len(shown)} of {plan.n_trials} trials are over", flush=True)
+        self.bar = tqdm(
+            total=plan.n_trials, initial=len(shown), unit="trial", disable=not self.is_live, leave=False, smoothing=0
+        )
+
+    def say(self, text: str) -> None:
+        tqdm.write(f"sweep: {text}", file=sys.stderr)
+
+    def update(self) -> None:
+        """Shows what has changed, and writes the files if trials have ended."""
+        began = time.monotonic()
+        trials = self.study.trials()[: self.plan.n_trials]
+        ended = [trial for trial in trials if trial.state.is_finished()]
+        if len(ended) != self.written:
+            self.written = len(ended)
+            try:
+                write_results(self.plan, ended)
+                write_best(self.plan, self.study, ended)
+            except UserError as error:
+                self.say(str(error))
+        top = best(self.plan, ended)
+        for trial in ended:
+            if trial.number not in self.shown:
+                self.shown.add(trial.number)
+                if not self.is_live:
+                    print(line(self.plan, trial, bool(top) and top[0].number == trial.number), flush=True)
+        if self.is_live:
+            count = {state: sum(trial.state is state for trial in trials) for state in WORDS}
+            parts = [f"{count[s]} {WORDS[s]}" for s in (TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)]
+            if top and len(self.plan.directions) == 1 and top[0].value is not None:
+                parts.append(f"best {number_text(top[0].value)} (trial {top[0].number})")
+            self.bar.n = len(ended)
+            self.bar.set_postfix_str(", ".join(parts), refresh=True)
+        self.interval = max(0.5, 20 * (time.monotonic() - began))
+
+    def summary(self, signum: int | None, why: str | None) -> None:
+        """Shows what came of the sweep, and how to go on with it."""
+        self.bar.close()
+        print("\n".join(summary(self.plan, self.study, signum, why)), flush=True)
+
+
+def metrics(trial: FrozenTrial) -> dict[str, float]:
+    """Returns the mean of each metric over the trial's repeats."""
+    runs = Outcome.of(trial).runs
+    shared = [name for name in runs[0] if all(name in run for run in runs)] if runs else []
+    return {name: statistics.fmean(run[name] for run in runs) for name in shared}
+
+
+def best(plan: Plan, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Returns the complete trials that keep the constraints, best first; of several objectives, the Pareto front."""
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE and trial.values]
+    if plan.constraints:
+        complete = [t for t in complete if all(v <= 0 for v in plan.violations(metrics(t)))]
+    signs = [-1 if direction == "maximize" else 1 for direction in plan.directions]
+    costs = {t.number: tuple(s * v for s, v in zip(signs, t.values, strict=True)) for t in complete}
+    complete.sort(key=lambda trial: (costs[trial.number], trial.number))
+    if len(signs) == 1:
+        return complete
+    front: list[FrozenTrial] = []
+    for trial in complete:  # sorted by the first objective: only those before can dominate
+        cost = costs[trial.number]
+        if not any(all(a <= b for a, b in zip(costs[t.number], cost, strict=True)) for t in front):
+            front.append(trial)
+    return front
+
+
+def line(plan: Plan, trial: FrozenTrial, is_best: bool) -> str:
+    """Returns a finished trial as one line."""
+    outcome = Outcome.of(trial)
+    values = [f"{plan.label(i)} {number_text(value)}" for i, value in enumerate(trial.values or [])]
+    if trial.state is TrialState.PRUNED:
+        values.append(f"after {len(trial.intermediate_values)} reports")
+    width = len(str(plan.n_trials - 1))
+    parts = [f"trial {trial.number:>{width}} {WORDS[trial.state]:<8}", *values, *plan.overrides_of(trial.params)]
+    parts.append(f"{outcome.seconds:.1f} s")
+    parts += [f"({outcome.reason})"] if outcome.reason and not outcome.reason.startswith("pruned") else []
+    return "  ".join(parts) + ("  best so far" if is_best else "")
+
+
+def rows(plan: Plan, trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
+    """Returns the rows of results.csv: one for each run, so that repeats are rows of their own."""
+    found = []
+    for trial in trials:
+        outcome = Outcome.of(trial)
+        folder = trial.number if outcome.same_as is None else outcome.same_as
+        sampled = {key_of(text): text.partition("=")[2] for text in plan.overrides_of(trial.params)}
+        for repeat, run in enumerate(outcome.runs or [{}]):
+            is_repeated = plan.settings.repeats > 1
+            row: dict[str, Any] = {"trial": trial.number} | ({"repeat": repeat} if is_repeated else {})
+            row |= {"state": WORDS[trial.state], "reason": outcome.reason, **run}
+            row |= {name: value for name, value in sampled.items() if name not in row}
+            row |= {"reports": len(trial.intermediate_values), "attempt": outcome.attempt}
+            row |= {"seconds": round(outcome.seconds, 3), "worker": outcome.worker}
+            found.append(row | {"folder": f"{folder}/{repeat}" if is_repeated else str(folder)})
+    return found
+
+
+def write_results(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
+    """Raises: UserError if there is no room."""
+    table_rows = rows(plan, trials)
+    last = ("reports", "attempt", "seconds", "worker", "folder")
+    names = [name for name in dict.fromkeys(name for row in table_rows for name in row) if name not in last]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*names, *last], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table_rows)
+    with atomic(plan.folder / "results.csv", HINT) as out:
+        out.write(text.getvalue().encode())
+
+
+def write_best(plan: Plan, study: SweepStudy, trials: Sequence[FrozenTrial]) -> None:
+    """Raises: UserError if there is no room."""
+    top = best(plan, trials)
+    if not top or not any(trial.values for trial in top):
+        return
+    chosen = top[:1] if len(plan.directions) == 1 else top
+    entries = [_best_entry(plan, trial) for trial in chosen]
+    content: Any = entries[0] if len(plan.directions) == 1 else {"pareto_front": entries}
+    with atomic(plan.folder / "best.yaml", HINT) as out:
+        out.write(yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True).encode())
+
+
+def _best_entry(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
+    values = {plan.label(i): value for i, value in enumerate(trial.values)}
+    outcome = Outcome.of(trial)
+    folder = plan.folder / str(trial.number if outcome.same_as is None else outcome.same_as)
+    return values | {
+        "trial": trial.number,
+        "command": best_command(plan, trial),
+        "overrides": plan.overrides_of(trial.params),
+        "folder": str(folder),
+    }
+
+
+def best_command(plan: Plan, trial: FrozenTrial) -> str:
+    """Returns the command that runs a trial's configuration again, with all its seeds."""
+    overrides = plan.overrides_of(trial.params)
+    if (repeats := plan.settings.repeats) > 1:
+        seeds = range(plan.first_seed, plan.first_seed + repeats)
+        overrides.append(f"{plan.settings.seed_key}={','.join(map(str, seeds))}")
+    return plan.rerun_command(overrides)
+
+
+def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) -> list[str]:
+    """Returns the lines that end a sweep."""
+    trials = study.trials()[: plan.n_trials]
+    lines = [""]
+    top = best(plan, trials)
+    if top:
+        several = len(plan.directions) > 1
+        lines += [f"Pareto front, {len(top)} trials:" if several else f"best of {len(trials)} trials:"]
+        lines += _table(plan, top[:10])
+        lines += [f"... and {len(top) - 10} more in best.yaml"] if several and len(top) > 10 else []
+    states = {WORDS[s]: sum(trial.state is s for trial in trials) for s in WORDS}
+    states["waiting"] += plan.n_trials - len(trials)
+    counts = [f"{n} {word}" for word, n in states.items() if n]
+    lines += ["", f"{plan.n_trials} trials: {', '.join(counts)}"]
+    lines += [saved] if (saved := saved_by_pruning(trials)) else []
+    lines += [f"folder   {plan.folder}", f"table    {plan.folder / 'results.csv'}"]
+    if top and top[0].values:
+        lines += [f"best     {best_command(plan, top[0])}"]
+    lines += [f"resume   {plan.resume_command()}"]
+    if plan.settings.storage is None:
+        lines += [f"look     optuna-dashboard {hide_password(plan.url)}"]
+    if why:
+        lines += [f"ended early: {why}"]
+    elif signum is not None:
+        lines += ["stopped; the resume line goes on"]
+    return lines
+
+
+def _table(plan: Plan, trials: Sequence[FrozenTrial]) -> list[str]:
+    cells = []
+    for trial in trials:
+        values = {plan.label(i): value for i, value in enumerate(trial.values or [])}
+        sampled = {key_of(text): text.partition("=")[2] for text in plan.overrides_of(trial.params)}
+        outcome = Outcome.of(trial)
+        cells.append({"trial": trial.number, **values, **sampled, "seconds": round(outcome.seconds, 1)})
+    frame = pd.DataFrame(cells).convert_dtypes()
+    for name in frame.columns:  # overrides are text; those that are numbers are shown as such
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        if numbers.notna().sum() == frame[name].notna().sum():
+            frame[name] = numbers.astype(object).map(lambda x: float(f"{x:.4g}") if pd.notna(x) else None)
+    width = shutil.get_terminal_size((120, 24)).columns
+    return table(frame.astype(object).where(frame.notna(), None), list(frame.columns), width)
+
+
+def saved_by_pruning(trials: Sequence[FrozenTrial]) -> str | None:
+    """Returns what pruning has saved, by the reports and the pace of the trials."""
+    full = [len(t.intermediate_values) for t in trials if t.state is TrialState.COMPLETE and t.intermediate_values]
+    pruned = [t for t in trials if t.state is TrialState.PRUNED and t.intermediate_values]
+    if not full or not pruned:
+        return None
+    steps = statistics.median(full)
+    seconds = done = whole = 0.0
+    for trial in trials:
+        done += len(trial.intermediate_values)
+        whole += len(trial.intermediate_values)
+    for trial in pruned:
+        missing = max(0.0, steps - len(trial.intermediate_values))
+        whole += missing
+        seconds += missing * Outcome.of(trial).seconds / len(trial.intermediate_values)
+    share = 100 * (1 - done / whole) if whole else 0
+    return f"pruning saved about {timedelta(seconds=round(seconds))} h ({share:.0f} % of the steps)"
+
+
+def dry_run(plan: Plan) -> list[str]:
+    """Returns what a sweep would do."""
+    total = plan.space.num_cells
+    kind = "grid" if plan.is_grid else f"search by {plan.sampler_name}, pruner {plan.pruner_name}"
+    cells = f", {total} combinations" if total is not None else ""
+    lines = [f"{kind}{cells}; nothing is run (n_trials=0)"]
+    lines += [f"  {text}" for text in plan.space.describe()]
+    lines += [f"always    {' '.join(plan.overrides)}"] if plan.overrides else []
+    goals = [f"{direction} {plan.label(i)}" for i, direction in enumerate(plan.directions)]
+    lines += [f"objective {', '.join(goals)}"] if not plan.is_grid else []
+    lines += [f"subject to {', '.join(map(str, plan.constraints))}"] if plan.constraints else []
+    lines += [f"first     {' '.join(plan.overrides_of(guess))}" for guess in plan.queue]
+    return lines
+
+
+def request_yaml(plan: Plan, study_name: str) -> str:
+    """Returns sweep.yaml."""
+    content = {
+        "resume": plan.resume_command(),
+        "study": study_name,
+        "storage": hide_password(plan.url),
+        "n_trials": plan.n_trials,
+        "sampler": plan.sampler_name,
+        "pruner": plan.pruner_name,
+        "versions": {"optuna": optuna.__version__},
+        "request": plan.request,
+    }
+    return yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True)
+
+
+def number_text(value: float) -> str:
+    return f"{value:.6g}" if math.isfinite(value) else str(value)

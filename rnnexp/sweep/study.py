@@ -1,0 +1,397 @@
+"""The study that all workers of a sweep share: its storage, who holds which trial, and how each trial ends.
+
+The storage is the only thing that sweepers and workers have in common. A trial goes from WAITING to RUNNING by a
+compare-and-set of the storage, so that no two workers get it; while it runs, its worker renews a lease (a user
+attribute); a trial whose lease is dead becomes WAITING again, with its number, parameters and reports. So nothing of a
+sweep's budget is lost or doubled by a kill. Trials beyond the budget, made by two workers at once, stay WAITING.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import sqlite3
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import optuna
+import psutil
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages.journal import JournalStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import event
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from rnnexp.schema import UserError
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+# User attributes: of a trial, and of the study.
+LEASE, LOSSES, RUNS, OUTCOME = "lease", "losses", "runs", "outcome"
+REQUEST, READY, STOP, WORKER = "request", "ready", "stop", "worker"
+DRAIN, SOFTLY, NOW = 1, 2, 3  # how to stop: claim no more, give running trials back, die
+
+Storage = TypeVar("Storage", bound=BaseStorage)
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process, told from every other on every host, whatever the clocks say."""
+
+    host: str
+    pid: int
+    born: float  # as its own host counts
+
+    @classmethod
+    def own(cls) -> Process:
+        return cls(_host(), os.getpid(), psutil.Process().create_time())
+
+    @property
+    def name(self) -> str:
+        return f"{self.host.partition(' ')[0]}-{self.pid}"
+
+    def is_here(self) -> bool:
+        return self.host == _host()
+
+    def is_dead(self) -> bool:
+        """Whether it is known to be gone: only of this host can that be known."""
+        if not self.is_here():
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            return abs(process.create_time() - self.born) > 1 or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+
+def _host() -> str:
+    """Returns the host's name, and which of its process namespaces this is (containers may share the name)."""
+    try:
+        return f"{platform.node()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return platform.node()
+
+
+@dataclass
+class Lease:
+    """Who holds a running trial. `beat` counts the renewals: that it moves is the sign of life, not a clock's time."""
+
+    process: Process
+    attempt: int = 1
+    seconds: float = 0.0  # that all attempts together have run
+    beat: int = 0
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Lease | None:
+        if (recorded := trial.user_attrs.get(LEASE)) is None:
+            return None
+        return cls(Process(**recorded["process"]), recorded["attempt"], recorded["seconds"], recorded["beat"])
+
+
+@dataclass
+class Outcome:
+    """How a trial ended, beside what Optuna records itself.
+
+    `runs` has, for each repeat, the metrics that its task returned.
+    """
+
+    reason: str | None = None
+    runs: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    attempt: int = 1
+    worker: str = ""
+    same_as: int | None = None  # the trial whose result this one reuses
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Outcome:
+        return cls(**trial.user_attrs.get(OUTCOME, {}))
+
+
+class SweepStudy:
+    """One sweep's study in its storage.
+
+    Args:
+        url: as Optuna takes it, or `redis://`.
+        name: of the study.
+        seconds: how long a storage that is away is tried again.
+    """
+
+    def __init__(self, url: str, name: str, seconds: float) -> None:
+        self.url, self.base = url, name
+        self.storage = open_storage(url, seconds)
+        self.name = self._latest() or name
+
+    @property
+    def exists(self) -> bool:
+        return self._latest() is not None
+
+    @functools.cached_property
+    def id(self) -> int:
+        return self.storage.get_study_id_from_name(self.name)
+
+    def create(self, directions: Sequence[str], request: Mapping[str, Any]) -> None:
+        """Makes the study, or joins the one that another sweeper makes at this moment."""
+        try:
+            self._create(self.base, directions, request, [])
+        except optuna.exceptions.DuplicatedStudyError:
+            deadline = time.monotonic() + 10
+            while READY not in self.attrs() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            if READY not in self.attrs():  # its maker died; nothing can have been run
+                self.set(REQUEST, dict(request))
+                self.set(READY, True)
+
+    def renew(
+        self,
+        directions: Sequence[str],
+        request: Mapping[str, Any],
+        convert: Callable[[FrozenTrial], FrozenTrial],
+    ) -> None:
+        """Goes on in another study of the same storage, with the same trials as far as they still mean something."""
+        number = int(self.name.rpartition("~")[2]) + 1 if "~" in self.name else 2
+        trials = [convert(trial) for trial in self.trials()]
+        name = f"{self.base}~{number}"
+        if name in optuna.get_all_study_names(self.storage):  # a renewal that was killed
+            optuna.delete_study(study_name=name, storage=self.storage)
+        self._create(name, directions, request, trials)
+
+    def _create(
+        self, name: str, directions: Sequence[str], request: Mapping[str, Any], trials: list[FrozenTrial]
+    ) -> None:
+        made = [StudyDirection.MINIMIZE if d == "minimize" else StudyDirection.MAXIMIZE for d in directions]
+        study_id = self.storage.create_new_study(made, name)
+        for trial in trials:
+            self.storage.create_new_trial(study_id, template_trial=trial)
+        self.storage.set_study_user_attr(study_id, REQUEST, dict(request))
+        self.storage.set_study_user_attr(study_id, READY, True)
+        self.name, self.id = name, study_id
+
+    def _latest(self) -> str | None:
+        """Returns the name of the newest study of this sweep that was made to its end."""
+        found = []
+        for study in optuna.get_all_study_summaries(self.storage, include_best_trial=False):
+            base, _, number = study.study_name.rpartition("~")
+            if study.study_name == self.base:
+                found.append((1, study.study_name))
+            elif base == self.base and number.isdigit() and READY in study.user_attrs:
+                found.append((int(number), study.study_name))
+        return max(found)[1] if found else None
+
+    def optuna(self, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner) -> optuna.Study:
+        """Returns Optuna's own object for one trial's questions."""
+        return optuna.Study(self.name, self.storage, sampler=sampler, pruner=pruner)
+
+    def attrs(self) -> dict[str, Any]:
+        return self.storage.get_study_user_attrs(self.id)
+
+    def set(self, key: str, value: Any) -> None:
+        self.storage.set_study_user_attr(self.id, key, value)
+
+    def trials(self) -> list[FrozenTrial]:
+        """Returns all trials, by number; they are the storage's own objects, to be read only."""
+        return self.storage.get_all_trials(self.id, deepcopy=False)
+
+    def claim(self, process: Process, n_trials: int) -> tuple[int, Lease] | None:
+        """Takes the first waiting trial, or a new one, within the budget. Returns its id and lease, or None."""
+        trials = self.trials()
+        for trial in trials[:n_trials]:
+            if trial.state is TrialState.WAITING and self._start(trial._trial_id):
+                before = Lease.of(trial)
+                lease = Lease(process, before.attempt + 1, before.seconds) if before else Lease(process)
+                return self._hold(trial._trial_id, lease)
+        if len(trials) >= n_trials:
+            return None
+        trial_id = self.storage.create_new_trial(self.id)
+        if self.storage.get_trial_number_from_id(trial_id) >= n_trials:  # another worker was faster
+            self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            return None
+        return self._hold(trial_id, Lease(process))
+
+    def _start(self, trial_id: int) -> bool:
+        try:
+            return self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        except UpdateFinishedTrialError:
+            return False
+
+    def _hold(self, trial_id: int, lease: Lease) -> tuple[int, Lease]:
+        self.storage.set_trial_user_attr(trial_id, LEASE, asdict(lease))
+        return trial_id, lease
+
+    def is_held(self, trial_id: int, lease: Lease) -> bool:
+        """Whether the trial is still this worker's, in this attempt."""
+        trial = self.storage.get_trial(trial_id)
+        held = Lease.of(trial)
+        return (
+            trial.state is TrialState.RUNNING
+            and held is not None
+            and (held.process, held.attempt) == (lease.process, lease.attempt)
+        )
+
+    def renew_lease(self, trial_id: int, lease: Lease) -> None:
+        lease.beat += 1
+        self.storage.set_trial_user_attr(trial_id, LEASE, asdict(lease))
+
+    def release(self, trial_id: int) -> None:
+        """Gives a trial back, to be gone on with."""
+        self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def lose(self, trial: FrozenTrial, max_attempts: int) -> bool:
+        """Gives a trial back whose worker is gone, or fails it if its workers die without progress. Returns: failed?"""
+        progress = len(trial.intermediate_values) + len(trial.user_attrs.get(RUNS, []))
+        losses = trial.user_attrs.get(LOSSES, {"count": 0, "progress": -1})
+        count = losses["count"] + 1 if progress == losses["progress"] else 1
+        self.storage.set_trial_user_attr(trial._trial_id, LOSSES, {"count": count, "progress": progress})
+        if count < max_attempts:
+            self.release(trial._trial_id)
+            return False
+        lease = Lease.of(trial)
+        reason = f"its worker died {count} times in the same place (killed, or out of memory?)"
+        outcome = Outcome(reason, seconds=lease.seconds if lease else 0.0, attempt=lease.attempt if lease else 1)
+        self.end(trial._trial_id, TrialState.FAIL, None, outcome)
+        return True
+
+    def end(self, trial_id: int, state: TrialState, values: Sequence[float] | None, outcome: Outcome) -> None:
+        """Ends a trial; what is over already stays as it is."""
+        try:
+            self.storage.set_trial_user_attr(trial_id, OUTCOME, asdict(outcome))
+            self.storage.set_trial_state_values(trial_id, state, values)
+        except UpdateFinishedTrialError:
+            pass
+
+
+class Watch:
+    """Tells which running trials have lost their worker, by watching their leases.
+
+    Of this host a process that is gone is seen at once, and one that lives is never taken for lost. Of other hosts a
+    lease counts as lost when it has not moved for `seconds` of this process's own time.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.seen: dict[int, tuple[Any, float]] = {}
+
+    def lost(self, study: SweepStudy) -> list[FrozenTrial]:
+        running = [trial for trial in study.trials() if trial.state is TrialState.RUNNING]
+        lost = [trial for trial in running if self._is_lost(trial)]
+        self.seen = {t._trial_id: self.seen[t._trial_id] for t in running if t._trial_id in self.seen}
+        return lost
+
+    def _is_lost(self, trial: FrozenTrial) -> bool:
+        lease = Lease.of(trial)
+        if lease and lease.process.is_here():
+            return lease.process.is_dead()
+        sign = (lease.process, lease.attempt, lease.beat) if lease else None
+        now = time.monotonic()
+        before, since = self.seen.get(trial._trial_id, (None, now))
+        if trial._trial_id not in self.seen or before != sign:
+            since = now
+        self.seen[trial._trial_id] = (sign, since)
+        return now - since > self.seconds
+
+
+def open_storage(url: str, seconds: float) -> BaseStorage:
+    """Returns Optuna's storage behind an URL, each call of which is tried again while the server is away.
+
+    Raises:
+        UserError: there is no such storage.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            if url.startswith("redis"):
+                from optuna.storages.journal import JournalRedisBackend
+
+                return _patient(JournalStorage, seconds)(JournalRedisBackend(url))
+            if url.startswith("sqlite:///"):
+                return optuna.storages.get_storage(_open_sqlite(url, seconds))
+            options = {"pool_pre_ping": True}
+            return optuna.storages.get_storage(_patient(RDBStorage, seconds)(url, engine_kwargs=options))
+    except (ImportError, ValueError, StorageInternalError, OperationalError, OSError) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise UserError(f"cannot open the storage {hide_password(url)}: {lines[0] if lines else error}") from error
+
+
+def _open_sqlite(url: str, seconds: float) -> RDBStorage:
+    """Returns a storage in one file with a write-ahead log: eight times faster than as it comes, and as safe here.
+
+    With synchronous=NORMAL a power cut may lose the last trials, but never harms the file.
+    """
+    path = Path(url.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(path, timeout=60) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    storage = _patient(RDBStorage, seconds)(url, engine_kwargs={"connect_args": {"timeout": 60}})
+
+    def configure(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    event.listen(storage.engine, "connect", configure)
+    storage.engine.dispose()
+    return storage
+
+
+def hide_password(url: str) -> str:
+    """Returns an URL that can be shown."""
+    scheme, _, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}://{user.partition(':')[0]}{':...' if ':' in user else ''}{at}{host}"
+
+
+def _patient(kind: type[Storage], seconds: float) -> type[Storage]:
+    """Returns a storage class whose calls wait for a server that is away, each for so many seconds at most."""
+
+    def patient(call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def retried(*args: Any, **kwargs: Any) -> Any:
+            deadline, pause = time.monotonic() + seconds, 0.05
+            while True:
+                try:
+                    return call(*args, **kwargs)
+                except Exception as error:
+                    if not _is_passing(error) or time.monotonic() + pause > deadline:
+                        raise
+                time.sleep(pause)
+                pause = min(2 * pause, 2.0)
+
+        return retried
+
+    # Optuna's cache in front of a database calls these three, too.
+    names = [*BaseStorage.__abstractmethods__, "_get_trials", "_set_trial_param", "_create_new_trial"]
+    calls = {name: patient(getattr(kind, name)) for name in names if hasattr(kind, name)}
+    return type(kind.__name__, (kind,), calls)
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether trying again may help: the server restarts, the file is locked, the disk is full."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return isinstance(cause, (OperationalError, InterfaceError, ConnectionError, TimeoutError)) or (
+        type(cause).__module__.startswith(("redis.", "grpc.")) and "Error" in type(cause).__name__
+    )
+
+
+def copy(trial: FrozenTrial, values: Sequence[float] | None, params: Mapping[str, Any], reports: bool) -> FrozenTrial:
+    """Returns a trial for another study: without what it no longer means, and waiting if it was not over."""
+    is_over = trial.state.is_finished()
+    state = trial.state if is_over else TrialState.WAITING
+    if state is TrialState.COMPLETE and values is None:
+        state = TrialState.FAIL
+    kept = {name: value for name, value in trial.params.items() if name in params}
+    made = create_trial(
+        state=state,
+        values=list(values) if values is not None and state is not TrialState.FAIL else None,
+        params=kept,
+        distributions={name: trial.distributions[name] for name in kept},
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs,
+        intermediate_values=trial.intermediate_values if reports else {},
+    )
+    made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
+    return made

@@ -1,0 +1,397 @@
+"""The sweeper: opens or resumes the study, launches the workers, watches over them, and shows what comes of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+from filelock import FileLock
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+from optuna.distributions import check_distribution_compatibility
+from optuna.trial import FrozenTrial, TrialState
+
+from rnnexp.schema import UserError
+from rnnexp.store import atomic
+from rnnexp.sweep import show
+from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official
+from rnnexp.sweep.study import (
+    DRAIN,
+    NOW,
+    REQUEST,
+    SOFTLY,
+    STOP,
+    WORKER,
+    Lease,
+    Outcome,
+    Process,
+    SweepStudy,
+    Watch,
+    copy,
+)
+from rnnexp.sweep.worker import STOPPING, Worker
+
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+
+
+def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, arguments: Sequence[str]) -> None:
+    """Runs a multirun to the end of its budget, or as far as it is let.
+
+    Raises:
+        UserError: something is wrong with the request, or the folder holds another sweep.
+        SystemExit: 1 if too many trials failed, 128 + signal if it was stopped.
+    """
+    refuse_official()
+
+    def compose(overrides: Sequence[str]) -> DictConfig:
+        return hydra_context.config_loader.load_sweep_config(config, list(overrides))
+
+    code = code_version(task, config)
+    plan = make(config, arguments, compose, code=code, config_loader=hydra_context.config_loader)
+    if plan.n_trials == 0:
+        print("\n".join(show.dry_run(plan)))
+        return
+    Sweeper(plan, config, hydra_context, task).run()
+
+
+class Sweeper:
+    """One command's part in a sweep: others may take part at the same time, here or elsewhere."""
+
+    def __init__(self, plan: Plan, config: DictConfig, hydra_context: HydraContext, task: TaskFunction) -> None:
+        self.plan, self.config, self.hydra_context, self.task = plan, config, hydra_context, task
+        self.process = Process.own()
+        self.study = open_study(plan)
+        self.watch = Watch(plan.settings.lease_seconds)
+        self.reap_lock = FileLock(plan.folder / ".reap.lock")
+        self.started = time.monotonic()
+        self.ended_before = {t.number for t in self.trials() if t.state.is_finished()}
+        self.why_stopped: str | None = None  # the rule that ended it early
+
+    def trials(self) -> list[FrozenTrial]:
+        """Returns the trials within the budget."""
+        return self.study.trials()[: self.plan.n_trials]
+
+    def run(self) -> None:
+        self.write_request()
+        launcher, num_workers = self.launcher()
+        screen = show.Screen(self.plan, self.study, self.ended_before, num_workers)
+        monitor = Monitor(self, screen)
+        STOPPING.signum = None
+        with self.handlers(), monitor:
+            idle_launches = 0
+            while (num_open := self.num_open()) and not self.is_stopping():
+                before = self.num_ended()
+                self.launch(launcher, min(num_workers, num_open))
+                self.reap(is_over=True)
+                idle_launches = idle_launches + 1 if self.num_ended() == before else 0
+                if idle_launches >= 3 * self.plan.settings.max_attempts:
+                    self.why_stopped = "the workers end without finishing a trial; see the files in workers/"
+                    break
+            while self.num_running() and not self.is_stopping():  # those of another sweeper's workers
+                time.sleep(0.5)
+        screen.summary(STOPPING.signum, self.why_stopped)
+        if STOPPING.signum is not None:
+            sys.exit(128 + STOPPING.signum)
+        if self.why_stopped and not monitor.is_success:
+            sys.exit(1)
+
+    def write_request(self) -> None:
+        """Writes sweep.yaml: what was asked, resolved, and how to go on."""
+        text = show.request_yaml(self.plan, self.study.name)
+        with atomic(self.plan.folder / "sweep.yaml", "make room and type the command again") as out:
+            out.write(text.encode())
+
+    def num_ended(self) -> int:
+        return sum(trial.state.is_finished() for trial in self.trials())
+
+    def num_running(self) -> int:
+        return sum(trial.state is TrialState.RUNNING for trial in self.trials())
+
+    def num_open(self) -> int:
+        """Returns how many trials of the budget nobody has begun or holds."""
+        self.reap()
+        trials = self.trials()
+        waiting = sum(trial.state is TrialState.WAITING for trial in trials)
+        return waiting + self.plan.n_trials - len(trials)
+
+    def is_stopping(self) -> bool:
+        return STOPPING.signum is not None or self.why_stopped is not None
+
+    def reap(self, is_over: bool = False) -> None:
+        """Gives trials back whose workers are gone; with `is_over`, all that this sweeper's own workers still hold."""
+        own = set()
+        if is_over:
+            attrs = self.study.attrs()
+            mine = [v for k, v in attrs.items() if k.startswith(WORKER) and v["sweeper"] == self.process.name]
+            own = {(worker["host"], worker["pid"]) for worker in mine}
+        with self.reap_lock:  # of two sweepers that see the same loss, the second sees it mended
+            lost = self.watch.lost(self.study)
+            for trial in self.study.trials():
+                lease = Lease.of(trial)
+                if trial.state is TrialState.RUNNING and lease and (lease.process.host, lease.process.pid) in own:
+                    lost.append(trial)
+            for trial in {trial.number: trial for trial in lost}.values():
+                if self.study.storage.get_trial(trial._trial_id).state is TrialState.RUNNING:
+                    self.study.lose(trial, self.plan.settings.max_attempts)
+
+    def launcher(self) -> tuple[DictConfig, int]:
+        """Returns the configuration to launch with, and how many workers."""
+        config = self.config.copy()
+        target = config.hydra.launcher._target_
+        self.gpus = visible_gpus() if target == JOBLIB else []
+        wanted = self.plan.settings.workers or len(self.gpus) or num_cores()
+        with open_dict(config):
+            if target == BASIC:
+                if (self.plan.settings.workers or 1) > 1:
+                    print("sweep: the basic launcher runs one worker; for more add hydra/launcher=joblib")
+                wanted = 1
+            elif "n_jobs" in config.hydra.launcher:
+                config.hydra.launcher.n_jobs = wanted
+            if root := config.hydra.hydra_logging.get("root"):
+                root.level = "WARNING"  # "launching 2 jobs", the workers, would mislead
+        return config, wanted
+
+    def launch(self, config: DictConfig, num_workers: int) -> None:
+        """Runs workers until all have ended, whatever way."""
+        with open_dict(config):
+            if "n_jobs" in config.hydra.launcher:
+                config.hydra.launcher.n_jobs = num_workers
+        worker = Worker(self.plan, self.config, self.hydra_context, self.task, self.process, self.gpus)
+        launcher = Plugins.instance().instantiate_launcher(
+            config=config, hydra_context=self.hydra_context, task_function=worker
+        )
+        place = ["hydra.output_subdir=null", "hydra.sweep.subdir=workers", "hydra/job_logging=none"]
+        overrides = [*next(self.plan.space.examples()), *place]
+        try:
+            jobs = launcher.launch([overrides] * num_workers, initial_job_idx=0)
+        except Exception as error:  # a killed worker ends the launcher's call, and its neighbours
+            if not self.is_stopping():
+                print(f"sweep: lost workers ({_brief(error)}); going on", file=sys.stderr)
+            return
+        for job in jobs or []:
+            if job.status is JobStatus.FAILED and not self.is_stopping():
+                print(f"sweep: a worker ended: {_brief(job._return_value)}", file=sys.stderr)
+
+    @contextmanager
+    def handlers(self) -> Iterator[None]:
+        """Lets the first Ctrl-C or SIGTERM stop the sweep softly, the second at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def handle(signum: int, frame: FrameType | None) -> None:
+            if STOPPING.signum is not None:
+                self.kill_workers(signal.SIGKILL)
+                raise KeyboardInterrupt
+            STOPPING.signum = signum
+
+        before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+        for signum in before:
+            signal.signal(signum, handle)
+        try:
+            yield
+        except KeyboardInterrupt:
+            STOPPING.signum = STOPPING.signum or signal.SIGINT
+            self.pass_on(NOW)
+            self.kill_workers(signal.SIGKILL)
+            time.sleep(0.2)
+            self.reap(is_over=True)
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+    def pass_on(self, how: int) -> None:
+        """Tells this sweeper's workers to stop: those of this host by a signal, others through the study."""
+        self.study.set(f"{STOP}:{self.process.name}", how)
+        if how == SOFTLY:
+            self.kill_workers(signal.SIGTERM)
+
+    def kill_workers(self, signum: int) -> None:
+        for key, value in self.study.attrs().items():
+            if key.startswith(WORKER) and value["sweeper"] == self.process.name:
+                process = Process(value["host"], value["pid"], value["born"])
+                if process.is_here() and not process.is_dead() and process != self.process:
+                    with suppress(ProcessLookupError):
+                        os.kill(process.pid, signum)
+
+
+class Monitor(threading.Thread):
+    """Watches while the launcher holds the main thread: lost workers, rules that end the sweep, files, the screen."""
+
+    def __init__(self, sweeper: Sweeper, screen: show.Screen) -> None:
+        super().__init__(name="monitor", daemon=True)
+        self.sweeper, self.screen = sweeper, screen
+        self.done = threading.Event()
+        self.passed_on = 0
+        self.is_success = False  # a rule that ended the sweep was one of success
+
+    def __enter__(self) -> Monitor:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.join()
+        self.screen.update()
+
+    def run(self) -> None:
+        last = 0.0
+        while not self.done.wait(0.2):
+            try:
+                if STOPPING.signum is not None and self.passed_on < SOFTLY:
+                    self.screen.say("stopping: running trials are saved first; Ctrl-C again stops at once")
+                    self.pass_on(SOFTLY)
+                if time.monotonic() - last > self.screen.interval:
+                    self.sweeper.reap()
+                    self.screen.update()
+                    self.check_rules()
+                    last = time.monotonic()
+            except Exception as error:  # the storage is away: the workers wait for it, and so do we
+                self.screen.say(f"can't look at the study just now: {_brief(error)}")
+                last = time.monotonic()
+
+    def pass_on(self, how: int) -> None:
+        self.passed_on = how
+        self.sweeper.pass_on(how)
+
+    def check_rules(self) -> None:
+        if self.passed_on:
+            return
+        sweeper, stop = self.sweeper, self.sweeper.plan.settings.stop
+        ended = [t for t in sweeper.trials() if t.state.is_finished()]
+        new = [t for t in ended if t.number not in sweeper.ended_before]
+        failed = [t for t in new if t.state is TrialState.FAIL and Outcome.of(t).same_as is None]
+        if len(failed) >= sweeper.plan.settings.max_failures:
+            reason = Outcome.of(failed[-1]).reason
+            self.end(f"{len(failed)} trials failed, the last: {reason} (hydra.sweeper.max_failures)", SOFTLY, False)
+        elif stop.seconds is not None and time.monotonic() - sweeper.started >= stop.seconds:
+            self.end(f"stop.seconds: {stop.seconds:g} s have passed", SOFTLY, True)
+        elif stop.value is not None and (best := show.best(sweeper.plan, ended)):
+            value, wanted = best[0].values[0], stop.value
+            if value >= wanted if sweeper.plan.directions[0] == "maximize" else value <= wanted:
+                self.end(f"stop.value: {wanted:g} is reached", DRAIN, True)
+        if stop.patience is not None and not self.passed_on and (best := show.best(sweeper.plan, ended)):
+            since = sum(_ended_at(t) > _ended_at(best[0]) for t in ended)
+            if since >= stop.patience:
+                self.end(f"stop.patience: no better trial among the last {since}", DRAIN, True)
+
+    def end(self, why: str, how: int, is_success: bool) -> None:
+        self.sweeper.why_stopped, self.is_success = why, is_success
+        self.screen.say(why)
+        self.pass_on(how)
+
+
+def open_study(plan: Plan) -> SweepStudy:
+    """Returns the sweep's study: a new one, or the recorded one if it asks for the same.
+
+    Raises:
+        UserError: the folder holds another sweep, or one whose study is gone.
+    """
+    try:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(plan.folder / ".open.lock"):
+            if plan.settings.storage is None and not (plan.folder / "study.db").exists():
+                refuse_orphans(plan.folder)
+            study = SweepStudy(plan.url, plan.study_name, plan.settings.storage_seconds)
+            if not study.exists:
+                refuse_orphans(plan.folder)
+                study.create(plan.directions, plan.request)
+            elif changes := differences(study.attrs().get(REQUEST, {}), plan.request):
+                if plan.settings.resume != "force":
+                    lines = [f"{plan.folder} holds a sweep that asked for something else:"]
+                    lines += [f"  {change}" for change in changes]
+                    lines += ["type another name, or resume=force to go on with it all the same"]
+                    raise UserError("\n".join(lines))
+                renew(plan, study)
+    except OSError as error:
+        raise UserError(f"cannot write {plan.folder}: {error.strerror or error}") from error
+    return study
+
+
+def refuse_orphans(folder: Path) -> None:
+    """Raises: UserError if trials are here without their study: their numbers would be given out again."""
+    trials = [path.name for path in folder.iterdir() if path.name.isdigit()]
+    if trials:
+        raise UserError(
+            f"{folder} holds {len(trials)} trials but not their study; type another name, or move them away"
+        )
+
+
+def renew(plan: Plan, study: SweepStudy) -> None:
+    """Lets a sweep go on that now asks for something else: what was found stays, as far as it still means something."""
+    recorded = study.attrs().get(REQUEST, {})
+    known = {parameter.name: parameter.distribution for parameter in plan.space.parameters}
+    is_same_objective = (recorded.get("objective"), recorded.get("direction")) == (plan.objectives, plan.directions)
+
+    def is_compatible(trial: FrozenTrial, name: str) -> bool:
+        if name not in known:
+            return True
+        try:
+            check_distribution_compatibility(trial.distributions[name], known[name])
+        except ValueError:
+            return False
+        return True
+
+    trials = study.trials()
+    if is_same_objective and all(is_compatible(trial, name) for trial in trials for name in trial.params):
+        study.set(REQUEST, plan.request)
+        return
+
+    def convert(trial: FrozenTrial) -> FrozenTrial:
+        values = trial.values if is_same_objective else plan.values(show.metrics(trial))
+        params = {name: value for name, value in trial.params.items() if is_compatible(trial, name)}
+        return copy(trial, values, params, reports=is_same_objective)
+
+    if any(trial.state is TrialState.RUNNING and not _is_gone(trial) for trial in trials):
+        raise UserError(f"{plan.folder}: another command is at work on this sweep; stop it first")
+    study.renew(plan.directions, plan.request, convert)
+
+
+def _is_gone(trial: FrozenTrial) -> bool:
+    lease = Lease.of(trial)
+    return lease is None or lease.process.is_dead()
+
+
+def _ended_at(trial: FrozenTrial) -> datetime:
+    assert trial.datetime_complete is not None
+    return trial.datetime_complete
+
+
+def visible_gpus() -> list[str]:
+    """Returns the NVIDIA devices that this process may use, without importing what would use them."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(i) for i, line in enumerate(x for x in listed.splitlines() if x.startswith("GPU "))]
+
+
+def num_cores() -> int:
+    """Returns the physical cores that this process may use."""
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return min(cores, allowed)
+
+
+def _brief(error: Any) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"

@@ -1,0 +1,504 @@
+"""The worker: asks for a trial, runs it in its folder, tells how it ended, until the budget is spent.
+
+It is the task function that the sweeper hands to Hydra's launcher, one call for each worker. Nothing comes back through
+the launcher, for a launcher loses what it returns when a neighbour dies: outcomes go to the study.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import numbers
+import os
+import signal
+import statistics
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import optuna
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, configure_log, run_job
+from hydra.types import HydraContext, TaskFunction
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial, TrialState
+
+from rnnexp import sweep
+from rnnexp.interrupt import Interrupted, Stop
+from rnnexp.seeds import derive
+from rnnexp.sweep.plan import Plan
+from rnnexp.sweep.study import NOW, OUTCOME, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy
+
+log = logging.getLogger("rnnexp.sweep")
+HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
+KEEPS_CONSTRAINTS = ("tpe", "gp", "nsgaii")
+STOPPING = Stop()  # set by a signal in this process, be it a worker's own or the sweeper's
+
+
+class Failed(Exception):
+    """The task's return is no objective; the text says why."""
+
+
+class Worker:
+    """One long-lived worker.
+
+    Args:
+        config: the master configuration that trials are composed from.
+        sweeper: the process that launched it; when that is gone from this host, the worker stops as well.
+        gpus: the devices of this machine that workers take in turn; empty: what the launcher gives them.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        config: DictConfig,
+        hydra_context: HydraContext,
+        task: TaskFunction,
+        sweeper: Process,
+        gpus: Sequence[str],
+    ) -> None:
+        self.plan, self.config, self.hydra_context, self.task, self.sweeper = plan, config, hydra_context, task, sweeper
+        self.gpus = gpus
+
+    def __call__(self, cfg: DictConfig) -> None:
+        """Works until there is nothing to claim, or until it is told to stop."""
+        self.process = Process.own()
+        is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
+        if is_alone and self.gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[HydraConfig.get().job.num % len(self.gpus)]
+        with _redirected(self.plan.folder / "workers", self.process.name, is_alone), _handlers(is_alone):
+            self.study = SweepStudy(self.plan.url, self.plan.study_name, self.plan.settings.storage_seconds)
+            self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
+            with Keeper(self, is_alone) as keeper:
+                while STOPPING.signum is None and not self.told_to_stop():
+                    claimed = self.study.claim(self.process, self.plan.n_trials)
+                    if claimed is None:
+                        break
+                    with keeper.keeping(*claimed):
+                        self.run_trial(*claimed)
+
+    def told_to_stop(self) -> int | None:
+        """Returns how the sweeper wants its workers to stop, if it does."""
+        return self.study.attrs().get(f"{STOP}:{self.sweeper.name}")
+
+    def run_trial(self, trial_id: int, lease: Lease) -> None:
+        """Runs a claimed trial to its end and tells it, or gives it back when it is stopped."""
+        started, before = time.monotonic(), lease.seconds
+        active = Active(self, trial_id, lease)
+        sweep.listen(active)
+        try:
+            state, outcome = active.run()
+        except (Interrupted, KeyboardInterrupt) as stopped:
+            if not active.is_lost:
+                STOPPING.signum = getattr(stopped, "signum", signal.SIGINT)
+            if self.study.is_held(trial_id, lease):
+                lease.seconds = before + time.monotonic() - started
+                self.study.renew_lease(trial_id, lease)
+                self.study.release(trial_id)
+            if isinstance(stopped, KeyboardInterrupt):
+                raise
+            return
+        finally:
+            sweep.listen(None)
+            configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        outcome.seconds = before + time.monotonic() - started
+        outcome.attempt, outcome.worker = lease.attempt, self.process.name
+        if self.study.is_held(trial_id, lease):
+            active.tell(state, outcome)
+        else:
+            log.warning("trial %d was taken by another worker in the meantime", active.number)
+
+    def compose(self, overrides: Sequence[str], number: int, subdir: str) -> DictConfig:
+        """Returns a trial's configuration, its folder and number included."""
+        place = [f"hydra.sweep.dir='{_quoted(self.plan.folder)}'", f"hydra.sweep.subdir={subdir}"]
+        cfg = self.hydra_context.config_loader.load_sweep_config(
+            self.config, [*self.plan.overrides, *overrides, *place]
+        )
+        with open_dict(cfg):
+            cfg.hydra.job.id, cfg.hydra.job.num = f"{cfg.hydra.job.name}_{number}", number
+            root = (cfg.hydra.job_logging or {}).get("root")
+            if root and "console" in root.get("handlers", []) and not cfg.hydra.verbose:  # the sweeper has the screen
+                root.handlers = [name for name in root.handlers if name != "console"]
+        return cfg
+
+
+class Active:
+    """The trial that a worker runs at the moment; hears what its task reports."""
+
+    def __init__(self, worker: Worker, trial_id: int, lease: Lease) -> None:
+        self.worker, self.plan, self.study, self.trial_id, self.lease = (
+            worker,
+            worker.plan,
+            worker.study,
+            trial_id,
+            lease,
+        )
+        self.is_search = not self.plan.is_grid
+        frozen = self.study.storage.get_trial(trial_id)
+        self.number = frozen.number
+        recorded = frozen.user_attrs.get(RUNS, {"runs": [], "step": 0})
+        self.runs: list[dict[str, float]] = list(recorded["runs"])  # of the repeats that are done
+        self.step: int = recorded["step"]  # reports so far, of all repeats together
+        self.reported = dict(frozen.intermediate_values)
+        self.is_lost = False
+        settings = self.plan.settings
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self.pruner = instantiate(OmegaConf.structured(settings.pruner), _convert_="all")
+        self.reports_repeats = self.plan.pruner_name == "wilcoxon" and settings.repeats > 1
+        self.trial: optuna.Trial | None = None
+
+    def sampler(self, *purpose: str) -> optuna.samplers.BaseSampler:
+        """Returns a sampler whose draws depend on the sweep's seed, the trial's number and the purpose alone.
+
+        So a resumed sweep neither draws its first points again nor others than an uninterrupted one.
+        """
+        settings, name = self.plan.settings, self.plan.sampler_name
+        seed = derive(settings.seed, "/".join(("sampler", *purpose)), self.number) % 2**32
+        options: dict[str, Any] = {"seed": seed}
+        if name == "qmc":  # one sequence for all trials
+            options = {
+                "seed": settings.seed,
+                "independent_sampler": optuna.samplers.RandomSampler(seed=seed),
+            }
+        elif name in ("gp", "cmaes"):
+            options["independent_sampler"] = optuna.samplers.RandomSampler(seed=seed)
+        if self.plan.constraints and not HAS_CONSTRAINTS and name in KEEPS_CONSTRAINTS:
+            options["constraints_func"] = self._recorded_violations
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            config = OmegaConf.to_container(OmegaConf.structured(settings.sampler))
+            sampler: optuna.samplers.BaseSampler = instantiate(config, **options)
+            if fixed := self.plan.fixed_params(self.number):
+                sampler = optuna.samplers.PartialFixedSampler(fixed, sampler)
+        return sampler
+
+    def _recorded_violations(self, trial: FrozenTrial) -> list[float]:
+        runs = trial.user_attrs.get(OUTCOME, {}).get("runs", [])
+        return self.plan.violations(_mean(runs))
+
+    def sample(self) -> list[str]:
+        """Returns the trial's sampled overrides; what an earlier attempt has drawn stays."""
+        study = self.study.optuna(self.sampler(), self.pruner)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of parameters that a sampler can't model, and of experimental ones
+            self.trial = trial = optuna.Trial(study, self.trial_id)
+            _ = trial.relative_params  # now, so that they don't depend on which parameters are drawn already
+
+            def suggest(name: str, distribution: BaseDistribution) -> Any:
+                study.sampler = self.sampler(name)
+                return trial._suggest(name, distribution)
+
+            return self.plan.space.sample(suggest)
+
+    def run(self) -> tuple[TrialState, Outcome]:
+        """Runs all repeats. Returns how the trial ended.
+
+        Raises:
+            Interrupted: it was stopped, and can go on.
+        """
+        outcome = Outcome(runs=self.runs)
+        try:
+            overrides = self.sample()
+            if (same := self._duplicate()) is not None:
+                return self._answer(same, outcome)
+            repeats = self.plan.settings.repeats
+            for repeat in range(len(self.runs), repeats):
+                job = self._run_once(overrides, repeat)
+                if isinstance(job, sweep.Pruned):
+                    self.runs.append(_numbers(job.metrics))
+                    outcome.reason = str(job)
+                    return TrialState.PRUNED, outcome
+                self.runs.append(job)
+                if repeats > 1:
+                    recorded = {"runs": self.runs, "step": self.step}
+                    self.study.storage.set_trial_user_attr(self.trial_id, RUNS, recorded)
+                if self.reports_repeats and self._tell_step(repeat + 1, job) and repeat + 1 < repeats:
+                    outcome.reason = f"pruned after {repeat + 1} repeats"
+                    return TrialState.PRUNED, outcome
+        except Failed as failed:
+            outcome.reason = str(failed)
+            return TrialState.FAIL, outcome
+        return TrialState.COMPLETE, outcome
+
+    def _run_once(self, overrides: list[str], repeat: int) -> dict[str, float] | sweep.Pruned:
+        """Runs the task once. Returns its metrics, or that it was pruned.
+
+        Raises:
+            Failed: it raised, left, or returned no objective.
+            Interrupted: it was stopped.
+        """
+        repeats, key = self.plan.settings.repeats, self.plan.settings.seed_key
+        subdir, seed = str(self.number), []
+        if repeats > 1:
+            subdir, seed = f"{self.number}/{repeat}", [f"{key}={self.plan.first_seed + repeat}"]
+        try:
+            cfg = self.worker.compose([*overrides, *seed], self.number, subdir)
+            job: JobReturn = run_job(
+                task_function=self.worker.task,
+                config=cfg,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+                hydra_context=self.worker.hydra_context,
+            )
+            returned = job._return_value
+        except SystemExit as leaving:
+            returned = leaving
+        except Interrupted:
+            raise
+        except Exception as error:  # composing, making the folder
+            returned = error
+        if isinstance(returned, Interrupted):
+            raise returned
+        if isinstance(returned, sweep.Pruned):
+            return returned
+        if isinstance(returned, optuna.TrialPruned):
+            return sweep.Pruned(str(returned) or "pruned")
+        if isinstance(returned, SystemExit):
+            raise Failed(f"SystemExit: {returned.code}")
+        if isinstance(returned, BaseException):
+            log.error("trial %d failed", self.number, exc_info=returned)
+            raise Failed(_brief(returned)) from returned
+        return self._metrics(returned)
+
+    def _metrics(self, returned: Any) -> dict[str, float]:
+        """Returns what the task returned as named numbers.
+
+        Raises:
+            Failed: an objective is missing, or is not a finite number.
+        """
+        plan = self.plan
+        labels = [plan.label(i) for i in range(len(plan.directions))]
+        if isinstance(returned, Mapping):
+            metrics = _numbers(returned)
+            given = dict(returned)
+        else:
+            several = isinstance(returned, Sequence) and not isinstance(returned, (str, bytes))
+            values = list(returned) if several else [returned]
+            if returned is None and plan.is_grid:
+                return {}
+            if len(values) != len(labels):
+                raise Failed(f"the task must return {len(labels)} objectives, got {len(values)}")
+            given = dict(zip(labels, values, strict=True))
+            metrics = _numbers(given)
+        for label in labels:
+            if label not in given:
+                raise Failed(f"the task returned no {label}; there are {', '.join(map(str, given)) or 'no metrics'}")
+            if label not in metrics:
+                raise Failed(f"{label} must be a number, got {type(given[label]).__name__} {str(given[label])[:40]}")
+            if not math.isfinite(metrics[label]):
+                raise Failed(f"{label} is {metrics[label]}")
+        return metrics
+
+    def _duplicate(self) -> FrozenTrial | None:
+        """Returns a complete trial of the same configuration, unless duplicates are to be run."""
+        if self.plan.settings.duplicates == "rerun" or self.runs or self.reported:
+            return None
+        assert self.trial is not None
+        params = self.trial.params
+        for trial in self.study.trials():
+            if trial.state is TrialState.COMPLETE and trial.params == params and Outcome.of(trial).same_as is None:
+                return trial
+        return None
+
+    def _answer(self, same: FrozenTrial, outcome: Outcome) -> tuple[TrialState, Outcome]:
+        outcome.same_as = same.number
+        if self.plan.settings.duplicates == "refuse":
+            outcome.reason = f"the same configuration as trial {same.number}"
+            return TrialState.FAIL, outcome
+        outcome.runs = Outcome.of(same).runs
+        outcome.reason = f"result of trial {same.number}, the same configuration"
+        return TrialState.COMPLETE, outcome
+
+    def report(self, value: float | Mapping[str, float]) -> bool:
+        """Notes a step of the running repeat. Returns whether to prune.
+
+        What an earlier attempt has reported stays; for its last step the question is asked again, in case that
+        the answer was not heard.
+        """
+        if STOPPING.signum is not None:
+            raise Interrupted(STOPPING.signum)
+        if self.is_lost:
+            raise Interrupted(signal.SIGTERM)
+        if len(self.plan.directions) > 1 or self.reports_repeats:
+            return False
+        label = self.plan.label(0)
+        number = value.get(label) if isinstance(value, Mapping) else value
+        if number is None or not math.isfinite(number):
+            return False
+        self.step += 1
+        done = [run[label] for run in self.runs if label in run]
+        return self._tell_step(self.step, {label: statistics.fmean([*done, float(number)])})
+
+    def _tell_step(self, step: int, metrics: Mapping[str, float]) -> bool:
+        assert self.trial is not None
+        label = self.plan.label(0)
+        if step in self.reported and step != max(self.reported):
+            return False
+        if step not in self.reported and label in metrics:
+            self.reported[step] = metrics[label]
+            self.trial.report(metrics[label], step)
+        return bool(self.trial.should_prune())
+
+    def tell(self, state: TrialState, outcome: Outcome) -> None:
+        """Records the end: first for us, then for the sampler, then in the trial's state, for good."""
+        metrics = _mean(outcome.runs)
+        storage, trial_id = self.study.storage, self.trial_id
+        values = self.plan.values(metrics) if state is TrialState.COMPLETE else None
+        if values is None and state is TrialState.COMPLETE and not self.plan.is_grid:
+            state, outcome.reason = TrialState.FAIL, "a repeat lacks the objective"
+        storage.set_trial_user_attr(trial_id, OUTCOME, vars(outcome))
+        if self.plan.constraints and HAS_CONSTRAINTS and state is not TrialState.FAIL and self.trial:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # set by an earlier attempt already
+                for constraint in self.plan.constraints:
+                    self.trial.set_constraint(str(constraint), constraint.violation(metrics))
+        if state is TrialState.COMPLETE and values is None:  # a grid whose task returns nothing
+            self.study.end(trial_id, state, None, outcome)
+            return
+        study = self.study.optuna(self.sampler("after"), self.pruner)
+        with warnings.catch_warnings(), suppress(ValueError):  # ValueError: ended by another in the meantime
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.tell(self.number, values, state=state)
+
+
+class Keeper(threading.Thread):
+    """Keeps a worker's lease alive, and passes on what its sweeper wants."""
+
+    def __init__(self, worker: Worker, is_alone: bool) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self.worker, self.is_alone = worker, is_alone
+        self.seconds = worker.plan.settings.lease_seconds / 6
+        self.done = threading.Event()
+        self.held: tuple[int, Lease] | None = None
+
+    def __enter__(self) -> Keeper:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.join()
+
+    @contextmanager
+    def keeping(self, trial_id: int, lease: Lease) -> Iterator[None]:
+        self.held, self.since = (trial_id, lease), time.monotonic()
+        self.base = lease.seconds
+        try:
+            yield
+        finally:
+            self.held = None
+
+    def run(self) -> None:
+        beaten = time.monotonic()
+        while not self.done.wait(1.0):
+            try:
+                if self.is_alone and self.worker.sweeper.is_dead():
+                    self.stop()
+                if time.monotonic() - beaten >= self.seconds:
+                    beaten = time.monotonic()
+                    self.beat()
+                    how = self.worker.told_to_stop() if self.is_alone else None
+                    if how == NOW:
+                        os._exit(128 + signal.SIGKILL)
+                    elif how == SOFTLY:
+                        self.stop()
+            except Exception as error:  # the storage is away; the next beat will tell
+                log.warning("lease not renewed: %s", error)
+
+    def beat(self) -> None:
+        if (held := self.held) is None:
+            return
+        trial_id, lease = held
+        if self.worker.study.is_held(trial_id, lease):
+            lease.seconds = self.base + time.monotonic() - self.since
+            self.worker.study.renew_lease(trial_id, lease)
+        elif self.held is held and isinstance(sweep._listener, Active):
+            sweep._listener.is_lost = True
+
+    def stop(self) -> None:
+        """Stops the worker as a signal would: its task may be in the middle of something that only it can end."""
+        if STOPPING.signum is None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+            STOPPING.signum = STOPPING.signum or signal.SIGTERM
+
+
+@contextmanager
+def _handlers(is_alone: bool) -> Iterator[None]:
+    """Lets SIGTERM stop a worker after its checkpoint; Ctrl-C is the sweeper's to pass on.
+
+    In the sweeper's own process the handlers are the sweeper's.
+    """
+    if not is_alone or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    STOPPING.signum = None
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        STOPPING.signum = signum
+
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@contextmanager
+def _redirected(folder: Path, name: str, is_alone: bool) -> Iterator[None]:
+    """Sends what a worker's process prints, crashes included, to a file of its own."""
+    if not is_alone:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush(), sys.stderr.flush()
+    saved = [os.dup(1), os.dup(2)]
+    with (folder / f"{name}.log").open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush(), sys.stderr.flush()
+        for handle, target in zip(saved, (1, 2), strict=True):
+            os.dup2(handle, target)
+            os.close(handle)
+
+
+def _numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
+    """Returns the metrics that are real numbers, numpy's and torch's scalars included."""
+    found = {}
+    for name, value in metrics.items():
+        with suppress(Exception):  # an array of several numbers, or a number too large
+            number = value.item() if hasattr(value, "item") else value
+            if isinstance(number, numbers.Real):
+                found[str(name)] = int(number) if isinstance(number, numbers.Integral) else float(number)
+    return found
+
+
+def _mean(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns the mean of each metric that all runs have."""
+    shared = [name for name in runs[0] if all(name in run for run in runs)] if runs else []
+    return {name: statistics.fmean(run[name] for run in runs) if len(runs) > 1 else runs[0][name] for name in shared}
+
+
+def _brief(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace("'", "\\'")

@@ -127,7 +127,16 @@ class CommandLine:
         is_adding = override.is_add() or override.is_force_add()
         if not has_key(presets, key) and not (is_open and is_adding):
             yield f"there is no key {key}{self.nearest_key(key, presets)}; python -m rnnexp --help lists them"
-        elif not is_open and not override.is_interval_sweep():
+        elif not is_open and override.is_interval_sweep():
+            ends = override.value().start, override.value().end
+            try:
+                OmegaConf.update(presets.copy(), key, ends[0])
+                OmegaConf.update(presets.copy(), key, ends[1])
+            except OmegaConfBaseException:
+                better = f"; try {key}=int(interval({ends[0]:.0f},{ends[1]:.0f}))"
+                is_whole = type_name(presets, key).startswith("a whole number")
+                yield f"{key} must be {type_name(presets, key)}, got {override.input_line}{better if is_whole else ''}"
+        elif not is_open:
             preset = OmegaConf.select(presets, key)
             example = "" if preset is None else f"; try {key}={preset}"
             for value in elements(override):

@@ -12,40 +12,65 @@ from rnnexp.cli import CONFIG_DIR
 
 PACKAGE = Path(__file__).parent.parent / "rnnexp"
 FLOORS = (
-    {"schema", "seeds", "schedules", "interrupt"},
+    {"schema", "seeds", "schedules", "interrupt", "sweep", "sweep.settings"},
     {"checks", "dataset_files", "models", "machine", "prepare", "store"},
-    {"data", "table"},
-    {"train", "results"},
-    {"run"},
+    {"data", "table", "sweep.space"},
+    {"train", "results", "sweep.plan"},
+    {"run", "sweep.study"},
+    {"sweep.show", "sweep.worker"},
+    {"sweep.sweeper"},
     {"predict", "reproduce", "preflight"},
     {"cli"},
     {"__main__"},
 )
+FILES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+    if path != PACKAGE / "__init__.py"
+}
 
 
 def imports(module):
     """Yields the modules of rnnexp that one imports, at its top or inside its functions."""
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "rnnexp":
-            yield from (alias.name for alias in node.names if alias.name != "__version__")
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rnnexp."):
-            yield node.module.split(".")[1]
+    for node in ast.walk(ast.parse(FILES[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "rnnexp":
+            base = node.module.removeprefix("rnnexp").lstrip(".")
+            for alias in node.names:
+                name = f"{base}.{alias.name}".lstrip(".")
+                yield from [name] if name in FILES else [base] if base else []
         elif isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("rnnexp."))
+            yield from (a.name.removeprefix("rnnexp.") for a in node.names if a.name.startswith("rnnexp."))
 
 
 def test_every_module_has_a_floor_and_imports_from_those_below():
-    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
-    assert modules == set().union(*FLOORS)
+    assert FILES.keys() == set().union(*FLOORS)
     for floor, members in enumerate(FLOORS):
         below = set().union(*FLOORS[:floor]) if floor else set()
         for module in members:
             assert set(imports(module)) <= below, module
 
 
+def test_the_sweeper_knows_nothing_of_networks_and_data():
+    generic = {"sweep", *(name for name in FILES if name.startswith("sweep."))}
+    beside = {"schema", "seeds", "interrupt", "checks", "store", "table"}
+    assert set().union(*(imports(name) for name in generic)) <= generic | beside
+
+
 @pytest.mark.parametrize(
     "module",
-    ["schema", "schedules", "store", "dataset_files", "table", "results", "preflight", "cli", "predict", "reproduce"],
+    [
+        "schema",
+        "schedules",
+        "store",
+        "dataset_files",
+        "table",
+        "results",
+        "preflight",
+        "cli",
+        "predict",
+        "reproduce",
+        "sweep.sweeper",
+    ],
 )
 def test_what_answers_at_once_does_not_import_torch(module):
     program = f"import sys, rnnexp.{module}; assert 'torch' not in sys.modules"

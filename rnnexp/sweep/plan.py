@@ -124,15 +124,18 @@ class Plan:
         """Returns a trial's sampled overrides."""
         return [p.override(params[p.name]) for p in self.space.parameters if p.name in params]
 
+    def trial_overrides(self, sampled: Sequence[str]) -> list[str]:
+        """Returns all overrides of a trial: as they were typed, then those of the configuration."""
+        places = {key_of(text): i for i, text in enumerate(self.arguments)}
+        return sorted([*self.overrides, *sampled], key=lambda text: places.get(key_of(text), len(places)))
+
     def violations(self, metrics: Mapping[str, float]) -> list[float]:
         return [constraint.violation(metrics) for constraint in self.constraints]
 
     def rerun_command(self, overrides: Sequence[str]) -> str:
         """Returns the command that runs a trial's configuration alone."""
-        kept = [text for text in self.overrides if key_of(text) not in self.settings.sweep_keys]
-        if self.settings.repeats > 1:
-            return self.command.line("-m", *kept, *overrides)
-        return self.command.line(*kept, *overrides)
+        kept = [t for t in self.trial_overrides(overrides) if key_of(t) not in self.settings.sweep_keys]
+        return self.command.line(*["-m"] * (self.settings.repeats > 1), *kept)
 
     def resume_command(self) -> str:
         typed = {key_of(text) for text in self.arguments}

@@ -260,7 +260,8 @@ def dry_run(plan: Plan) -> list[str]:
     cells = f", {total} combinations" if total is not None else ""
     lines = [f"{kind}{cells}; nothing is run (n_trials=0)"]
     lines += [f"  {text}" for text in plan.space.describe()]
-    lines += [f"always    {' '.join(plan.overrides)}"] if plan.overrides else []
+    always = [text for text in plan.overrides if key_of(text) not in plan.settings.sweep_keys]
+    lines += [f"always    {' '.join(always)}"] if always else []
     goals = [f"{direction} {plan.label(i)}" for i, direction in enumerate(plan.directions)]
     lines += [f"objective {', '.join(goals)}"] if not plan.is_grid else []
     lines += [f"subject to {', '.join(map(str, plan.constraints))}"] if plan.constraints else []

@@ -254,13 +254,15 @@ class Space:
 
     def faults(self, compose: Compose) -> list[str]:
         """Returns a line for each thing that keeps an example from being composed."""
-        faults = []
+        faults: dict[str, str] = {}  # one for each key, or for each message
         for overrides in self.examples():
             try:
                 compose(overrides)
             except (HydraException, OmegaConfBaseException) as error:
-                faults.append(self._explain(error, overrides, compose))
-        return list(dict.fromkeys(faults))
+                line = self._explain(error, overrides, compose)
+                key = next((p.key for p in self.parameters if f"{p.key}=" in str(error)), line)
+                faults.setdefault(key, line)
+        return list(faults.values())
 
     def _explain(self, error: Exception, overrides: list[str], compose: Compose) -> str:
         """Returns an error's line; for a key that is not there, with the one that was meant."""
@@ -504,8 +506,11 @@ def _resolve(
     searched: dict[str, list[Parameter]] = {}
     for parameter in parameters:
         searched.setdefault(parameter.key, []).append(parameter)
+    if not any(parameter.conditions for parameter in parameters):
+        return parameters
+    first = [p.override(p.extremes()[0]) for p in parameters if not p.conditions]
     try:
-        full = compose(fixed)
+        full = compose([*fixed, *first])
     except (HydraException, OmegaConfBaseException) as error:
         faults.append(one_line(error))
         return []

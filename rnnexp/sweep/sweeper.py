@@ -21,7 +21,7 @@ from filelock import FileLock
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState
 
@@ -112,9 +112,13 @@ class Sweeper:
 
     def write_request(self) -> None:
         """Writes sweep.yaml: what was asked, resolved, and how to go on."""
-        text = show.request_yaml(self.plan, self.study.name)
-        with atomic(self.plan.folder / "sweep.yaml", "make room and type the command again") as out:
-            out.write(text.encode())
+        texts = {
+            "sweep.yaml": show.request_yaml(self.plan, self.study.name),
+            "multirun.yaml": OmegaConf.to_yaml(self.config),  # as Hydra's own sweeper does
+        }
+        for name, text in texts.items():
+            with atomic(self.plan.folder / name, "make room and type the command again") as out:
+                out.write(text.encode())
 
     def num_ended(self) -> int:
         return sum(trial.state.is_finished() for trial in self.trials())

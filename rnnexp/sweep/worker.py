@@ -121,7 +121,7 @@ class Worker:
         """Returns a trial's configuration, its folder and number included."""
         place = [f"hydra.sweep.dir='{_quoted(self.plan.folder)}'", f"hydra.sweep.subdir={subdir}"]
         cfg = self.hydra_context.config_loader.load_sweep_config(
-            self.config, [*self.plan.overrides, *overrides, *place]
+            self.config, [*self.plan.trial_overrides(overrides), *place]
         )
         with open_dict(cfg):
             cfg.hydra.job.id, cfg.hydra.job.num = f"{cfg.hydra.job.name}_{number}", number

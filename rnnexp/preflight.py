@@ -128,7 +128,8 @@ class CommandLine:
         if not has_key(presets, key) and not (is_open and is_adding):
             yield f"there is no key {key}{self.nearest_key(key, presets)}; python -m rnnexp --help lists them"
         elif not is_open and override.is_interval_sweep():
-            ends = override.value().start, override.value().end
+            interval: Any = override.value()
+            ends = interval.start, interval.end
             try:
                 OmegaConf.update(presets.copy(), key, ends[0])
                 OmegaConf.update(presets.copy(), key, ends[1])
@@ -172,7 +173,7 @@ class CommandLine:
             return
         flat_presets = schema.flatten(schema.plain(without_hydra(presets)))
         for overrides in plan.space.examples():
-            cfg = without_hydra(self.compose(overrides))
+            cfg = without_hydra(self.composer(overrides))
             yield from checks.range_faults(cfg, flat_presets)
             if not plan.is_grid and cfg.data.valid_from == "test":
                 yield "a search with data.valid_from=test would choose by the test set; try data.valid_from=train"
@@ -188,16 +189,13 @@ class CommandLine:
             UserError: a line for each fault.
         """
         from rnnexp.sweep import plan
+        from rnnexp.sweep.compose import Composer
 
         plan.refuse_official()
         master = self.compose(self.texts)
-        loader = self.hydra.config_loader
+        self.composer = Composer(self.hydra.config_loader, master)
         task = [str(text) for text in master.hydra.overrides.task]
-
-        def compose(overrides: list[str]) -> DictConfig:
-            return loader.load_sweep_config(master, overrides)
-
-        return plan.make(master, task, compose, config_loader=loader)
+        return plan.make(master, task, self.composer, config_loader=self.hydra.config_loader)
 
     def space_lines(self) -> list[str]:
         """Returns the search space or grid, for reading."""

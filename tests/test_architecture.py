@@ -12,7 +12,7 @@ from rnnexp.cli import CONFIG_DIR
 
 PACKAGE = Path(__file__).parent.parent / "rnnexp"
 FLOORS = (
-    {"schema", "seeds", "schedules", "interrupt", "sweep", "sweep.settings"},
+    {"schema", "seeds", "schedules", "interrupt", "sweep", "sweep.settings", "sweep.compose"},
     {"checks", "dataset_files", "models", "machine", "prepare", "store"},
     {"data", "table", "sweep.space"},
     {"train", "results", "sweep.plan"},

@@ -149,7 +149,8 @@ def test_all_faults_of_one_command_come_together(tmp_path):
         "-m seed=range(3)",
         "-m search=default",
         "-m search=quick model=lstm n_trials=3",
-        "-m search=default objective=[valid_accuracy,num_parameters] direction=[maximize,minimize] hydra/sweeper/pruner=none",
+        "-m search=default objective=[valid_accuracy,num_parameters] direction=[maximize,minimize]"
+        " hydra/sweeper/pruner=none",
         "-m 'optim.lr=tag(log,interval(1e-3,1))' n_trials=20".replace("'", ""),
         "-m search=quick train.resume=true",
         "hydra.run.dir=elsewhere",

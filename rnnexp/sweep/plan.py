@@ -8,6 +8,7 @@ import operator
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import TaskFunction
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -26,7 +28,7 @@ from rnnexp.sweep import space as spaces
 from rnnexp.sweep.settings import ALLOWED, PRUNERS, SAMPLERS, SweeperConfig
 from rnnexp.sweep.space import Space, one_line
 
-Compose = Callable[[list[str]], DictConfig]
+Compose = Callable[[list[str]], DictConfig]  # from overrides to a configuration, Hydra's part included
 CONSTRAINT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(<=|>=)\s*(\S+)\s*")
 
 
@@ -82,6 +84,8 @@ class Plan:
     settings: SweeperConfig
     sampler_name: str
     pruner_name: str
+    sampler_config: dict[str, Any]  # as `instantiate` takes it, all fields of its own class included
+    pruner_config: dict[str, Any]
     space: Space
     overrides: list[str]  # of every trial, before its sampled ones
     objectives: list[str]  # names of metrics; empty: the task returns plain numbers
@@ -183,6 +187,9 @@ def make(
     objectives, directions = _names(settings.objective), _names(settings.direction)
     sampler, pruner = str(choices["hydra/sweeper/sampler"]), str(choices["hydra/sweeper/pruner"])
     faults += _faults_together(settings, found, objectives, directions, sampler, pruner)
+    configs: dict[str, Any] = {key: OmegaConf.to_container(node[key], resolve=True) for key in ("sampler", "pruner")}
+    faults += _faults_of_building("sampler", sampler, configs["sampler"] | {"seed": settings.seed})
+    faults += _faults_of_building("pruner", pruner, configs["pruner"])
     constraints = [parsed for text in settings.constraints if (parsed := _constraint(text))]
     queue = []
     for guess in settings.enqueue:
@@ -220,6 +227,8 @@ def make(
         settings=settings,
         sampler_name=sampler,
         pruner_name=pruner,
+        sampler_config=configs["sampler"],
+        pruner_config=configs["pruner"],
         space=found,
         overrides=[*found.fixed, *always],
         objectives=objectives,
@@ -294,6 +303,17 @@ def _faults_together(
     for group, (name, options) in known.items():
         if name == "None":
             yield f"hydra/sweeper/{group} is missing; choose one of {', '.join(options)}"
+
+
+def _faults_of_building(group: str, name: str, config: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what Optuna says against a sampler's or pruner's parameters."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is experimental
+            instantiate(config)
+    except InstantiationException as error:
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        yield f"hydra/sweeper/{group}={name}: {one_line(cause)}"
 
 
 def _constraint(text: str) -> Constraint | None:

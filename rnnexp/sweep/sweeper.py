@@ -28,6 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rnnexp.schema import UserError
 from rnnexp.store import atomic
 from rnnexp.sweep import show
+from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official
 from rnnexp.sweep.study import (
     DRAIN,
@@ -58,11 +59,9 @@ def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, a
     """
     refuse_official()
 
-    def compose(overrides: Sequence[str]) -> DictConfig:
-        return hydra_context.config_loader.load_sweep_config(config, list(overrides))
-
+    loader = hydra_context.config_loader
     code = code_version(task, config)
-    plan = make(config, arguments, compose, code=code, config_loader=hydra_context.config_loader)
+    plan = make(config, arguments, Composer(loader, config), code=code, config_loader=loader)
     if plan.n_trials == 0:
         print("\n".join(show.dry_run(plan)))
         return

@@ -27,7 +27,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, configure_log, run_job
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
@@ -35,6 +35,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rnnexp import sweep
 from rnnexp.interrupt import Interrupted, Stop
 from rnnexp.seeds import derive
+from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan
 from rnnexp.sweep.study import NOW, OUTCOME, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy
 
@@ -72,6 +73,7 @@ class Worker:
     def __call__(self, cfg: DictConfig) -> None:
         """Works until there is nothing to claim, or until it is told to stop."""
         self.process = Process.own()
+        self.composer = Composer(self.hydra_context.config_loader, self.config)
         is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
         if is_alone and self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[HydraConfig.get().job.num % len(self.gpus)]
@@ -120,9 +122,7 @@ class Worker:
     def compose(self, overrides: Sequence[str], number: int, subdir: str) -> DictConfig:
         """Returns a trial's configuration, its folder and number included."""
         place = [f"hydra.sweep.dir='{_quoted(self.plan.folder)}'", f"hydra.sweep.subdir={subdir}"]
-        cfg = self.hydra_context.config_loader.load_sweep_config(
-            self.config, [*self.plan.trial_overrides(overrides), *place]
-        )
+        cfg = self.composer([*self.plan.trial_overrides(overrides), *place])
         with open_dict(cfg):
             cfg.hydra.job.id, cfg.hydra.job.num = f"{cfg.hydra.job.name}_{number}", number
             root = (cfg.hydra.job_logging or {}).get("root")
@@ -153,7 +153,7 @@ class Active:
         settings = self.plan.settings
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            self.pruner = instantiate(OmegaConf.structured(settings.pruner), _convert_="all")
+            self.pruner = instantiate(self.plan.pruner_config)
         self.reports_repeats = self.plan.pruner_name == "wilcoxon" and settings.repeats > 1
         self.trial: optuna.Trial | None = None
 
@@ -176,8 +176,7 @@ class Active:
             options["constraints_func"] = self._recorded_violations
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            config = OmegaConf.to_container(OmegaConf.structured(settings.sampler))
-            sampler: optuna.samplers.BaseSampler = instantiate(config, **options)
+            sampler: optuna.samplers.BaseSampler = instantiate(self.plan.sampler_config, **options)
             if fixed := self.plan.fixed_params(self.number):
                 sampler = optuna.samplers.PartialFixedSampler(fixed, sampler)
         return sampler
@@ -226,6 +225,7 @@ class Active:
                     outcome.reason = f"pruned after {repeat + 1} repeats"
                     return TrialState.PRUNED, outcome
         except Failed as failed:
+            log.error("trial %d failed: %s", self.number, failed, exc_info=failed.__cause__)
             outcome.reason = str(failed)
             return TrialState.FAIL, outcome
         return TrialState.COMPLETE, outcome
@@ -264,9 +264,8 @@ class Active:
         if isinstance(returned, optuna.TrialPruned):
             return sweep.Pruned(str(returned) or "pruned")
         if isinstance(returned, SystemExit):
-            raise Failed(f"SystemExit: {returned.code}")
+            raise Failed(f"SystemExit: {returned.code}") from returned
         if isinstance(returned, BaseException):
-            log.error("trial %d failed", self.number, exc_info=returned)
             raise Failed(_brief(returned)) from returned
         return self._metrics(returned)
 
@@ -281,20 +280,25 @@ class Active:
         if isinstance(returned, Mapping):
             metrics = _numbers(returned)
             given = dict(returned)
+            if not plan.space.is_search and not plan.objectives:
+                return metrics
         else:
             several = isinstance(returned, Sequence) and not isinstance(returned, (str, bytes))
             values = list(returned) if several else [returned]
             if returned is None and plan.is_grid:
                 return {}
             if len(values) != len(labels):
-                raise Failed(f"the task must return {len(labels)} objectives, got {len(values)}")
+                wanted = f"{len(labels)} objective{'s' * (len(labels) > 1)}"
+                raise Failed(f"the task must return {wanted}, got {len(values)}")
             given = dict(zip(labels, values, strict=True))
             metrics = _numbers(given)
         for label in labels:
             if label not in given:
-                raise Failed(f"the task returned no {label}; there are {', '.join(map(str, given)) or 'no metrics'}")
+                known = ", ".join(map(str, given)) or "no metrics"
+                hint = "" if plan.objectives or not given else "; choose with hydra.sweeper.objective=NAME"
+                raise Failed(f"the task returned no {label}; there are {known}{hint}")
             if label not in metrics:
-                raise Failed(f"{label} must be a number, got {type(given[label]).__name__} {str(given[label])[:40]}")
+                raise Failed(f"{label} must be a number, got {_shown(given[label])}")
             if not math.isfinite(metrics[label]):
                 raise Failed(f"{label} is {metrics[label]}")
         return metrics
@@ -485,7 +489,8 @@ def _numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
         with suppress(Exception):  # an array of several numbers, or a number too large
             number = value.item() if hasattr(value, "item") else value
             if isinstance(number, numbers.Real):
-                found[str(name)] = int(number) if isinstance(number, numbers.Integral) else float(number)
+                whole = isinstance(number, numbers.Integral) and abs(number) <= 2**63  # more has no place in a storage
+                found[str(name)] = int(number) if whole else float(number)
     return found
 
 
@@ -495,8 +500,19 @@ def _mean(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: statistics.fmean(run[name] for run in runs) if len(runs) > 1 else runs[0][name] for name in shared}
 
 
+def _shown(value: Any) -> str:
+    """Returns a value's type and the beginning of its text."""
+    try:
+        return f"{type(value).__name__} {' '.join(str(value).split())[:40]}"
+    except Exception:  # it is the task's own, and so may be its __str__
+        return type(value).__name__
+
+
 def _brief(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # as above
+        text = ""
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
 
 

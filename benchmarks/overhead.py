@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import optuna
@@ -48,7 +49,7 @@ def main() -> None:
         starts: dict[str, list[float]] = {}
         for trial in block:
             starts.setdefault(trial.user_attrs["outcome"]["worker"], []).append(trial.datetime_start.timestamp())
-        gaps = [b - a for times in starts.values() for a, b in zip(times, times[1:], strict=False)]
+        gaps = [b - a for times in starts.values() for a, b in pairwise(times)]
         span = f"{first}-{first + size - 1}"
         print(f"{span:>12}  {1000 * wall:15.1f}  {1000 * statistics.median(gaps):17.1f}")
 

@@ -12,8 +12,6 @@ from hydra.test_utils.launcher_common_tests import LauncherTestSuite
 from rnnexp.sweep import worker
 
 
-
-
 def our_sweeper():
     return next(plugin for plugin in Plugins.instance().discover(Sweeper) if plugin.__name__ == "OptunaSweeper")
 

@@ -1,6 +1,7 @@
 """What the README shows is true: its commands run, its tree exists, its columns are those of the files."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ def blocks(language):
     return [text for name, text in fenced if name == language]
 
 
-RUNS = sorted({rest.strip() for module, rest in COMMANDS if module == "rnnexp"} - {"...", "--help"})
+RUNS = sorted({rest.strip() for module, rest in COMMANDS if module == "rnnexp"} - {"...", "-m ...", "--help"})
 
 
 @pytest.mark.parametrize("arguments", RUNS)
@@ -32,14 +33,14 @@ def test_every_command_of_the_readme_is_sound(tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     schema.register()
-    args = get_args_parser().parse_intermixed_args(arguments.split())
+    args = get_args_parser().parse_intermixed_args(shlex.split(arguments))
     assert CommandLine(args, CONFIG_DIR).faults() == []
 
 
 def write_own_network(folder):
     """Writes the README's own class and its YAML file where the README says they are."""
     for block in [*blocks("python"), *blocks("yaml")]:
-        if name := re.match(r"# (\S+\.(?:py|yaml))\n", block):
+        if name := re.match(r"(?:# @package _global_\n)?# (\S+\.(?:py|yaml))\n", block):
             path = folder / name[1]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block)
@@ -65,7 +66,8 @@ def test_the_readmes_own_network_trains_and_is_read_back_by_every_command_it_nam
         )
         assert done.returncode == 0, done.stderr
     assert collect(tmp_path / "outputs")["model"].tolist() == ["averager"]
-    files = re.findall(r"^  (\S+\.(?:csv|pt|log|json)|\.hydra/) ", README, flags=re.MULTILINE)
+    record = next(block for block in blocks("") if block.startswith("outputs/runs/first/"))
+    files = re.findall(r"^  (\S+\.(?:csv|pt|log|json)|\.hydra/) ", record, flags=re.MULTILINE)
     assert {name.rstrip("/") for name in files} == {
         path.name for path in (tmp_path / "outputs/runs/first").iterdir() if path.name != ".lock"
     }
@@ -74,7 +76,7 @@ def test_the_readmes_own_network_trains_and_is_read_back_by_every_command_it_nam
 def test_the_annotated_tree_names_every_module_and_nothing_else():
     tree = next(block for block in blocks("") if block.startswith("conf/  "))
     named = set(re.findall(r"\b(\w+\.py)\b", tree))
-    there = {path.name for path in [*(ROOT / "rnnexp").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]}
+    there = {path.name for folder in ("rnnexp", "hydra_plugins", "benchmarks") for path in (ROOT / folder).rglob("*.py")}
     assert named == there - {"__init__.py", "__main__.py"}
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()}
     assert groups == {name.rstrip("/") for name in re.search(r"\n  (model/.*)\n", tree)[1].split()}

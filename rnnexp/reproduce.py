@@ -59,7 +59,10 @@ def reproduce(run_dir: Path, out: str | Path) -> list[str]:
     config["train"] |= {"device": recorded.device.partition(":")[0], "threads": recorded.threads, "resume": False}
     # A search's trial never saw the test set, and never validates on it.
     test = "test_accuracy" in recorded.metrics or config["data"]["valid_from"] == "test"
-    again = run(config, out, choices=recorded.choices, test=test)
+    pruned_after = recorded.metrics["epochs"] if recorded.status is schema.Status.PRUNED else None
+    again = run(
+        config, out, choices=recorded.choices, test=test, on_epoch=lambda row: bool(row["epoch"] == pruned_after)
+    )
     differences = history_differences(folder, RunFolder(Path(out)))
     return differences + environment_differences(recorded, again) if differences else []
 

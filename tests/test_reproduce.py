@@ -23,3 +23,10 @@ def test_a_diverged_run_that_validated_on_the_test_set_is_reproduced_too(compose
     run(compose(*small, *explode, *validate), tmp_path / "run")
     assert reproduce(tmp_path / "run", tmp_path / "again") == []
     assert RunFolder(tmp_path / "again").read_result().status is Status.DIVERGED
+
+
+def test_a_pruned_run_is_pruned_at_the_same_epoch(compose, small, tmp_path):
+    run(compose(*small, "train.epochs=3"), tmp_path / "run", on_epoch=lambda row: row["epoch"] == 2)
+    assert reproduce(tmp_path / "run", tmp_path / "again") == []
+    again = RunFolder(tmp_path / "again").read_result()
+    assert (again.status, again.metrics["epochs"]) == (Status.PRUNED, 2)

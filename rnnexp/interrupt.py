@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 class Interrupted(Exception):
@@ -21,10 +22,12 @@ class Stop:
     """The flag: `signum` is the signal that came, or None."""
 
     signum: int | None = None
+    is_heard = False  # somebody knows of it but this flag
 
     def check(self) -> None:
         """Raises: Interrupted if a signal has come."""
         if self.signum is not None:
+            self.is_heard = True
             raise Interrupted(self.signum)
 
 
@@ -32,18 +35,23 @@ class Stop:
 def catch() -> Iterator[Stop]:
     """Yields a flag that the first SIGTERM or SIGINT sets; the second one acts as it did before.
 
-    Outside the main thread, where Python allows no handlers, the flag stays unset.
+    No signal is lost: a handler of somebody's own, as a sweep has one, hears the first one, too, and one that came
+    after the last check acts when the block is left. Outside the main thread, where Python allows no handlers, the
+    flag stays unset.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    before: dict[int, Any] = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
 
     def handle(signum: int, frame: FrameType | None) -> None:
         stop.signum = signum
         for number, handler in before.items():
             signal.signal(number, handler)
+        if callable(own := before[signum]) and own is not signal.default_int_handler:
+            stop.is_heard = True
+            own(signum, frame)
 
     for signum in before:
         signal.signal(signum, handle)
@@ -52,3 +60,5 @@ def catch() -> Iterator[Stop]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+    if stop.signum is not None and not stop.is_heard:
+        signal.raise_signal(stop.signum)

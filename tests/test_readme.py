@@ -76,7 +76,9 @@ def test_the_readmes_own_network_trains_and_is_read_back_by_every_command_it_nam
 def test_the_annotated_tree_names_every_module_and_nothing_else():
     tree = next(block for block in blocks("") if block.startswith("conf/  "))
     named = set(re.findall(r"\b(\w+\.py)\b", tree))
-    there = {path.name for folder in ("rnnexp", "hydra_plugins", "benchmarks") for path in (ROOT / folder).rglob("*.py")}
+    there = {
+        path.name for folder in ("rnnexp", "hydra_plugins", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    }
     assert named == there - {"__init__.py", "__main__.py"}
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()}
     assert groups == {name.rstrip("/") for name in re.search(r"\n  (model/.*)\n", tree)[1].split()}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -361,7 +362,7 @@ def build(
         prefix = str(override.input_line).partition(key)[0]
         parameters.append(Parameter(key, name, distribution, prefix, declaration.conditions, texts))
     if not faults:
-        parameters = _resolve(parameters, fixed, compose, faults, config_loader)
+        parameters = _resolve(parameters, fixed, typed_keys, compose, faults, config_loader)
         parameters = _in_order(parameters, faults)
         _refuse_overlaps(parameters, faults)
     space = Space(fixed, parameters, is_search)
@@ -413,8 +414,8 @@ def _text(value: Any) -> str:
     """Returns a value of a YAML file as an override has it; text is taken to be in Hydra's grammar already."""
     if isinstance(value, str):
         return value
-    if value is None:
-        return "null"
+    if value is None or isinstance(value, bool):
+        return _value_text(value)
     return Override._get_value_element_as_str(list(value) if isinstance(value, (list, tuple)) else value)
 
 
@@ -428,7 +429,9 @@ def _elements(override: Override) -> list[Any]:
 
 
 def _element_text(override: Override, value: Any) -> str:
-    return "null" if value is None else Override._get_value_element_as_str(value)
+    if value is None or isinstance(value, bool):
+        return _value_text(value)
+    return Override._get_value_element_as_str(value)
 
 
 def _is_number(override: Override) -> bool:
@@ -495,14 +498,24 @@ def _number(sweep: IntervalSweep) -> BaseDistribution:
         whole = int(step or 1)
         return IntDistribution(low, low + (high - low) // whole * whole, log=is_log, step=whole)
     if step is not None:
-        high = low + math.floor((high - low) / step + 1e-9) * step
+        begin, width = Decimal(str(low)), Decimal(str(step))  # 3 * 0.3 must be 0.9
+        high = float(begin + (Decimal(str(high)) - begin) // width * width)
     return FloatDistribution(low, high, log=is_log, step=step)
 
 
 def _resolve(
-    parameters: list[Parameter], fixed: list[str], compose: Compose, faults: list[str], config_loader: Any
+    parameters: list[Parameter],
+    fixed: list[str],
+    typed_keys: set[str],
+    compose: Compose,
+    faults: list[str],
+    config_loader: Any,
 ) -> list[Parameter]:
-    """Returns the parameters whose conditions can hold, without the conditions that always do."""
+    """Returns the parameters whose conditions can hold, without the conditions that always do.
+
+    A branch that follows a value which the command line has left out is dropped; one that nothing could ever take is a
+    fault.
+    """
     searched: dict[str, list[Parameter]] = {}
     for parameter in parameters:
         searched.setdefault(parameter.key, []).append(parameter)
@@ -521,8 +534,11 @@ def _resolve(
         for condition in parameter.conditions:
             if condition.key in searched:
                 known = [text for text in condition.texts if any(_can_be(p, text) for p in searched[condition.key])]
+                options = config_loader.get_group_options(condition.key) if config_loader else []
                 for text in condition.texts:
-                    if text not in known:
+                    if text not in known and condition.key in typed_keys and (text in options or not options):
+                        is_possible = is_possible and bool(known)
+                    elif text not in known:
                         kinds = " or ".join(p.kind() for p in searched[condition.key])
                         faults.append(f"when {condition}: {condition.key} is never {text}; it is {kinds}")
                 conditions.append(condition)

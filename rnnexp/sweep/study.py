@@ -14,20 +14,21 @@ import platform
 import sqlite3
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
 import psutil
+from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import event
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from rnnexp.schema import UserError
 
@@ -81,9 +82,12 @@ def _host() -> str:
 
 @dataclass
 class Lease:
-    """Who holds a running trial. `beat` counts the renewals: that it moves is the sign of life, not a clock's time."""
+    """Who holds a running trial. `beat` counts the renewals: that it moves is the sign of life, not a clock's time.
 
-    process: Process
+    A trial that waits to be gone on with has a lease of nobody.
+    """
+
+    process: Process | None
     attempt: int = 1
     seconds: float = 0.0  # that all attempts together have run
     beat: int = 0
@@ -92,7 +96,8 @@ class Lease:
     def of(cls, trial: FrozenTrial) -> Lease | None:
         if (recorded := trial.user_attrs.get(LEASE)) is None:
             return None
-        return cls(Process(**recorded["process"]), recorded["attempt"], recorded["seconds"], recorded["beat"])
+        process = Process(**recorded["process"]) if recorded["process"] else None
+        return cls(process, recorded["attempt"], recorded["seconds"], recorded["beat"])
 
 
 @dataclass
@@ -126,11 +131,15 @@ class SweepStudy:
     def __init__(self, url: str, name: str, seconds: float) -> None:
         self.url, self.base = url, name
         self.storage = open_storage(url, seconds)
+        file = url.removeprefix("sqlite:///")
+        # SQLite has no row to lock between Optuna's look at a trial's state and its change of it.
+        self.start_lock: AbstractContextManager[Any] = FileLock(f"{file}.lock") if file != url else nullcontext()
         self.name = self._latest() or name
 
     @property
     def exists(self) -> bool:
-        return self._latest() is not None
+        """Whether it was made to its end."""
+        return self._latest() is not None and READY in self.attrs()
 
     @functools.cached_property
     def id(self) -> int:
@@ -198,25 +207,35 @@ class SweepStudy:
         """Returns all trials, by number; they are the storage's own objects, to be read only."""
         return self.storage.get_all_trials(self.id, deepcopy=False)
 
-    def claim(self, process: Process, n_trials: int) -> tuple[int, Lease] | None:
-        """Takes the first waiting trial, or a new one, within the budget. Returns its id and lease, or None."""
+    def claim(self, process: Process, n_trials: int, only: Collection[int] = ()) -> tuple[int, Lease] | None:
+        """Takes the first waiting trial, or a new one, within the budget. Returns its id and lease, or None.
+
+        Args:
+            only: numbers; if there are any, no other trial is taken.
+        """
         trials = self.trials()
         for trial in trials[:n_trials]:
+            if only and trial.number not in only:
+                continue
             if trial.state is TrialState.WAITING and self._start(trial._trial_id):
                 before = Lease.of(trial)
                 lease = Lease(process, before.attempt + 1, before.seconds) if before else Lease(process)
                 return self._hold(trial._trial_id, lease)
-        if len(trials) >= n_trials:
+        if only or len(trials) >= n_trials:
             return None
-        trial_id = self.storage.create_new_trial(self.id)
+        lease = Lease(process)
+        new = create_trial(state=TrialState.RUNNING, user_attrs={LEASE: asdict(lease)})
+        trial_id = self.storage.create_new_trial(self.id, template_trial=new)
         if self.storage.get_trial_number_from_id(trial_id) >= n_trials:  # another worker was faster
+            self.storage.set_trial_user_attr(trial_id, LEASE, None)
             self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return None
-        return self._hold(trial_id, Lease(process))
+        return trial_id, lease
 
     def _start(self, trial_id: int) -> bool:
         try:
-            return self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+            with self.start_lock:
+                return self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
         except UpdateFinishedTrialError:
             return False
 
@@ -224,22 +243,24 @@ class SweepStudy:
         self.storage.set_trial_user_attr(trial_id, LEASE, asdict(lease))
         return trial_id, lease
 
-    def is_held(self, trial_id: int, lease: Lease) -> bool:
-        """Whether the trial is still this worker's, in this attempt."""
+    def is_held(self, trial_id: int, lease: Lease | None) -> bool:
+        """Whether the trial is still run by this worker, in this attempt."""
         trial = self.storage.get_trial(trial_id)
         held = Lease.of(trial)
-        return (
-            trial.state is TrialState.RUNNING
-            and held is not None
-            and (held.process, held.attempt) == (lease.process, lease.attempt)
-        )
+        holders = [(one.process, one.attempt) if one else None for one in (held, lease)]
+        return trial.state is TrialState.RUNNING and holders[0] == holders[1]
 
     def renew_lease(self, trial_id: int, lease: Lease) -> None:
         lease.beat += 1
         self.storage.set_trial_user_attr(trial_id, LEASE, asdict(lease))
 
     def release(self, trial_id: int) -> None:
-        """Gives a trial back, to be gone on with."""
+        """Gives a trial back, to be gone on with.
+
+        Its lease loses its holder first: the next worker's trial must not look like that of one that is gone.
+        """
+        if lease := Lease.of(self.storage.get_trial(trial_id)):
+            self.storage.set_trial_user_attr(trial_id, LEASE, asdict(replace(lease, process=None)))
         self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
     def lose(self, trial: FrozenTrial, max_attempts: int) -> bool:
@@ -285,7 +306,7 @@ class Watch:
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
         lease = Lease.of(trial)
-        if lease and lease.process.is_here():
+        if lease and lease.process and lease.process.is_here():
             return lease.process.is_dead()
         sign = (lease.process, lease.attempt, lease.beat) if lease else None
         now = time.monotonic()
@@ -313,7 +334,7 @@ def open_storage(url: str, seconds: float) -> BaseStorage:
                 return optuna.storages.get_storage(_open_sqlite(url, seconds))
             options = {"pool_pre_ping": True}
             return optuna.storages.get_storage(_patient(RDBStorage, seconds)(url, engine_kwargs=options))
-    except (ImportError, ValueError, StorageInternalError, OperationalError, OSError) as error:
+    except (ImportError, ValueError, StorageInternalError, SQLAlchemyError, sqlite3.Error, OSError) as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise UserError(f"cannot open the storage {hide_password(url)}: {lines[0] if lines else error}") from error
 
@@ -328,14 +349,14 @@ def _open_sqlite(url: str, seconds: float) -> RDBStorage:
     with sqlite3.connect(path, timeout=60) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
     connection.close()
-    storage = _patient(RDBStorage, seconds)(url, engine_kwargs={"connect_args": {"timeout": 60}})
 
-    def configure(connection: Any, _: Any) -> None:
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
         connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
 
-    event.listen(storage.engine, "connect", configure)
-    storage.engine.dispose()
-    return storage
+    # Not by the URL, in which a folder's braces and question marks would mean something.
+    return _patient(RDBStorage, seconds)("sqlite:///study.db", engine_kwargs={"creator": connect})
 
 
 def hide_password(url: str) -> str:

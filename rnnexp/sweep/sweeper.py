@@ -32,6 +32,7 @@ from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official
 from rnnexp.sweep.study import (
     DRAIN,
+    LOSSES,
     NOW,
     REQUEST,
     SOFTLY,
@@ -91,18 +92,23 @@ class Sweeper:
         screen = show.Screen(self.plan, self.study, self.ended_before, num_workers)
         monitor = Monitor(self, screen)
         STOPPING.signum = None
+        self.study.set(f"{STOP}:{self.process.name}", 0)  # that of an earlier sweeper with this pid
         with self.handlers(), monitor:
             idle_launches = 0
-            while (num_open := self.num_open()) and not self.is_stopping():
-                before = self.num_ended()
-                self.launch(launcher, min(num_workers, num_open))
-                self.reap(is_over=True)
-                idle_launches = idle_launches + 1 if self.num_ended() == before else 0
-                if idle_launches >= 3 * self.plan.settings.max_attempts:
-                    self.why_stopped = "the workers end without finishing a trial; see the files in workers/"
+            while not self.is_stopping():
+                num_open, num_running = self.left()
+                if not num_open and not num_running:
                     break
-            while self.num_running() and not self.is_stopping():  # those of another sweeper's workers
-                time.sleep(0.5)
+                if not num_open:  # another sweeper's workers are at the rest, and may leave it to us
+                    time.sleep(0.5)
+                    continue
+                before = self.progress()
+                suspects = self.suspects()
+                self.launch(launcher, 1 if suspects else min(num_workers, num_open), suspects)
+                self.reap(is_over=True)
+                idle_launches = idle_launches + 1 if self.progress() == before else 0
+                if idle_launches >= 3 * self.plan.settings.max_attempts:
+                    self.why_stopped = "the workers end without getting any further; see the files in workers/"
         screen.summary(STOPPING.signum, self.why_stopped)
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
@@ -119,18 +125,26 @@ class Sweeper:
             with atomic(self.plan.folder / name, "make room and type the command again") as out:
                 out.write(text.encode())
 
-    def num_ended(self) -> int:
-        return sum(trial.state.is_finished() for trial in self.trials())
+    def progress(self) -> tuple[int, int]:
+        """Returns how many trials are over, and how many reports there are."""
+        trials = self.trials()
+        return sum(t.state.is_finished() for t in trials), sum(len(t.intermediate_values) for t in trials)
 
-    def num_running(self) -> int:
-        return sum(trial.state is TrialState.RUNNING for trial in self.trials())
-
-    def num_open(self) -> int:
-        """Returns how many trials of the budget nobody has begun or holds."""
+    def left(self) -> tuple[int, int]:
+        """Returns how many trials of the budget nobody has begun or holds, and how many are running."""
         self.reap()
         trials = self.trials()
         waiting = sum(trial.state is TrialState.WAITING for trial in trials)
-        return waiting + self.plan.n_trials - len(trials)
+        return waiting + self.plan.n_trials - len(trials), sum(t.state is TrialState.RUNNING for t in trials)
+
+    def suspects(self) -> frozenset[int]:
+        """Returns the trials that fail when they are lost once more: they run alone.
+
+        A worker that dies takes its neighbours with it, and nobody can tell who was first.
+        """
+        last = self.plan.settings.max_attempts - 1
+        lost = {t.number: t.user_attrs.get(LOSSES) for t in self.trials() if t.state is TrialState.WAITING}
+        return frozenset(n for n, losses in lost.items() if last and losses and losses["count"] >= last)
 
     def is_stopping(self) -> bool:
         return STOPPING.signum is not None or self.why_stopped is not None
@@ -146,10 +160,15 @@ class Sweeper:
             lost = self.watch.lost(self.study)
             for trial in self.study.trials():
                 lease = Lease.of(trial)
-                if trial.state is TrialState.RUNNING and lease and (lease.process.host, lease.process.pid) in own:
+                holder = lease.process if lease else None
+                if trial.state is TrialState.RUNNING and holder and (holder.host, holder.pid) in own:
                     lost.append(trial)
             for trial in {trial.number: trial for trial in lost}.values():
-                if self.study.storage.get_trial(trial._trial_id).state is TrialState.RUNNING:
+                if not self.study.is_held(trial._trial_id, Lease.of(trial)):
+                    continue
+                if STOPPING.signum is not None:  # killed by us, which is not the trial's fault
+                    self.study.release(trial._trial_id)
+                else:
                     self.study.lose(trial, self.plan.settings.max_attempts)
 
     def launcher(self) -> tuple[DictConfig, int]:
@@ -169,12 +188,13 @@ class Sweeper:
                 root.level = "WARNING"  # "launching 2 jobs", the workers, would mislead
         return config, wanted
 
-    def launch(self, config: DictConfig, num_workers: int) -> None:
-        """Runs workers until all have ended, whatever way."""
+    def launch(self, config: DictConfig, num_workers: int, only: frozenset[int]) -> None:
+        """Runs workers until all have ended, whatever way; on these trials, if there are any, and on no others."""
         with open_dict(config):
             if "n_jobs" in config.hydra.launcher:
-                config.hydra.launcher.n_jobs = num_workers
-        worker = Worker(self.plan, self.config, self.hydra_context, self.task, self.process, self.gpus)
+                # One job of one would be run in this very process by joblib, and could take it along.
+                config.hydra.launcher.n_jobs = max(2, num_workers)
+        worker = Worker(self.plan, self.config, self.hydra_context, self.task, self.process, self.gpus, only)
         launcher = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=self.hydra_context, task_function=worker
         )
@@ -199,7 +219,6 @@ class Sweeper:
 
         def handle(signum: int, frame: FrameType | None) -> None:
             if STOPPING.signum is not None:
-                self.kill_workers(signal.SIGKILL)
                 raise KeyboardInterrupt
             STOPPING.signum = signum
 
@@ -209,6 +228,8 @@ class Sweeper:
         try:
             yield
         except KeyboardInterrupt:
+            for signum in before:
+                signal.signal(signum, lambda signum, _: os._exit(128 + signum))
             STOPPING.signum = STOPPING.signum or signal.SIGINT
             self.pass_on(NOW)
             self.kill_workers(signal.SIGKILL)
@@ -314,7 +335,7 @@ def open_study(plan: Plan) -> SweepStudy:
             if not study.exists:
                 refuse_orphans(plan.folder)
                 study.create(plan.directions, plan.request)
-            elif changes := differences(study.attrs().get(REQUEST, {}), plan.request):
+            if changes := differences(study.attrs().get(REQUEST, {}), plan.request):
                 if plan.settings.resume != "force":
                     lines = [f"{plan.folder} holds a sweep that asked for something else:"]
                     lines += [f"  {change}" for change in changes]
@@ -367,7 +388,7 @@ def renew(plan: Plan, study: SweepStudy) -> None:
 
 def _is_gone(trial: FrozenTrial) -> bool:
     lease = Lease.of(trial)
-    return lease is None or lease.process.is_dead()
+    return lease is None or lease.process is None or lease.process.is_dead()
 
 
 def _ended_at(trial: FrozenTrial) -> datetime:

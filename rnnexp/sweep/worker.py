@@ -42,6 +42,7 @@ from rnnexp.sweep.study import NOW, OUTCOME, RUNS, SOFTLY, STOP, WORKER, Lease, 
 log = logging.getLogger("rnnexp.sweep")
 HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
 KEEPS_CONSTRAINTS = ("tpe", "gp", "nsgaii")
+AT_WORK = threading.Lock()  # held while a worker of this process is at work
 STOPPING = Stop()  # set by a signal in this process, be it a worker's own or the sweeper's
 
 
@@ -56,6 +57,7 @@ class Worker:
         config: the master configuration that trials are composed from.
         sweeper: the process that launched it; when that is gone from this host, the worker stops as well.
         gpus: the devices of this machine that workers take in turn; empty: what the launcher gives them.
+        only: the trials to run, if there are any; otherwise all that are to be had.
     """
 
     def __init__(
@@ -66,9 +68,10 @@ class Worker:
         task: TaskFunction,
         sweeper: Process,
         gpus: Sequence[str],
+        only: frozenset[int] = frozenset(),
     ) -> None:
         self.plan, self.config, self.hydra_context, self.task, self.sweeper = plan, config, hydra_context, task, sweeper
-        self.gpus = gpus
+        self.gpus, self.only = gpus, only
 
     def __call__(self, cfg: DictConfig) -> None:
         """Works until there is nothing to claim, or until it is told to stop."""
@@ -82,7 +85,7 @@ class Worker:
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
             with Keeper(self, is_alone) as keeper:
                 while STOPPING.signum is None and not self.told_to_stop():
-                    claimed = self.study.claim(self.process, self.plan.n_trials)
+                    claimed = self.study.claim(self.process, self.plan.n_trials, self.only)
                     if claimed is None:
                         break
                     with keeper.keeping(*claimed):
@@ -387,11 +390,16 @@ class Keeper(threading.Thread):
 
     def __enter__(self) -> Keeper:
         self.start()
+        if self.is_alone:
+            AT_WORK.acquire()
+            threading.Thread(target=_leave_with, args=[self.worker.sweeper], name="leash", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.done.set()
         self.join()
+        if self.is_alone:
+            AT_WORK.release()
 
     @contextmanager
     def keeping(self, trial_id: int, lease: Lease) -> Iterator[None]:
@@ -435,6 +443,14 @@ class Keeper(threading.Thread):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.5)
             STOPPING.signum = STOPPING.signum or signal.SIGTERM
+
+
+def _leave_with(sweeper: Process) -> None:
+    """Ends this process once its sweeper is gone and its own work is over: joblib's would idle on for minutes."""
+    while not sweeper.is_dead():
+        time.sleep(1.0)
+    with AT_WORK:
+        os._exit(0)
 
 
 @contextmanager
@@ -484,13 +500,14 @@ def _redirected(folder: Path, name: str, is_alone: bool) -> Iterator[None]:
 
 def _numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
     """Returns the metrics that are real numbers, numpy's and torch's scalars included."""
-    found = {}
+    found: dict[str, float] = {}
     for name, value in metrics.items():
         with suppress(Exception):  # an array of several numbers, or a number too large
             number = value.item() if hasattr(value, "item") else value
-            if isinstance(number, numbers.Real):
-                whole = isinstance(number, numbers.Integral) and abs(number) <= 2**63  # more has no place in a storage
-                found[str(name)] = int(number) if whole else float(number)
+            if isinstance(number, numbers.Integral) and abs(int(number)) < 2**53:  # exact as a float, too
+                found[str(name)] = int(number)
+            elif isinstance(number, numbers.Real):
+                found[str(name)] = float(number)
     return found
 
 

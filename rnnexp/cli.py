@@ -102,8 +102,9 @@ def main() -> None:
         if args.help:
             print(help_text(command))
             return
-        if args.cfg and args.multirun:
-            print("\n".join(f"# {line}" for line in command.space_lines()))
+        if args.cfg and args.multirun:  # Hydra refuses the two together
+            print(command.shown_space(args.cfg))
+            return
     app()
 
 

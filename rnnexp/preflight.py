@@ -197,11 +197,15 @@ class CommandLine:
         task = [str(text) for text in master.hydra.overrides.task]
         return plan.make(master, task, self.composer, config_loader=self.hydra.config_loader)
 
-    def space_lines(self) -> list[str]:
-        """Returns the search space or grid, for reading."""
+    def shown_space(self, part: str) -> str:
+        """Returns the search space or grid, and the configuration of one of its trials: job, hydra or all."""
         from rnnexp.sweep.show import dry_run
 
-        return dry_run(self.plan())
+        plan = self.plan()
+        full = self.composer(next(plan.space.examples()))
+        shown = {"job": without_hydra(full), "hydra": OmegaConf.masked_copy(full, "hydra"), "all": full}[part]
+        lines = [f"# {line}" for line in [*dry_run(plan), "one of its trials:"]]
+        return "\n".join([*lines, OmegaConf.to_yaml(shown).rstrip()])
 
     def search_text(self) -> str:
         return next((text for text in self.texts if text.startswith("search=")), "hydra.sweeper.params")

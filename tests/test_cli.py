@@ -1,15 +1,18 @@
 """The command line as a user meets it: its answers, its exit status, and what it leaves behind."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra._internal.utils import get_args_parser
 
 from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.preflight import CommandLine
+from rnnexp.results import collect
 
 SMALL = (
     "train.epochs=2 data.limit=500 data.valid_size=200 model.hidden_size=8 model.num_layers=1 train.threads=1"
@@ -90,14 +93,14 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("-m search=quick objective=test_accuracy", "test_accuracy would choose by the test set; try valid_accuracy"),
         ("-m search=quick objective=valid_acc", "objective must be one of valid_accuracy, valid_loss"),
         (
-            "-m search=quick experiment=notebook data.limit=null",
+            "-m search=quick data.valid_from=test data.valid_size=0",
             "a search with data.valid_from=test would choose by the t",
         ),
         ("-m search=quick direction=up", "hydra.sweeper.direction must be minimize or maximize, got up"),
         ("-m search=quick resume=yes", "resume must be auto or force, got yes"),
         (
             "-m search=quick hydra/sweeper/pruner=asho",
-            "In 'hydra/sweeper/optuna': Could not find 'hydra/sweeper/pruner/as",
+            "hydra/sweeper/pruner=asho: no such hydra/sweeper/pruner (did you mean asha?)",
         ),
         ("-m search=quick model.hidden_size=interval(-5,5.5)", "model.hidden_size must be a whole number"),
         ("-m search=quick optim.lrr=interval(1,2)", "there is no key optim.lrr"),
@@ -312,3 +315,30 @@ def test_an_experiment_leaves_the_numbers_of_another_optimizer_alone(faults):
     assert cfg.optim.lr == 0.001
     assert cfg.data.valid_from == "test"
     assert cfg.train.keep == "last"
+
+
+@pytest.mark.slow
+def test_a_search_never_sees_the_test_set_and_its_best_command_gives_the_same_digits(tmp_path):
+    few = ("data.limit=300", "data.valid_size=100", "train.epochs=2")
+    done = rnnexp("-m", "search=quick", "name=look", "n_trials=3", *few, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "outputs/sweeps/look"
+    table = collect(folder)
+    assert table["test_accuracy"].isna().all()
+    assert table["threads"].tolist() == [1, 1, 1]
+    best = yaml.safe_load((folder / "best.yaml").read_text())
+    again = rnnexp(*shlex.split(best["command"])[3:], "name=best", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    [run] = collect(tmp_path / "outputs/runs").to_dict("records")
+    assert run["valid_accuracy"] == best["valid_accuracy"]
+    assert run["test_accuracy"] > 0
+    more = rnnexp("-m", "search=quick", "name=look", "n_trials=4", *few, cwd=tmp_path)
+    assert "going on: 3 of 4 trials are over" in more.stdout
+
+
+def test_the_space_of_a_search_is_shown_with_its_configuration(tmp_path):
+    done = rnnexp("-m", "search=quick", "--cfg", "job", cwd=tmp_path)
+    assert "# search by tpe, pruner median" in done.stdout
+    assert "#   model.hidden_size  tag(log, int(interval(16, 64)))" in done.stdout
+    assert "\n  hidden_size: 16\n" in done.stdout  # one trial's configuration
+    assert not list(tmp_path.iterdir())

@@ -478,7 +478,7 @@ def test_the_best_command_gives_the_best_value_and_the_table_is_whole_at_any_tim
 def test_no_trials_show_the_space_and_write_nothing(sweep):
     done = sweep(PARABOLA, *SPACE, budget(0), "seed=3", enqueued("x=1"))
     assert not done.folder.exists()
-    assert "nothing is run (n_trials=0)" in done.out
+    assert "nothing is run" in done.out
     for line in (
         "x      tag(log, interval(0.01, 4.0))",
         "y      choice(1, 2, 3)",

@@ -210,10 +210,9 @@ def test_kills_at_any_moment_neither_lose_nor_double_a_trial(start, victim, laun
     print(f"{hits} kills")
     assert hits >= 4
     assert_whole(folder, n)
-    again = {trial for trial, times in runs(folder).items() if times > 1}
-    assert again
     attempts = {int(row["trial"]): int(row["attempt"]) for row in rows(folder)}
-    assert all(attempts[trial] > 1 for trial in again)
+    assert all(times <= attempts[trial] for trial, times in runs(folder).items())
+    assert max(runs(folder).values()) > 1
     if launcher is BASIC:
         whole = start(*arguments, folder=folder.parent / "uninterrupted" / folder.name)
         whole.end()
@@ -227,16 +226,15 @@ def test_a_few_kills_neither_lose_nor_double_a_trial(start, victim, launcher, ki
     command = start(*arguments)
     for _ in range(kills):
         wait_for_work(command)
-        assert strike(command, victim, random.Random(0)) == 1
+        wait_for(lambda: strike(command, victim, random.Random(0)), "somebody to kill")  # noqa: B023
         if victim == "group":
             command.process.wait()
             command = start(*arguments)
     command.end()
     assert_whole(command.folder, 8)
     attempts = {int(row["trial"]): int(row["attempt"]) for row in rows(command.folder)}
-    assert {trial for trial, attempt in attempts.items() if attempt > 1} == {
-        trial for trial, times in runs(command.folder).items() if times > 1
-    }
+    assert all(times <= attempts[trial] for trial, times in runs(command.folder).items())
+    assert max(runs(command.folder).values()) > 1
 
 
 # Workers that die while the sweep goes on.

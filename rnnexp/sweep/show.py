@@ -120,7 +120,8 @@ def line(plan: Plan, trial: FrozenTrial, is_best: bool) -> str:
     if trial.state is TrialState.PRUNED:
         values.append(f"after {len(trial.intermediate_values)} reports")
     width = len(str(plan.n_trials - 1))
-    parts = [f"trial {trial.number:>{width}} {WORDS[trial.state]:<8}", *values, *plan.overrides_of(trial.params)]
+    sampled = [f"{key}={short_number(text)}" for key, text in sampled_texts(plan, trial).items()]
+    parts = [f"trial {trial.number:>{width}} {WORDS[trial.state]:<8}", *values, *sampled]
     parts.append(f"{outcome.seconds:.1f} s")
     parts += [f"({outcome.reason})"] if outcome.reason and not outcome.reason.startswith("pruned") else []
     return "  ".join(parts) + ("  best so far" if is_best else "")
@@ -132,7 +133,7 @@ def rows(plan: Plan, trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
     for trial in trials:
         outcome = Outcome.of(trial)
         folder = trial.number if outcome.same_as is None else outcome.same_as
-        sampled = {key_of(text): text.partition("=")[2] for text in plan.overrides_of(trial.params)}
+        sampled = sampled_texts(plan, trial)
         for repeat, run in enumerate(outcome.runs or [{}]):
             is_repeated = plan.settings.repeats > 1
             row: dict[str, Any] = {"trial": trial.number} | ({"repeat": repeat} if is_repeated else {})
@@ -218,20 +219,37 @@ def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) 
     return lines
 
 
+def sampled_texts(plan: Plan, trial: FrozenTrial) -> dict[str, str]:
+    """Returns what was sampled, by key, as overrides have it."""
+    return {key_of(text): text.partition("=")[2] for text in plan.overrides_of(trial.params)}
+
+
+def short_number(text: str) -> str:
+    """Returns a long number as four digits; any other text stays."""
+    try:
+        return f"{float(text):.4g}" if len(text) > 8 else text
+    except ValueError:
+        return text
+
+
 def _table(plan: Plan, trials: Sequence[FrozenTrial]) -> list[str]:
+    """Returns the trials as a table, keys without their group where that is clear."""
+    keys = dict.fromkeys(parameter.key for parameter in plan.space.parameters)
+    leaves = [key.rpartition(".")[2] for key in keys]
+    taken = {"trial", "seconds", *(plan.label(i) for i in range(len(plan.directions)))}
+    names = {
+        key: leaf if leaves.count(leaf) == 1 and leaf not in taken else key
+        for key, leaf in zip(keys, leaves, strict=True)
+    }
     cells = []
     for trial in trials:
         values = {plan.label(i): value for i, value in enumerate(trial.values or [])}
-        sampled = {key_of(text): text.partition("=")[2] for text in plan.overrides_of(trial.params)}
-        outcome = Outcome.of(trial)
-        cells.append({"trial": trial.number, **values, **sampled, "seconds": round(outcome.seconds, 1)})
-    frame = pd.DataFrame(cells).convert_dtypes()
-    for name in frame.columns:  # overrides are text; those that are numbers are shown as such
-        numbers = pd.to_numeric(frame[name], errors="coerce")
-        if numbers.notna().sum() == frame[name].notna().sum():
-            frame[name] = numbers.astype(object).map(lambda x: float(f"{x:.4g}") if pd.notna(x) else None)
-    width = shutil.get_terminal_size((120, 24)).columns
-    return table(frame.astype(object).where(frame.notna(), None), list(frame.columns), width)
+        sampled = sampled_texts(plan, trial)
+        shown = {name: short_number(sampled[key]) if key in sampled else None for key, name in names.items()}
+        cells.append({"trial": trial.number, **values, **shown, "seconds": round(Outcome.of(trial).seconds, 1)})
+    frame = pd.DataFrame(cells)
+    filled = [name for name in frame.columns if frame[name].notna().any()]
+    return table(frame, filled, shutil.get_terminal_size((120, 24)).columns)
 
 
 def saved_by_pruning(trials: Sequence[FrozenTrial]) -> str | None:
@@ -258,7 +276,7 @@ def dry_run(plan: Plan) -> list[str]:
     total = plan.space.num_cells
     kind = "grid" if plan.is_grid else f"search by {plan.sampler_name}, pruner {plan.pruner_name}"
     cells = f", {total} combinations" if total is not None else ""
-    lines = [f"{kind}{cells}; nothing is run (n_trials=0)"]
+    lines = [f"{kind}{cells}; nothing is run"]
     lines += [f"  {text}" for text in plan.space.describe()]
     always = [text for text in plan.overrides if key_of(text) not in plan.settings.sweep_keys]
     lines += [f"always    {' '.join(always)}"] if always else []

@@ -23,8 +23,9 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from tqdm import tqdm
 
-from rnnexp import data, interrupt, machine, schema
+from rnnexp import data, interrupt, schema
 from rnnexp.cli import CONFIG_DIR
+from rnnexp.cores import num_physical_cores
 from rnnexp.dataset_files import ensure
 from rnnexp.train import Progress, Trainer
 
@@ -88,7 +89,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     schema.register()
-    torch.set_num_threads(machine.num_physical_cores())
+    torch.set_num_threads(num_physical_cores())
     loops = {
         "notebook, DataLoader with 4 workers": notebook_epoch(args.images, 4),
         "notebook, DataLoader with 0 workers": notebook_epoch(args.images, 0),

@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from rnnexp import checks, data, interrupt, machine, schema
+from rnnexp.cores import num_physical_cores
 from rnnexp.schema import RunResult, Status, UserError
 from rnnexp.seeds import derive
 from rnnexp.store import RunFolder, atomic, load_tensors
@@ -146,7 +147,7 @@ def refuse_another(folder: RunFolder, recorded: Mapping[str, Any], cfg: DictConf
 
 def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mapping[str, str]) -> RunResult:
     """Sets up torch and returns the result as far as it is known before training."""
-    device, threads = machine.pick_device(cfg.train.device), cfg.train.threads or machine.num_physical_cores()
+    device, threads = machine.pick_device(cfg.train.device), cfg.train.threads or num_physical_cores()
     torch.set_num_threads(threads)
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

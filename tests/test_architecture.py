@@ -12,7 +12,7 @@ from rnnexp.cli import CONFIG_DIR
 
 PACKAGE = Path(__file__).parent.parent / "rnnexp"
 FLOORS = (
-    {"schema", "seeds", "schedules", "interrupt", "sweep", "sweep.settings", "sweep.compose"},
+    {"schema", "cores", "seeds", "schedules", "interrupt", "sweep", "sweep.settings", "sweep.compose"},
     {"checks", "dataset_files", "models", "machine", "prepare", "store"},
     {"data", "table", "sweep.space"},
     {"train", "results", "sweep.plan"},
@@ -52,7 +52,7 @@ def test_every_module_has_a_floor_and_imports_from_those_below():
 
 def test_the_sweeper_knows_nothing_of_networks_and_data():
     generic = {"sweep", *(name for name in FILES if name.startswith("sweep."))}
-    beside = {"schema", "seeds", "interrupt", "checks", "store", "table"}
+    beside = {"schema", "cores", "seeds", "interrupt", "checks", "store", "table"}
     assert set().union(*(imports(name) for name in generic)) <= generic | beside
 
 

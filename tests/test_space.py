@@ -130,6 +130,12 @@ def test_one_and_true_stay_apart():
     assert list(texts.values()) == ["1", "true", "1.0"]
 
 
+def test_what_is_no_number_can_be_chosen_too():
+    distribution, texts = space._distribution(OverridesParser.create().parse_override("x=nan,1.0,inf"), True)
+    assert distribution.choices == ("nan", "1.0", "inf")
+    assert texts["nan"] == "nan"
+
+
 def test_a_grid_is_hydras_product_in_hydras_order(build):
     grid = build("model=rnn,gru,lstm", "optim=adam,sgd", "seed=range(0,3)", "train.epochs=2")
     expected = list(itertools.product(("rnn", "gru", "lstm"), ("adam", "sgd"), (0, 1, 2)))
@@ -311,6 +317,7 @@ def test_a_space_is_shown_in_the_grammar_it_was_written_in(build):
             "train.epochs=range(1,4): range in a search is read in two ways; write choice(1,2,3) or int(interval(1,3))",
         ),
         (["seed=0,1"], "seed can't be searched; type repeats=3"),
+        (["optim.lr=1,2", "optim.lr=3"], "optim.lr is typed twice: optim.lr=1,2 optim.lr=3; leave one"),
         (["model=gru,gru"], "model=gru,gru: gru is named twice"),
         (["model=gru,gro"], "In 'config': Could not find 'model/gro'"),
     ],

@@ -131,7 +131,7 @@ SPACE = [
 @both_launchers
 def test_n_trials_is_a_total_that_the_same_command_spends_once(sweep, launcher):
     first = sweep(PARABOLA, *SPACE, budget(4), launcher=launcher)
-    before = first.trials()
+    before = first.trials()[:4]  # two workers may have made one more, which waits
     table = (first.folder / "results.csv").read_bytes()
     again = sweep(PARABOLA, *SPACE, budget(4), launcher=launcher)
     assert "going on: 4 of 4 trials are over" in again.out

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from rnnexp.cores import num_physical_cores
 from rnnexp.schema import UserError
 from rnnexp.sweep import plan, sweeper
 
@@ -40,7 +41,7 @@ def test_cores_are_those_that_the_process_may_use():
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
-        assert sweeper.num_cores() == 1
+        assert num_physical_cores() == 1
     finally:
         os.sched_setaffinity(0, allowed)
 

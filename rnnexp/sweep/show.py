@@ -88,18 +88,11 @@ class Screen:
         print("\n".join(summary(self.plan, self.study, signum, why)), flush=True)
 
 
-def metrics(trial: FrozenTrial) -> dict[str, float]:
-    """Returns the mean of each metric over the trial's repeats."""
-    runs = Outcome.of(trial).runs
-    shared = [name for name in runs[0] if all(name in run for run in runs)] if runs else []
-    return {name: statistics.fmean(run[name] for run in runs) for name in shared}
-
-
 def best(plan: Plan, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Returns the complete trials that keep the constraints, best first; of several objectives, the Pareto front."""
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE and trial.values]
     if plan.constraints:
-        complete = [t for t in complete if all(v <= 0 for v in plan.violations(metrics(t)))]
+        complete = [t for t in complete if all(v <= 0 for v in plan.violations(Outcome.of(t).metrics()))]
     signs = [-1 if direction == "maximize" else 1 for direction in plan.directions]
     costs = {t.number: tuple(s * v for s, v in zip(signs, t.values, strict=True)) for t in complete}
     complete.sort(key=lambda trial: (costs[trial.number], trial.number))
@@ -204,7 +197,7 @@ def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) 
     states = {WORDS[s]: sum(trial.state is s for trial in trials) for s in WORDS}
     states["waiting"] += plan.n_trials - len(trials)
     counts = [f"{n} {word}" for word, n in states.items() if n]
-    lines += ["", f"{plan.n_trials} trials: {', '.join(counts)}"]
+    lines += [*([""] if top else []), f"{plan.n_trials} trials: {', '.join(counts)}"]
     lines += [saved] if (saved := saved_by_pruning(trials)) else []
     lines += [f"folder   {plan.folder}", f"table    {plan.folder / 'results.csv'}"]
     if top and top[0].values:

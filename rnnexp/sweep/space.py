@@ -336,6 +336,9 @@ def build(
     typed = [_parse(text, config_loader) for text in arguments]
     fixed = [o.input_line or "" for o in typed if not o.is_sweep_override()]
     typed_keys = {o.key_or_group for o in typed}
+    for key in typed_keys:
+        if len(same := [o.input_line or "" for o in typed if o.key_or_group == key]) > 1:
+            faults.append(f"{key} is typed twice: {' '.join(same)}; leave one")
     declarations = [Declaration(o.key_or_group, o, ()) for o in typed if o.is_sweep_override()]
     written = list(_declared(params, when, (), faults, config_loader))
     for declaration in written:
@@ -459,7 +462,10 @@ def _distribution(override: Override, is_search: bool) -> tuple[BaseDistribution
         raise ValueError("there is nothing to choose from")
     if doubled := [text for i, text in enumerate(texts) if text in texts[:i]]:
         raise ValueError(f"{doubled[0]} is named twice")
-    is_plain = all(value is None or isinstance(value, (bool, int, float, str)) for value in values)
+    is_plain = all(
+        value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
+        for value in values
+    )
     if not is_plain or any(a == b for i, a in enumerate(values) for b in values[:i]):  # 1 == True, to Optuna
         values = list(texts)
     return CategoricalDistribution(values), dict(zip(values, texts, strict=True))

@@ -12,6 +12,7 @@ import functools
 import os
 import platform
 import sqlite3
+import statistics
 import time
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -117,6 +118,13 @@ class Outcome:
     @classmethod
     def of(cls, trial: FrozenTrial) -> Outcome:
         return cls(**trial.user_attrs.get(OUTCOME, {}))
+
+    def metrics(self) -> dict[str, float]:
+        """Returns the mean of each metric that all repeats have."""
+        shared = [name for name in self.runs[0] if all(name in run for run in self.runs)] if self.runs else []
+        if len(self.runs) == 1:
+            return dict(self.runs[0])
+        return {name: statistics.fmean(run[name] for run in self.runs) for name in shared}
 
 
 class SweepStudy:

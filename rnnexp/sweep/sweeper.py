@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import psutil
 from filelock import FileLock
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
@@ -25,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState
 
+from rnnexp.cores import num_physical_cores
 from rnnexp.schema import UserError
 from rnnexp.store import atomic
 from rnnexp.sweep import show
@@ -112,7 +112,8 @@ class Sweeper:
         screen.summary(STOPPING.signum, self.why_stopped)
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
-        if self.why_stopped and not monitor.is_success:
+        states = {trial.state for trial in self.trials()}
+        if (self.why_stopped and not monitor.is_success) or states == {TrialState.FAIL}:
             sys.exit(1)
 
     def write_request(self) -> None:
@@ -176,7 +177,7 @@ class Sweeper:
         config = self.config.copy()
         target = config.hydra.launcher._target_
         self.gpus = visible_gpus() if target == JOBLIB else []
-        wanted = self.plan.settings.workers or len(self.gpus) or num_cores()
+        wanted = self.plan.settings.workers or len(self.gpus) or num_physical_cores()
         with open_dict(config):
             if target == BASIC:
                 if (self.plan.settings.workers or 1) > 1:
@@ -271,7 +272,10 @@ class Monitor(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self.done.set()
         self.join()
-        self.screen.update()
+        try:
+            self.screen.update()
+        except Exception as error:
+            self.screen.say(f"can't look at the study just now: {_brief(error)}")
 
     def run(self) -> None:
         last = 0.0
@@ -377,7 +381,7 @@ def renew(plan: Plan, study: SweepStudy) -> None:
         return
 
     def convert(trial: FrozenTrial) -> FrozenTrial:
-        values = trial.values if is_same_objective else plan.values(show.metrics(trial))
+        values = trial.values if is_same_objective else plan.values(Outcome.of(trial).metrics())
         params = {name: value for name, value in trial.params.items() if is_compatible(trial, name)}
         return copy(trial, values, params, reports=is_same_objective)
 
@@ -407,13 +411,6 @@ def visible_gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [str(i) for i, line in enumerate(x for x in listed.splitlines() if x.startswith("GPU "))]
-
-
-def num_cores() -> int:
-    """Returns the physical cores that this process may use."""
-    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    return min(cores, allowed)
 
 
 def _brief(error: Any) -> str:

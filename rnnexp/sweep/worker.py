@@ -138,13 +138,8 @@ class Active:
     """The trial that a worker runs at the moment; hears what its task reports."""
 
     def __init__(self, worker: Worker, trial_id: int, lease: Lease) -> None:
-        self.worker, self.plan, self.study, self.trial_id, self.lease = (
-            worker,
-            worker.plan,
-            worker.study,
-            trial_id,
-            lease,
-        )
+        self.worker, self.plan, self.study = worker, worker.plan, worker.study
+        self.trial_id, self.lease = trial_id, lease
         self.is_search = not self.plan.is_grid
         frozen = self.study.storage.get_trial(trial_id)
         self.number = frozen.number
@@ -185,8 +180,7 @@ class Active:
         return sampler
 
     def _recorded_violations(self, trial: FrozenTrial) -> list[float]:
-        runs = trial.user_attrs.get(OUTCOME, {}).get("runs", [])
-        return self.plan.violations(_mean(runs))
+        return self.plan.violations(Outcome.of(trial).metrics())
 
     def sample(self) -> list[str]:
         """Returns the trial's sampled overrides; what an earlier attempt has drawn stays."""
@@ -358,7 +352,7 @@ class Active:
 
     def tell(self, state: TrialState, outcome: Outcome) -> None:
         """Records the end: first for us, then for the sampler, then in the trial's state, for good."""
-        metrics = _mean(outcome.runs)
+        metrics = outcome.metrics()
         storage, trial_id = self.study.storage, self.trial_id
         values = self.plan.values(metrics) if state is TrialState.COMPLETE else None
         if values is None and state is TrialState.COMPLETE and not self.plan.is_grid:
@@ -509,12 +503,6 @@ def _numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
             elif isinstance(number, numbers.Real):
                 found[str(name)] = float(number)
     return found
-
-
-def _mean(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Returns the mean of each metric that all runs have."""
-    shared = [name for name in runs[0] if all(name in run for run in runs)] if runs else []
-    return {name: statistics.fmean(run[name] for run in runs) if len(runs) > 1 else runs[0][name] for name in shared}
 
 
 def _shown(value: Any) -> str:

@@ -365,7 +365,9 @@ def build(
         prefix = str(override.input_line).partition(key)[0]
         parameters.append(Parameter(key, name, distribution, prefix, declaration.conditions, texts))
     if not faults:
-        parameters = _resolve(parameters, fixed, typed_keys, compose, faults, config_loader)
+        groups = {key for key in typed_keys if config_loader and config_loader.get_group_options(key)}
+        replaced = groups | (typed_keys & {declaration.key for declaration in written})
+        parameters = _resolve(parameters, fixed, replaced, compose, faults, config_loader)
         parameters = _in_order(parameters, faults)
         _refuse_overlaps(parameters, faults)
     space = Space(fixed, parameters, is_search)
@@ -512,7 +514,7 @@ def _number(sweep: IntervalSweep) -> BaseDistribution:
 def _resolve(
     parameters: list[Parameter],
     fixed: list[str],
-    typed_keys: set[str],
+    replaced: set[str],
     compose: Compose,
     faults: list[str],
     config_loader: Any,
@@ -520,7 +522,7 @@ def _resolve(
     """Returns the parameters whose conditions can hold, without the conditions that always do.
 
     A branch that follows a value which the command line has left out is dropped; one that nothing could ever take is a
-    fault.
+    fault. `replaced` are the groups, and the keys of the file, that the command line has typed anew.
     """
     searched: dict[str, list[Parameter]] = {}
     for parameter in parameters:
@@ -542,7 +544,7 @@ def _resolve(
                 known = [text for text in condition.texts if any(_can_be(p, text) for p in searched[condition.key])]
                 options = config_loader.get_group_options(condition.key) if config_loader else []
                 for text in condition.texts:
-                    if text not in known and condition.key in typed_keys and (text in options or not options):
+                    if text not in known and condition.key in replaced and (text in options or not options):
                         is_possible = is_possible and bool(known)
                     elif text not in known:
                         kinds = " or ".join(p.kind() for p in searched[condition.key])

@@ -30,7 +30,7 @@ class Notebook(nn.Module):
 
 def test_the_recipe_takes_the_notebooks_steps(compose, tmp_path):
     cfg = compose("experiment=notebook", "train.threads=1", "seed=3")
-    trainer = build(cfg, begin(cfg, None, {}), RunFolder(tmp_path), interrupt.Stop(), lambda row: False)
+    trainer = build(cfg, begin(cfg, None, {}), RunFolder(tmp_path), interrupt.Stop(), lambda row: False, test=True)
     theirs = Notebook()
     theirs.load_state_dict(trainer.model.state_dict())
     optimizer = torch.optim.Adadelta(theirs.parameters(), lr=0.1)

@@ -112,8 +112,8 @@ class Sweeper:
         screen.summary(STOPPING.signum, self.why_stopped)
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
-        states = {trial.state for trial in self.trials()}
-        if (self.why_stopped and not monitor.is_success) or states == {TrialState.FAIL}:
+        is_barren = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}
+        if (self.why_stopped and not monitor.is_success) or is_barren:
             sys.exit(1)
 
     def write_request(self) -> None:

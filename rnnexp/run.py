@@ -17,7 +17,7 @@ from rnnexp import checks, data, interrupt, machine, schema
 from rnnexp.cores import num_physical_cores
 from rnnexp.schema import RunResult, Status, UserError
 from rnnexp.seeds import derive
-from rnnexp.store import RunFolder, atomic, load_tensors
+from rnnexp.store import RunFolder, TestOutcomes, atomic, load_tensors
 from rnnexp.train import Row, Trainer, forward
 
 log = logging.getLogger("rnnexp")
@@ -272,10 +272,16 @@ def finish(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
     if result.status is not Status.COMPLETE:
         log.warning("%s: %s", result.status.value, result.reason)
     elif trainer.data.test is not None:
-        loss, accuracy = trainer.evaluate(trainer.data.test, "test")
-        result.metrics |= {"test_loss": loss, "test_accuracy": accuracy}
+        labels = trainer.data.test.labels
+        losses, predicted = trainer.outcomes(trainer.data.test, "test")
+        outcomes = TestOutcomes(*(part.cpu().numpy() for part in (labels.byte(), predicted.byte(), losses)))
+        folder.write_test_outcomes(outcomes)
+        result.metrics |= {"test_loss": outcomes.loss, "test_accuracy": outcomes.accuracy}
         log.info(
-            "test loss %.4f acc %.2f %% with the weights of epoch %d", loss, 100 * accuracy, trainer.progress.best_epoch
+            "test loss %.4f acc %.2f %% with the weights of epoch %d",
+            outcomes.loss,
+            100 * outcomes.accuracy,
+            trainer.progress.best_epoch,
         )
     result.environment["ended"] = machine.now()
     folder.write_result(result)

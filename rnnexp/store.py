@@ -7,14 +7,18 @@ load tensors.
 from __future__ import annotations
 
 import csv
+import dataclasses
+import io
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import IO, TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import yaml
 from filelock import FileLock, Timeout
@@ -22,9 +26,29 @@ from filelock import FileLock, Timeout
 from rnnexp.schema import GROUPS, HISTORY_COLUMNS, RunResult, UserError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 RESUME_HINT = "what was saved before is intact: make room and go on with train.resume=true"
+
+
+@dataclass(frozen=True)
+class TestOutcomes:
+    """What a run made of each test image: N labels and readings as uint8, and losses in nats as float32."""
+
+    __test__ = False  # pytest would take it for a test
+
+    labels: np.ndarray[Any, Any]
+    predicted: np.ndarray[Any, Any]
+    losses: np.ndarray[Any, Any]
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.predicted == self.labels).mean())
+
+    @property
+    def loss(self) -> float:
+        return float(self.losses.mean(dtype="float64"))
 
 
 @dataclass(frozen=True)
@@ -48,6 +72,10 @@ class RunFolder:
     @property
     def model(self) -> Path:
         return self.path / "model.pt"
+
+    @property
+    def test_outcomes(self) -> Path:
+        return self.path / "test_outcomes.npz"
 
     @property
     def hydra_config(self) -> Path:
@@ -126,6 +154,29 @@ class RunFolder:
         except (OSError, csv.Error) as error:
             raise ValueError(f"{self.history.name} can't be read: {error}") from error
 
+    def read_test_outcomes(self) -> TestOutcomes | None:
+        """Returns what the run made of each test image; None if it was not tested.
+
+        Raises:
+            ValueError: the file is damaged, or holds other things.
+        """
+        import numpy as np
+
+        try:
+            with np.load(io.BytesIO(self.test_outcomes.read_bytes()), allow_pickle=False) as saved:
+                outcomes = TestOutcomes(**{f.name: saved[f.name] for f in dataclasses.fields(TestOutcomes)})
+        except FileNotFoundError:
+            return None
+        except (OSError, EOFError, ValueError, LookupError, TypeError, BadZipFile, zlib.error) as error:
+            raise ValueError(f"{self.test_outcomes.name} can't be read: {error}") from error
+        shapes = {array.shape for array in vars(outcomes).values()}
+        kinds = "".join(array.dtype.kind for array in vars(outcomes).values())
+        if len(shapes) != 1 or len(shapes.pop()) != 1 or kinds != "uuf" or not len(outcomes.labels):
+            raise ValueError(
+                f"{self.test_outcomes.name} can't be read: not a label, a reading and a loss for each image"
+            )
+        return outcomes
+
     def read_hydra_config(self) -> dict[str, Any]:
         """Returns the configuration that Hydra wrote when the run began, or nothing.
 
@@ -156,6 +207,12 @@ class RunFolder:
     def append_history(self, row: Mapping[str, float]) -> None:
         with _explained(self.history), self.history.open("a", encoding="utf-8") as out:
             out.write(_csv_line(row))
+
+    def write_test_outcomes(self, outcomes: TestOutcomes) -> None:
+        import numpy as np
+
+        with atomic(self.test_outcomes) as out:
+            np.savez_compressed(out, **vars(outcomes))
 
     def write_result(self, result: RunResult) -> None:
         with atomic(self.result) as out:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from rnnexp.data import Dataset, Images, Sequences
+from rnnexp.data import Dataset, Images
 from rnnexp.interrupt import Interrupted, Stop
 from rnnexp.schema import Status, TrainConfig
 from rnnexp.seeds import derive
@@ -194,9 +194,38 @@ class Trainer:
         Raises:
             Interrupted: a signal came.
         """
-        return evaluate(
-            self.model, part, self.data.sequences, self.cfg.eval_batch_size, self.cfg.precision, self.stop, title
-        )
+        loss_sum, num_correct = 0.0, 0
+        for logits_BO, labels in self.outputs(part, title):
+            loss_sum += cross_entropy(logits_BO, labels, reduction="sum").item()
+            num_correct += int((logits_BO.argmax(1) == labels).sum())
+        return loss_sum / len(part), num_correct / len(part)
+
+    def outcomes(self, part: Images, title: str) -> tuple[Tensor, Tensor]:
+        """Returns, for each image, the cross-entropy in nats, float32 (N,), and the class it was read as, (N,).
+
+        Raises:
+            Interrupted: a signal came.
+        """
+        losses, predicted = [], []
+        for logits_BO, labels in self.outputs(part, title):
+            losses.append(cross_entropy(logits_BO, labels, reduction="none"))
+            predicted.append(logits_BO.argmax(1))
+        return torch.cat(losses), torch.cat(predicted)
+
+    def outputs(self, part: Images, title: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields logits_BO and labels of one batch after the other, from the model in eval mode.
+
+        Raises:
+            Interrupted: a signal came.
+        """
+        self.model.eval()
+        index = torch.arange(len(part), device=part.labels.device)
+        with torch.inference_mode(), tqdm(total=len(part), desc=title, delay=1, leave=False, disable=None) as bar:
+            for chunk in torch.split(index, self.cfg.eval_batch_size):
+                self.stop.check()
+                x_BTI = self.data.sequences(part.images[chunk])
+                yield forward(self.model, x_BTI, self.cfg.precision), part.labels[chunk]
+                bar.update(len(chunk))
 
     def save_checkpoint(self) -> None:
         self.save()
@@ -214,29 +243,6 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
-
-
-def evaluate(
-    model: nn.Module,
-    part: Images,
-    sequences: Sequences,
-    batch_size: int,
-    precision: str,
-    stop: Stop,
-    title: str,
-) -> tuple[float, float]:
-    """Returns mean cross-entropy in nats per image, and accuracy in [0, 1], of a model that is left in eval mode."""
-    model.eval()
-    loss_sum, num_correct = 0.0, 0
-    index = torch.arange(len(part), device=part.labels.device)
-    with torch.inference_mode(), tqdm(total=len(part), desc=title, delay=1, leave=False, disable=None) as bar:
-        for chunk in torch.split(index, batch_size):
-            stop.check()
-            logits_BO = forward(model, sequences(part.images[chunk]), precision)
-            loss_sum += cross_entropy(logits_BO, part.labels[chunk], reduction="sum").item()
-            num_correct += int((logits_BO.argmax(1) == part.labels[chunk]).sum())
-            bar.update(len(chunk))
-    return loss_sum / len(part), num_correct / len(part)
 
 
 def forward(model: nn.Module, x_BTI: Tensor, precision: str) -> Tensor:

@@ -207,6 +207,7 @@ def test_a_run_leaves_its_whole_record_and_says_where(tmp_path):
     assert done.stderr == ""  # no progress bar where there is no terminal
     out = tmp_path / "outputs" / "runs" / "first"
     names = {".hydra", ".lock", "checkpoint.pt", "history.csv", "model.pt", "result.json", "run.log"}
+    names |= {"test_outcomes.npz"}
     assert {p.name for p in out.iterdir()} == names
     assert "RecurrentClassifier, 1,306 parameters: (64, 28, 28) -> (64, 10)" in done.stdout
     assert [line[:9] for line in done.stdout.splitlines() if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]

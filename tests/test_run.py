@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 
-from rnnexp import machine, schema
+from rnnexp import data, machine, schema
 from rnnexp.interrupt import Interrupted
 from rnnexp.run import run
 from rnnexp.schema import Status, UserError
@@ -291,6 +292,17 @@ def test_a_pruned_run_keeps_its_history_and_never_sees_the_test_set(compose, tmp
     assert RunFolder(tmp_path).read_result() == result
 
 
+def test_what_became_of_each_test_image_is_kept(compose, reference):
+    metrics = RunFolder(reference).read_result().metrics
+    outcomes = RunFolder(reference).read_test_outcomes()
+    dataset = data.load(compose(*SMALL).data, torch.device("cpu"))
+    assert outcomes.labels.tolist() == dataset.test.labels.tolist()
+    assert metrics["test_accuracy"] == outcomes.accuracy == (outcomes.predicted == outcomes.labels).sum() / 10_000
+    assert metrics["test_loss"] == outcomes.loss
+    certain = outcomes.losses < np.log(2)  # p(label) > 1/2
+    assert (outcomes.predicted == outcomes.labels)[certain].all()
+
+
 def test_a_run_is_not_pruned_after_its_last_epoch(compose, reference, tmp_path):
     result = run(compose(*SMALL), tmp_path, on_epoch=lambda row: row["epoch"] == 3)
     assert (result.status, result.reason) == (Status.COMPLETE, None)
@@ -304,6 +316,7 @@ def test_a_trial_never_sees_the_test_set_and_trains_alike(compose, reference, tm
     assert histories(tmp_path) == histories(reference)
     assert_summary(result.metrics, histories(tmp_path)[0], epochs=3)
     about_test = [line for line in caplog.messages if "test " in line]
+    assert RunFolder(tmp_path).read_test_outcomes() is None
     assert about_test == ["mnist by columns: 2,000 images to train, 200 to validate; the test set stays unseen"]
     caplog.clear()
     with caplog.at_level("INFO", logger="rnnexp"):

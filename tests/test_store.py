@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from rnnexp.schema import HISTORY_COLUMNS, UserError
-from rnnexp.store import RunFolder, atomic, load_tensors
+from rnnexp.store import RunFolder, TestOutcomes, atomic, load_tensors
 
 NASTY = ["plain", "with space", 'it\'s "quoted"', "new\nline", "ünïcode", "-dash", "a=b,c"]
 
@@ -93,6 +94,44 @@ def test_damaged_tensors_are_a_value_error(tmp_path, size):
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ValueError, match="."):
         load_tensors(path, "cpu")
+
+
+def outcomes():
+    losses = np.linspace(0, 3, 1000, dtype=np.float32)
+    return TestOutcomes((np.arange(1000) % 10).astype(np.uint8), np.zeros(1000, np.uint8), losses)
+
+
+def test_what_became_of_each_test_image_reads_back(folder):
+    assert folder.read_test_outcomes() is None
+    folder.write_test_outcomes(outcomes())
+    read = folder.read_test_outcomes()
+    assert all((vars(read)[name] == array).all() for name, array in vars(outcomes()).items())
+    assert read.accuracy == 0.1
+    assert read.loss == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 600])
+def test_damaged_outcomes_are_a_value_error(tmp_path, size):
+    folder = RunFolder(tmp_path)
+    folder.write_test_outcomes(outcomes())
+    folder.test_outcomes.write_bytes(folder.test_outcomes.read_bytes()[:size])
+    with pytest.raises(ValueError, match="test_outcomes.npz can't be read"):
+        folder.read_test_outcomes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": np.zeros(3, np.uint8)},
+        {"losses": np.zeros(1000, object)},
+        {"predicted": np.zeros((1000, 2), np.uint8)},
+        {"losses": np.zeros(1000, np.uint8)},
+    ],
+)
+def test_outcomes_of_another_shape_or_kind_are_a_value_error(tmp_path, change):
+    np.savez(tmp_path / "test_outcomes.npz", **vars(outcomes()) | change)
+    with pytest.raises(ValueError, match="test_outcomes.npz can't be read"):
+        RunFolder(tmp_path).read_test_outcomes()
 
 
 def test_tensors_that_would_run_code_are_a_value_error(tmp_path):

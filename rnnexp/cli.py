@@ -37,8 +37,9 @@ rnnexp {version} trains recurrent networks on images read as sequences.
   python -m rnnexp.reproduce RUN_DIR                             run a recorded run again: is it identical?
 
 A run leaves its record in outputs/runs/NAME (the time, unless name=... is given), each of many in
-outputs/sweeps/NAME/NUMBER: result.json, history.csv, model.pt, checkpoint.pt, run.log and .hydra/. A sweep adds
-results.csv, best.yaml, sweep.yaml and study.db; hydra.sweeper.* and hydra/sweeper/sampler=, /pruner= set its details.
+outputs/sweeps/NAME/NUMBER: result.json, history.csv, model.pt, checkpoint.pt, test_outcomes.npz, run.log and
+.hydra/. A sweep adds results.csv, best.yaml, sweep.yaml and study.db; hydra.sweeper.* and hydra/sweeper/sampler=,
+/pruner= set its details.
 
 Groups, chosen as group=option:
 {groups}

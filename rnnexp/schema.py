@@ -18,6 +18,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 TRAIN_FILE_SIZE = 60_000  # images in the training file of MNIST, Fashion-MNIST and KMNIST alike
+TEST_FILE_SIZE = 10_000
 NUM_CLASSES = 10
 
 
@@ -203,6 +204,24 @@ class Config:
     search: Any = None
 
 
+@dataclass
+class CompareConfig:
+    arms: Any = MISSING  # a group, a list of groups, or a list of overrides
+    trials: int = number(ge=1)
+    budget: str = one_of("trials", "epochs")
+    seeds: int = number(ge=1, le=1000)
+    first_seed: int = number(ge=0)
+    final: list[str] = MISSING
+    visible: float = number(gt=0, lt=1)
+
+
+@dataclass
+class ComparisonConfig(Config):
+    """The whole configuration of one comparison: that of its runs, and `compare`."""
+
+    compare: CompareConfig = field(default_factory=CompareConfig)
+
+
 GROUPS = ("model", "optim", "schedule", "data", "train", "experiment")
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"rnn": RnnSchema, "gru": GruSchema, "lstm": LstmSchema},
@@ -220,6 +239,7 @@ def register() -> None:
     """Makes the schemas known to Hydra, as `<option>_schema` of their group."""
     store = ConfigStore.instance()
     store.store(name="rnnexp_schema", node=Config)
+    store.store(name="rnnexp_comparison_schema", node=ComparisonConfig)
     for group, options in SCHEMAS.items():
         for option, schema in options.items():
             store.store(group=group, name=f"{option}_schema", node=schema)

@@ -12,16 +12,16 @@ from rnnexp.cli import CONFIG_DIR
 
 PACKAGE = Path(__file__).parent.parent / "rnnexp"
 FLOORS = (
-    {"schema", "cores", "seeds", "schedules", "interrupt", "sweep", "sweep.settings", "sweep.compose"},
+    {"schema", "cores", "seeds", "stats", "schedules", "interrupt", "sweep", "sweep.settings", "sweep.compose"},
     {"checks", "dataset_files", "models", "machine", "prepare", "store"},
     {"data", "table", "sweep.space"},
-    {"train", "results", "sweep.plan"},
-    {"run", "sweep.study"},
+    {"train", "results", "verdict", "sweep.plan"},
+    {"run", "recorded", "sweep.study"},
     {"sweep.show", "sweep.worker"},
     {"sweep.sweeper"},
     {"predict", "reproduce", "preflight"},
     {"cli"},
-    {"__main__"},
+    {"__main__", "compare"},
 )
 FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
@@ -70,6 +70,7 @@ def test_the_sweeper_knows_nothing_of_networks_and_data():
         "predict",
         "reproduce",
         "sweep.sweeper",
+        "compare",
     ],
 )
 def test_what_answers_at_once_does_not_import_torch(module):

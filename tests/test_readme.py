@@ -67,7 +67,7 @@ def test_the_readmes_own_network_trains_and_is_read_back_by_every_command_it_nam
         assert done.returncode == 0, done.stderr
     assert collect(tmp_path / "outputs")["model"].tolist() == ["averager"]
     record = next(block for block in blocks("") if block.startswith("outputs/runs/first/"))
-    files = re.findall(r"^  (\S+\.(?:csv|pt|log|json)|\.hydra/) ", record, flags=re.MULTILINE)
+    files = re.findall(r"^  (\S+\.(?:csv|pt|log|json|npz)|\.hydra/) ", record, flags=re.MULTILINE)
     assert {name.rstrip("/") for name in files} == {
         path.name for path in (tmp_path / "outputs/runs/first").iterdir() if path.name != ".lock"
     }

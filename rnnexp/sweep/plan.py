@@ -261,6 +261,7 @@ def _faults(settings: SweeperConfig) -> Iterator[str]:
         "seed": (settings.seed, operator.ge, 0),
         "stop.seconds": (settings.stop.seconds, operator.gt, 0),
         "stop.patience": (settings.stop.patience, operator.ge, 1),
+        "stop.steps": (settings.stop.steps, operator.ge, 1),
     }
     for name, (value, compare, bound) in checks.items():
         if value is not None and not compare(value, bound):

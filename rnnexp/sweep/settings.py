@@ -169,6 +169,7 @@ class StopConfig:
     seconds: float | None = None  # of this command; running trials are stopped and go on when it is typed again
     value: float | None = None  # as soon as the objective has reached this
     patience: int | None = None  # after so many finished trials without a better one
+    steps: int | None = None  # after so many reports of all trials together; those that run then run on to their end
 
 
 @dataclass
@@ -204,6 +205,7 @@ class SweeperConfig:
     trial_overrides: list[str] = field(default_factory=list)  # of every trial, unless typed otherwise
     sweep_keys: list[str] = field(default_factory=list)  # keys of the configuration that mean nothing to a single run
     volatile: list[str] = field(default_factory=list)  # other keys that may change when a sweep goes on
+    summary: bool = True  # show at the end what came of the sweep, and how to go on with it
     resume_with: str = "hydra.sweep.dir=${hydra.sweep.dir}"  # what makes a command go on with this sweep
 
 

@@ -83,9 +83,10 @@ class Screen:
         self.interval = max(0.5, 20 * (time.monotonic() - began))
 
     def summary(self, signum: int | None, why: str | None) -> None:
-        """Shows what came of the sweep, and how to go on with it."""
+        """Shows what came of the sweep, and how to go on with it, if that is wanted."""
         self.bar.close()
-        print("\n".join(summary(self.plan, self.study, signum, why)), flush=True)
+        if self.plan.settings.summary or why:
+            print("\n".join(summary(self.plan, self.study, signum, why)), flush=True)
 
 
 def best(plan: Plan, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

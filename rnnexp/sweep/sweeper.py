@@ -99,6 +99,9 @@ class Sweeper:
                 num_open, num_running = self.left()
                 if not num_open and not num_running:
                     break
+                monitor.check_rules()  # a rule of an earlier command may hold already
+                if self.is_stopping():
+                    break
                 if not num_open:  # another sweeper's workers are at the rest, and may leave it to us
                     time.sleep(0.5)
                     continue
@@ -313,6 +316,11 @@ class Monitor(threading.Thread):
             value, wanted = best[0].values[0], stop.value
             if value >= wanted if sweeper.plan.directions[0] == "maximize" else value <= wanted:
                 self.end(f"stop.value: {wanted:g} is reached", DRAIN, True)
+        elif (
+            stop.steps is not None
+            and (steps := sum(len(t.intermediate_values) for t in sweeper.trials())) >= stop.steps
+        ):
+            self.end(f"stop.steps: {steps} of {stop.steps} steps are done", DRAIN, True)
         if stop.patience is not None and not self.passed_on and (best := show.best(sweeper.plan, ended)):
             since = sum(_ended_at(t) > _ended_at(best[0]) for t in ended)
             if since >= stop.patience:

@@ -308,7 +308,7 @@ class Comparison:
                 raise UserError(f"arm {arm.name}: none of its final runs ended well; see {found.folder}")
             search = recorded.search(self.place.sweep("search", arm.name), self.place.path)
             texts = merged(self.overrides, arm.overrides, chosen, list(self.cfg.compare.final))
-            texts = [t for t in texts if not key_of(t).startswith(("hydra", "search")) and key_of(t) not in VOLATILE]
+            texts = [t for t in texts if not key_of(t).startswith("hydra") and key_of(t) not in VOLATILE]
             command = shlex.join(["python", "-m", "rnnexp", *self.flags, *texts])
             arms.append(verdict.Arm(arm.name, found.runs[: self.cfg.compare.seeds], chosen, command, search))
         warnings += recorded.unequal_budgets(arms)

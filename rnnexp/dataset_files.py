@@ -35,6 +35,12 @@ MNIST_MD5 = {
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 TORCHVISION_CLASS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
+DIGITS = tuple("0123456789")
+CLASS_NAMES = {
+    "mnist": DIGITS,
+    "fashion_mnist": ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"),
+    "kmnist": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+}
 SHIPPED = Path(__file__).parent / "mnist"
 
 
@@ -65,6 +71,27 @@ def ensure(cfg: DataConfig) -> Path:
         message = f"cannot write {cfg.name} into {raw}: {error.strerror or error}; try data.root=FOLDER"
         raise UserError(message) from error
     return root
+
+
+def test_images(cfg: DataConfig) -> bytes:
+    """Returns the pixels of the dataset's 10,000 test images, 28 x 28 bytes each; nothing is downloaded.
+
+    Raises:
+        UserError: the file is not there.
+    """
+    name = "t10k-images-idx3-ubyte"
+    if cfg.name == "mnist":
+        root = ensure(cfg)
+    else:
+        root = Path(cfg.root).expanduser() if cfg.root else Path(platformdirs.user_cache_dir("rnnexp"))
+    path = root / TORCHVISION_CLASS[cfg.name] / "raw" / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) != SIZES[name]:
+        raise UserError(f"{path} has {len(content):,} bytes, not {SIZES[name]:,}")
+    return content[16:]
 
 
 def _missing(raw: Path) -> list[str]:

@@ -81,10 +81,10 @@ def _width(frame: pd.DataFrame, name: str) -> int:
 
 
 def _cells(frame: pd.DataFrame, name: str) -> list[str]:
-    return [_text(value, name) for value in frame[name].tolist()]
+    return [cell_text(value, name) for value in frame[name].tolist()]
 
 
-def _text(value: Any, name: str) -> str:
+def cell_text(value: Any, name: str) -> str:
     """Returns a cell as people write it."""
     if pd.isna(value):
         return "-"

@@ -377,3 +377,18 @@ def test_several_faults_come_together(build):
     with pytest.raises(UserError) as error:
         build("optim.lr=interval(1,0)", "seed=1,2", "model.dropout=tag(log,interval(0,1))", n_trials=9)
     assert len(str(error.value).splitlines()) == 3
+
+
+def test_a_search_whose_parameters_are_all_typed_is_a_grid_of_seeds(build):
+    """The branches of other options are no longer anybody's."""
+    typed = (
+        "optim=sgd",
+        "optim.lr=0.1",
+        "optim.momentum=0.9",
+        "model=lstm",
+        "model.hidden_size=8",
+        "model.num_layers=1",
+    )
+    found = build(*typed, "train.batch_size=64", "seed=5,6", params=DEFAULT["params"], when=DEFAULT["when"])
+    assert not found.is_search
+    assert [parameter.key for parameter in found.parameters] == ["seed"]

@@ -340,7 +340,12 @@ def build(
         if len(same := [o.input_line or "" for o in typed if o.key_or_group == key]) > 1:
             faults.append(f"{key} is typed twice: {' '.join(same)}; leave one")
     declarations = [Declaration(o.key_or_group, o, ()) for o in typed if o.is_sweep_override()]
-    written = list(_declared(params, when, (), faults, config_loader))
+    settled = {o.key_or_group: _element_text(o, o._value) for o in typed if not o.is_sweep_override()}
+    written = [
+        declaration
+        for declaration in _declared(params, when, (), faults, config_loader)
+        if all(settled.get(c.key, c.texts[0]) in c.texts for c in declaration.conditions)  # the others can't be taken
+    ]
     for declaration in written:
         if declaration.key in typed_keys:
             continue

@@ -1,0 +1,562 @@
+"""The figures of a report, drawn once for the page and for files. No files are read here, and no torch is needed.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; each series has a dash or a marker of its own as
+well, so that it can be read in grey. Text, grid and background have colours that stand for the page's own: `svg` puts
+style variables in their place, so that one drawing serves light and dark.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+P = ParamSpec("P")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+INK, GRID, PAPER = "#1a1b1c", "#d8d9da", "#fdfeff"
+VARIABLES = {INK: "var(--ink)", GRID: "var(--grid)", PAPER: "var(--paper)"}
+STATES = {"complete": "o", "pruned": "x", "diverged": "v", "failed": "s"}
+STYLE: Any = {
+    "axes.edgecolor": INK,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": "medium",
+    "figure.facecolor": PAPER,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+@dataclass
+class Drawing:
+    """A figure with its title, the sentence that says how to read it, and the series that can be hidden.
+
+    A series' artists have the `gid` that is its place in `series`: "s0", "s1" and so on.
+    """
+
+    key: str  # of the file, and of the ids in the page
+    title: str
+    note: str
+    figure: Figure
+    series: list[Line2D] = field(default_factory=list)  # samples for the legend, with their labels
+
+    def svg(self) -> str:
+        """Returns the figure for a page: without a legend, in the page's colours, with ids of its own."""
+        text = self._saved("svg").decode()
+        text = text[text.index("<svg") :]
+        text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{self.key}-", text)
+        for colour, variable in VARIABLES.items():
+            text = text.replace(colour, variable)
+        return text.replace("<svg ", f'<svg role="img" aria-label="{self.title}" ', 1)
+
+    def file(self, suffix: str) -> bytes:
+        """Returns the figure as a file of its own, png or svg, with a legend."""
+        if len(self.series) > 1:
+            columns = min(len(self.series), 4)
+            self.figure.legend(handles=self.series, loc="outside lower center", ncols=columns, frameon=False)
+        try:
+            return self._saved(suffix)
+        finally:
+            while self.figure.legends:
+                self.figure.legends[0].remove()
+
+    def _saved(self, suffix: str) -> bytes:
+        out = io.BytesIO()
+        about = {"Date": None} if suffix == "svg" else {"Software": None}
+        with matplotlib.rc_context({**STYLE, "svg.hashsalt": self.key}):
+            self.figure.savefig(out, format=suffix, dpi=200, metadata=about)
+        return out.getvalue()
+
+
+def _styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
+    """Draws in our style, without touching anybody else's."""
+
+    @functools.wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Drawing:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def _axes(
+    num_columns: int = 1, num_rows: int = 1, width: float = 0.0, height: float = 0.0
+) -> tuple[Figure, list[Axes]]:
+    """Returns a figure, in inches, and its axes row by row."""
+    size = width or min(4.6 * num_columns + 0.4, 9.6), height or 3.3 * num_rows
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, list(np.ravel(figure.subplots(num_rows, num_columns, squeeze=False)))
+
+
+def _sample(label: str, place: int, **kwargs: Any) -> Line2D:
+    kwargs = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place % len(DASHES)]} | kwargs
+    return Line2D([], [], label=label, **kwargs)
+
+
+def _whole_numbers(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+@_styled
+def curves(history: pd.DataFrame, best_epoch: int | None) -> Drawing:
+    """Returns a run's learning curves; `history` has the columns of history.csv."""
+    figure, (losses, accuracies) = _axes(2)
+    samples: list[Line2D] = []
+    for place, (part, name) in enumerate((("train", "training"), ("valid", "validation"))):
+        sample = _sample(name, place, marker=MARKERS[place], markersize=4)
+        samples.append(sample)
+        style: dict[str, Any] = {
+            "color": sample.get_color(),
+            "linestyle": sample.get_linestyle(),
+            "marker": MARKERS[place],
+        }
+        for axes, quantity, factor in ((losses, "loss", 1), (accuracies, "accuracy", 100)):
+            values = factor * history[f"{part}_{quantity}"]
+            axes.plot(history["epoch"], values, **style, markersize=4, gid=f"s{place}.{quantity}")
+    for axes in (losses, accuracies):
+        axes.set_xlabel("epoch")
+        _whole_numbers(axes)
+        if best_epoch:
+            axes.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=":")
+    losses.set_ylabel("loss (nats per image)")
+    accuracies.set_ylabel("accuracy (%)")
+    note = "Lower loss and higher accuracy are better; where validation turns and training does not, it overfits."
+    return Drawing("curves", "Learning curves", note + " The dotted line is the kept epoch.", figure, samples)
+
+
+@_styled
+def learning_rate(history: pd.DataFrame) -> Drawing:
+    figure, (axes,) = _axes(height=2.6)
+    axes.plot(history["epoch"], history["lr"], color=COLOURS[0], marker="o", markersize=4)
+    axes.set(xlabel="epoch", ylabel="learning rate of its last step")
+    _whole_numbers(axes)
+    return Drawing("learning-rate", "Learning rate", "What the schedule made of optim.lr, epoch by epoch.", figure)
+
+
+@_styled
+def confusion(counts: Any, names: Sequence[str]) -> Drawing:
+    """Returns the matrix of how often each label was read as each class."""
+    figure, (axes,) = _axes(width=5.2, height=4.6)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if share[row, column] > 0.4 else "#222222"
+            axes.text(column, row, f"{count}", ha="center", va="center", color=colour, fontsize=8)
+    axes.set(xlabel="read as", ylabel="label", xticks=range(len(names)), yticks=range(len(names)))
+    axes.set_xticklabels(names)
+    axes.set_yticklabels(names)
+    axes.grid(False)
+    note = (
+        "Each row is a class of the test set, each column what its images were read as; off the diagonal are mistakes."
+    )
+    return Drawing("confusion", "Confusion matrix", f"{note} Darker is a larger share of the row.", figure)
+
+
+@_styled
+def mistakes(images: Any, labels: Sequence[str], read_as: Sequence[str], shares: Sequence[float]) -> Drawing:
+    """Returns the images that cost the most, (N, H, W) of uint8, with what they are and what they were read as."""
+    columns = 5
+    rows = math.ceil(len(images) / columns)
+    figure, axes = _axes(columns, rows, width=7, height=1.75 * rows)
+    for place, axis in enumerate(axes):
+        axis.axis("off")
+        if place < len(images):
+            axis.imshow(images[place], cmap="gray_r", interpolation="none", vmin=0, vmax=255)
+            title = f"{labels[place]} read as {read_as[place]}\np = {shares[place]:.1g}"
+            axis.set_title(title, fontsize=8, color=INK)
+    note = "The test images with the highest loss among those read wrongly, with the probability given to the label."
+    return Drawing("mistakes", "Worst mistakes", note, figure)
+
+
+@_styled
+def arm_curves(arms: Mapping[str, Sequence[pd.DataFrame]]) -> Drawing:
+    """Returns each arm's learning curves over its runs."""
+    figure, axes = _axes(2, 2)
+    samples: list[Line2D] = []
+    cells = [("valid", "loss", 1), ("valid", "accuracy", 100), ("train", "loss", 1), ("train", "accuracy", 100)]
+    for place, (name, histories) in enumerate(arms.items()):
+        sample = _sample(name, place)
+        samples.append(sample)
+        for axis, (part, quantity, factor) in zip(axes, cells, strict=True):
+            column = f"{part}_{quantity}"
+            rows = pd.concat([h[["epoch", column]] for h in histories]).groupby("epoch")[column]
+            mean, low, high = (factor * found for found in (rows.mean(), rows.min(), rows.max()))
+            style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.get_linestyle()}
+            axis.plot(mean.index, mean, **style, gid=f"s{place}.{column}")
+            if len(histories) > 1:
+                axis.fill_between(
+                    mean.index, low, high, color=sample.get_color(), alpha=0.2, linewidth=0, gid=f"s{place}.b{column}"
+                )
+    for axis, (part, quantity, _) in zip(axes, cells, strict=True):
+        axis.set_title("validation" if part == "valid" else "training")
+        axis.set(xlabel="epoch", ylabel="loss (nats per image)" if quantity == "loss" else "accuracy (%)")
+        _whole_numbers(axis)
+    note = "Lines are means over the runs with fresh seeds, bands reach from the lowest to the highest of them."
+    return Drawing("arm-curves", "Learning curves of the final runs", note, figure, samples)
+
+
+@_styled
+def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: str = "valid_accuracy") -> Drawing:
+    """Returns the validation accuracy of all runs of a sweep, the best one's on top."""
+    figure, (axes,) = _axes(width=7.5)
+    for name, history in trials.items():
+        if name != best:
+            marker = "." if len(history) == 1 else None
+            axes.plot(
+                history["epoch"],
+                100 * history[column],
+                color=COLOURS[7],
+                linewidth=0.9,
+                alpha=0.7,
+                marker=marker,
+                gid="s0",
+            )
+    samples = [_sample("other runs", 7, linestyle="-", linewidth=0.9)]
+    if best is not None and best in trials:
+        history = trials[best]
+        axes.plot(
+            history["epoch"], 100 * history[column], color=COLOURS[1], marker="o", markersize=4, gid="s1", zorder=3
+        )
+        samples.append(_sample(f"best: {best}", 1, linestyle="-", marker="o", markersize=4))
+    axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
+    _whole_numbers(axes)
+    note = "Each line is a run; those that end early were pruned, diverged, or still run."
+    return Drawing("trial-curves", "Learning curves of all runs", note, figure, samples)
+
+
+@_styled
+def optimisation(trials: pd.DataFrame, label: str, is_maximised: bool) -> Drawing:
+    """Returns what each trial reached, and the best so far; `trials` has trial, state and value."""
+    figure, (axes,) = _axes(width=7.5)
+    samples: list[Line2D] = []
+    for place, (state, marker) in enumerate(STATES.items()):
+        rows = trials[(trials["state"] == state) & trials["value"].notna()]
+        if len(rows):
+            gid, colour = f"s{len(samples)}", COLOURS[place]
+            axes.plot(rows["trial"], rows["value"], linestyle="", marker=marker, color=colour, gid=gid, markersize=6)
+            samples.append(_sample(state, place, linestyle="", marker=marker))
+    complete = trials[(trials["state"] == "complete") & trials["value"].notna()].sort_values("trial")
+    if len(complete):
+        so_far = complete["value"].cummax() if is_maximised else complete["value"].cummin()
+        axes.step(complete["trial"], so_far, where="post", color=INK, linewidth=1.2, gid=f"s{len(samples)}")
+        samples.append(_sample("best so far", 0, color=INK, linestyle="-", linewidth=1.2))
+    axes.set(xlabel="trial", ylabel=label)
+    _whole_numbers(axes)
+    better = "higher" if is_maximised else "lower"
+    note = (
+        f"Each mark is a trial, in the order of their beginnings; {better} is better. A flat step line: it has settled."
+    )
+    return Drawing("optimisation", "Optimisation history", note, figure, samples)
+
+
+@_styled
+def pruning(trials: pd.DataFrame) -> Drawing:
+    """Returns how long each trial was let run; `trials` has trial, state and reports."""
+    figure, (axes,) = _axes(width=7.5, height=min(max(2.2, 0.16 * len(trials) + 1), 9))
+    samples: list[Line2D] = []
+    for place, state in enumerate(STATES):
+        rows = trials[trials["state"] == state]
+        if len(rows):
+            hatch = ["", "////", "xxxx", "...."][place]
+            bars = axes.barh(
+                rows["trial"], rows["reports"], color=COLOURS[place], height=0.75, hatch=hatch, edgecolor=PAPER
+            )
+            for bar in bars:
+                bar.set_gid(f"s{len(samples)}")
+            samples.append(_sample(state, place, linestyle="-", linewidth=6))
+    axes.invert_yaxis()
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epochs run", ylabel="trial")
+    _whole_numbers(axes)
+    note = "A bar is a trial and its length the epochs that it was let run: short ones were pruned, and saved the rest."
+    return Drawing("pruning", "What was pruned when", note, figure, samples)
+
+
+@_styled
+def costs(arms: Mapping[str, pd.DataFrame], metric: str) -> Drawing:
+    """Returns accuracy against size and time; the frames have num_parameters, train_seconds and the metric."""
+    figure, axes = _axes(2)
+    samples: list[Line2D] = []
+    for place, (name, runs) in enumerate(arms.items()):
+        style: dict[str, Any] = {"color": COLOURS[place % 8], "marker": MARKERS[place % 8], "linestyle": ""}
+        for axis, column in zip(axes, ("num_parameters", "train_seconds"), strict=True):
+            axis.plot(runs[column], 100 * runs[metric], **style, alpha=0.8, markersize=6, gid=f"s{place}.{column}")
+        samples.append(_sample(name, place, marker=MARKERS[place % 8], linestyle=""))
+    part = {"test": "test", "valid": "validation"}[metric.partition("_")[0]]
+    for axis, column, label in zip(
+        axes, ("num_parameters", "train_seconds"), ("parameters", "training time (s)"), strict=True
+    ):
+        axis.set(xlabel=label, ylabel=f"{part} accuracy (%)")
+        _log_if_wide(axis, pd.concat([runs[column] for runs in arms.values()]))
+    note = "Each mark is a run. Up and to the left is better: more accuracy for fewer parameters, or for less time."
+    return Drawing("costs", "Accuracy and what it costs", note, figure, samples)
+
+
+def _log_if_wide(axes: Axes, values: pd.Series[Any]) -> bool:
+    """Takes a logarithmic axis for positive values over more than a decade."""
+    is_wide = len(values) > 0 and float(values.min()) > 0 and float(values.max()) > 10 * float(values.min())
+    if is_wide:
+        axes.set_xscale("log")
+    return is_wide
+
+
+@_styled
+def slices(trials: pd.DataFrame, names: Sequence[str], label: str) -> Drawing:
+    """Returns the value against each parameter; `trials` has state, value and the parameters."""
+    columns = min(3, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure, axes = _axes(columns, rows, height=2.7 * rows, width=9.6 if columns > 1 else 5)
+    present = [state for state in STATES if (trials["state"] == state).any()]
+    for axis, name in zip(axes, names, strict=False):
+        known = trials[trials[name].notna() & trials["value"].notna()]
+        is_number = pd.api.types.is_numeric_dtype(known[name]) and known[name].nunique() > 1
+        levels = sorted(known[name].astype(str).unique())
+        for place, state in enumerate(present):
+            shown = known[known["state"] == state]
+            x = shown[name] if is_number else shown[name].astype(str).map(levels.index)
+            axis.plot(
+                x,
+                shown["value"],
+                linestyle="",
+                marker=STATES[state],
+                markersize=5,
+                alpha=0.8,
+                gid=f"s{place}.{_slug(name)}",
+                color=COLOURS[list(STATES).index(state)],
+            )
+        if is_number:
+            if not _log_if_wide(axis, known[name]) and pd.api.types.is_integer_dtype(known[name]):
+                _whole_numbers(axis)
+        else:
+            axis.set_xticks(range(len(levels)), [_short(level) for level in levels])
+            axis.set_xlim(-0.5, len(levels) - 0.5)
+        axis.set(xlabel=name, ylabel=label)
+    for axis in axes[len(names) :]:
+        axis.axis("off")
+    samples = [_sample(s, list(STATES).index(s), linestyle="", marker=STATES[s]) for s in present]
+    note = "Each mark is a trial that had the parameter. A trend in one panel is no proof: the others moved as well."
+    return Drawing("slices", "Each parameter on its own", note, figure, samples)
+
+
+@_styled
+def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximised: bool) -> Drawing:
+    """Returns all trials as lines through their parameters, coloured by their value."""
+    known = trials[trials["value"].notna()].sort_values("value", ascending=is_maximised)
+    figure, (axes,) = _axes(width=9.6, height=3.8)
+    heights = pd.DataFrame(index=known.index)
+    ticks: list[tuple[str, str]] = []
+    for name in [*names, "value"]:
+        column = known[name]
+        if pd.api.types.is_numeric_dtype(column) and column.nunique() > 1:
+            is_wide = bool(column.min() > 0 and column.max() > 10 * column.min())
+            scaled = pd.Series(np.log(column), index=column.index) if is_wide else column
+            heights[name] = (scaled - scaled.min()) / (scaled.max() - scaled.min())
+            ticks.append((f"{column.min():.4g}", f"{column.max():.4g}"))
+        else:
+            levels = sorted(column.dropna().astype(str).unique())
+            heights[name] = column.map(
+                lambda v, levels=levels: levels.index(str(v)) / max(len(levels) - 1, 1), na_action="ignore"
+            ).astype(float)
+            ticks.append((_short(levels[0]) if levels else "", _short(levels[-1]) if len(levels) > 1 else ""))
+    colours = matplotlib.colormaps["cividis"]
+    for place, (_, row) in enumerate(heights.iterrows()):
+        shade = place / max(len(heights) - 1, 1)
+        is_best = place == len(heights) - 1
+        style: dict[str, Any] = {
+            "color": COLOURS[1] if is_best else colours(shade),
+            "linewidth": 2.6 if is_best else 1.0,
+        }
+        axes.plot(
+            range(len(row)),
+            row.to_numpy(float),
+            **style,
+            alpha=1 if is_best else 0.75,
+            marker="." if not is_best else "o",
+            markersize=4,
+            gid="s1" if is_best else "s0",
+        )
+    for place, (low, high) in enumerate(ticks):
+        axes.axvline(place, color=INK, linewidth=0.8)
+        axes.text(place, -0.04, low, ha="center", va="top", fontsize=8)
+        axes.text(place, 1.04, high, ha="center", va="bottom", fontsize=8)
+    axes.set_xticks(range(len(ticks)), [*(f"\n{_wrapped(name)}" for name in names), f"\n{_wrapped(label)}"], fontsize=8)
+    axes.tick_params(axis="x", length=0)
+    axes.set_yticks([])
+    axes.set_ylim(-0.02, 1.02)
+    axes.grid(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    samples = [
+        _sample("trials: dark is worst, bright is best", 0, linestyle="-", color=to_hex(colours(0.5))),
+        _sample("best", 1, linestyle="-", linewidth=2.6),
+    ]
+    note = (
+        "Each line is a trial; where the bright ones meet, good trials agree. A gap: the trial had no such parameter."
+    )
+    return Drawing("parallel", "Parallel coordinates", note, figure, samples)
+
+
+@_styled
+def importance(shares: Mapping[str, float]) -> Drawing:
+    figure, (axes,) = _axes(width=7, height=max(1.6, 0.45 * len(shares) + 0.9))
+    names = list(shares)[::-1]
+    axes.barh(names, [shares[name] for name in names], color=COLOURS[0], height=0.6)
+    axes.set(xlabel="importance (share, sums to 1)")
+    axes.grid(False, axis="y")
+    note = "How much of the difference between trials each parameter accounts for, by PED-ANOVA (Watanabe et al. 2023)."
+    return Drawing("importance", "Parameter importance", note, figure)
+
+
+@_styled
+def pareto(trials: pd.DataFrame, labels: Sequence[str], front: Sequence[int]) -> Drawing:
+    """Returns two objectives against each other; `trials` has trial and a column for each label."""
+    figure, (axes,) = _axes(width=7)
+    is_front = trials["trial"].isin(front)
+    for place, (rows, name) in enumerate(((trials[~is_front], "other trials"), (trials[is_front], "Pareto front"))):
+        axes.plot(
+            rows[labels[0]],
+            rows[labels[1]],
+            linestyle="",
+            marker=MARKERS[place],
+            color=(COLOURS[7], COLOURS[1])[place],
+            gid=f"s{place}",
+            label=name,
+        )
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    samples = [
+        _sample("other trials", 7, linestyle="", marker="o"),
+        _sample("Pareto front", 1, linestyle="", marker="s"),
+    ]
+    note = "No trial is better in both objectives than one on the Pareto front."
+    return Drawing("pareto", "Objectives against each other", note, figure, samples)
+
+
+@_styled
+def forest(
+    names: Sequence[str], intervals: Sequence[Mapping[str, Any]], dots: Sequence[Sequence[float]], part: str
+) -> Drawing:
+    """Returns each arm's mean with its interval, and its runs as dots; all accuracies in [0, 1]."""
+    figure, (axes,) = _axes(width=7.5, height=0.55 * len(names) + 1.1)
+    samples: list[Line2D] = []
+    for place, (name, interval, values) in enumerate(zip(names, intervals, dots, strict=True)):
+        colour, gid = COLOURS[place % 8], f"s{place}"
+        axes.plot([100 * v for v in values], [place + 0.22] * len(values), ".", color=colour, alpha=0.7, gid=f"{gid}.d")
+        if interval["low"] is not None:
+            axes.plot(
+                [100 * interval["low"], 100 * interval["high"]],
+                [place, place],
+                color=colour,
+                linewidth=2.4,
+                gid=f"{gid}.i",
+            )
+        axes.plot(
+            [100 * interval["mean"]], [place], marker=MARKERS[place % 8], color=colour, markersize=8, gid=f"{gid}.m"
+        )
+        samples.append(_sample(name, place, marker=MARKERS[place % 8], linestyle="-"))
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlabel(f"{part} accuracy (%)")
+    axes.grid(False, axis="y")
+    note = "Marks are means over seeds, lines 95 % intervals for all seeds and images of this kind, dots single runs."
+    return Drawing("forest", "How good is each arm", note, figure, samples)
+
+
+@_styled
+def differences(pairs: Sequence[Mapping[str, Any]]) -> Drawing:
+    """Returns each pair's difference with its interval, in percentage points."""
+    figure, (axes,) = _axes(width=7.5, height=0.5 * len(pairs) + 1.1)
+    colours = {"better": COLOURS[2], "worse": COLOURS[1], "undecided": COLOURS[7]}
+    for place, pair in enumerate(pairs):
+        colour = colours[pair["verdict"]]
+        if pair["low"] is not None:
+            axes.plot([100 * pair["low"], 100 * pair["high"]], [place, place], color=colour, linewidth=2.4)
+        is_open = pair["verdict"] == "undecided"
+        axes.plot(
+            [100 * pair["difference"]],
+            [place],
+            marker="o",
+            color=colour,
+            markerfacecolor=PAPER if is_open else colour,
+            markersize=8,
+        )
+    axes.axvline(0, color=INK, linewidth=1)
+    axes.set_yticks(range(len(pairs)), [f"{pair['a']} - {pair['b']}" for pair in pairs])
+    axes.set_ylim(len(pairs) - 0.5, -0.5)
+    axes.set_xlabel("difference in accuracy (percentage points)")
+    axes.grid(False, axis="y")
+    note = "Right of 0 the first of the two is better. Filled: told apart, after correction for all pairs; hollow: not."
+    return Drawing("differences", "Is one better", note, figure)
+
+
+@_styled
+def expected_best(arms: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
+    """Returns each arm's expected best of n trials with its band; the curves have n, expected, low and high."""
+    figure, (axes,) = _axes(width=7.5)
+    samples: list[Line2D] = []
+    for place, (name, curve) in enumerate(arms.items()):
+        sample = _sample(name, place)
+        style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.get_linestyle()}
+        axes.plot(
+            curve["n"],
+            100 * np.array(curve["expected"]),
+            **style,
+            gid=f"s{place}.e",
+            marker="." if len(curve["n"]) == 1 else None,
+        )
+        axes.fill_between(
+            curve["n"],
+            100 * np.array(curve["low"]),
+            100 * np.array(curve["high"]),
+            color=sample.get_color(),
+            alpha=0.12,
+            linewidth=0,
+            gid=f"s{place}.b",
+        )
+        samples.append(sample)
+    lowest = min(curve["expected"][0] for curve in arms.values())
+    axes.set_ylim(max(0.0, 100 * lowest - 8), 101)
+    axes.set(xlabel="trials of the search, n", ylabel="best validation accuracy (%)")
+    _whole_numbers(axes)
+    note = (
+        "How good the best of n trials is on average (Tang et al. 2020): a flat line says that more tuning would not help. "
+        "Bands are 95 % for all n at once, if trials are independent draws, as a random search's are."
+    )
+    return Drawing("expected-best", "Expected best of n trials", note, figure, samples)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"\W+", "-", name)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 12 else f"{text[:11]}…"
+
+
+def _wrapped(name: str) -> str:
+    return name.replace(".", ".\n")

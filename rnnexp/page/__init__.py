@@ -1,0 +1,134 @@
+"""What a page shows and how it becomes HTML: one file that is complete in itself.
+
+It loads nothing, and nothing in it runs but its own script, whose hash it names. What comes from folders is text that
+the template escapes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from rnnexp import __version__, figures
+from rnnexp.figures import Drawing
+from rnnexp.store import RunFolder
+from rnnexp.table import cell_text
+
+ASSETS = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    value: float | None = None
+
+    @property
+    def is_number(self) -> bool:
+        return self.value is not None
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    columns: list[str]
+    rows: list[list[Cell]]
+    note: str = ""
+
+    @classmethod
+    def of(cls, title: str, frame: pd.DataFrame, note: str = "") -> Table:
+        """Returns a frame as the table of results shows it."""
+        columns = [str(name) for name in frame.columns]
+        rows = [
+            [_cell(value, name) for name, value in zip(columns, row, strict=True)] for row in frame.to_numpy(object)
+        ]
+        return cls(title, columns, rows, note)
+
+    @classmethod
+    def pairs(cls, title: str, name: str, pairs: Sequence[tuple[str, Any]]) -> Table:
+        """Returns names with values of all kinds."""
+        return cls(title, [name, "value"], [[Cell(key), Cell(cell_text(value, key))] for key, value in pairs])
+
+
+@dataclass
+class Page:
+    """What a page shows, from top to bottom."""
+
+    path: Path
+    kind: str
+    title: str
+    subtitle: str = ""
+    verdict: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    tiles: list[tuple[str, str]] = field(default_factory=list)
+    commands: list[tuple[str, str]] = field(default_factory=list)
+    first_tables: list[Table] = field(default_factory=list)
+    drawings: list[Drawing] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)  # figures that can't be drawn, and why
+    tables: list[Table] = field(default_factory=list)
+    method: list[str] = field(default_factory=list)
+
+    def html(self) -> str:
+        style, script = ((ASSETS / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        )
+        drawings = [
+            {
+                "key": drawing.key,
+                "title": drawing.title,
+                "note": drawing.note,
+                "svg": drawing.svg(),
+                "series": [{"label": s.get_label(), "swatch": _swatch(s)} for s in drawing.series],
+            }
+            for drawing in self.drawings
+        ]
+        return environment.get_template("template.html").render(
+            page={**vars(self), "drawings": drawings},
+            style=style,
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            version=__version__,
+            now=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+        )
+
+
+def history(folder: RunFolder) -> pd.DataFrame:
+    """Returns a run's epochs as numbers; what can't be read is left out."""
+    try:
+        frame: pd.DataFrame = pd.DataFrame(folder.read_history())
+    except ValueError:
+        frame = pd.DataFrame()
+    for name in frame:
+        frame[name] = pd.to_numeric(frame[name], errors="coerce")
+    return frame.dropna()
+
+
+def _cell(value: Any, name: str) -> Cell:
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and value == value
+    return Cell(
+        cell_text(value.item() if isinstance(value, np.generic) else value, name), float(value) if is_number else None
+    )
+
+
+def _swatch(sample: Line2D) -> str:
+    """Returns a sample of a line and its marker as a small SVG."""
+    colour = str(sample.get_color())
+    for plain, variable in figures.VARIABLES.items():
+        colour = colour.replace(plain, variable)
+    line = f'<line x1="1" y1="6" x2="33" y2="6" stroke="{colour}" stroke-width="{min(sample.get_linewidth(), 5):g}"'
+    dashes = {"--": "6 3", "-.": "6 3 1 3", ":": "2 3"}
+    style = sample.get_linestyle()
+    parts = [f'{line} stroke-dasharray="{dashes.get(str(style), "none")}"/>'] if style not in ("None", "", " ") else []
+    if sample.get_marker() not in (None, "None", ""):
+        parts.append(f'<circle cx="17" cy="6" r="4" fill="{colour}"/>')
+    return f'<svg viewBox="0 0 34 12" aria-hidden="true">{"".join(parts)}</svg>'

@@ -544,7 +544,7 @@ def expected_best(arms: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
     axes.set(xlabel="trials of the search, n", ylabel="best validation accuracy (%)")
     _whole_numbers(axes)
     note = (
-        "How good the best of n trials is on average (Tang et al. 2020): a flat line says that more tuning would not help. "
+        "How good the best of n trials is on average (Tang et al. 2020): a flat line says that more tuning won't help. "
         "Bands are 95 % for all n at once, if trials are independent draws, as a random search's are."
     )
     return Drawing("expected-best", "Expected best of n trials", note, figure, samples)

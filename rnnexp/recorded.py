@@ -11,6 +11,7 @@ import pandas as pd
 
 from rnnexp import stats
 from rnnexp.checks import nearest
+from rnnexp.frames import where
 from rnnexp.results import collect
 from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status, UserError
 from rnnexp.store import RunFolder
@@ -101,8 +102,6 @@ def arms(
     """
     everything = collect(root)
     if expression:
-        from rnnexp.results import where
-
         everything = where(everything, expression)
     for name in by:
         if name not in everything.columns:

@@ -1,5 +1,10 @@
 """Every run below a folder as one pandas table, and the command that shows it: `python -m rnnexp.results outputs`.
 
+    from rnnexp.results import collect, group, histories, pivot, where
+
+    frame = collect("outputs")
+    group(where(frame, "optim.lr < 0.1"), ["model", "optim"])
+
 The table is read from the runs' folders alone: no database, and no torch. What a folder holds is `store.py`'s matter.
 """
 
@@ -19,8 +24,10 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from rnnexp import formats
 from rnnexp.checks import nearest
-from rnnexp.schema import GROUPS, METRICS, RunResult, Status, UserError, flatten
+from rnnexp.frames import complete, flat, group, pivot, spelled, where
+from rnnexp.schema import GROUPS, HISTORY_COLUMNS, METRICS, RunResult, Status, UserError, flatten
 from rnnexp.store import RunFolder, atomic
 from rnnexp.table import ENVIRONMENT, choose, is_config, table
 
@@ -57,6 +64,39 @@ def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
     for name in METRICS:
         frame[name] = pd.to_numeric(frame[name])
     return frame
+
+
+def histories(
+    root: str | os.PathLike[str] = "outputs",
+    columns: Sequence[str] = ("path", "status", *GROUPS, "seed"),
+    frame: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Returns one row for each run and epoch, tidy: the run's columns, then those of its history.csv.
+
+    Runs that still go on have the epochs that are over, runs whose history can't be read have none.
+
+    Args:
+        columns: of the table of runs, to tell the rows apart; a metric's comes as `run_valid_loss`, beside the epoch's.
+        frame: the runs, as `collect(root)` returned them or a part of that; by default all.
+
+    Raises:
+        UserError: there is no such folder, or no such column.
+    """
+    runs = collect(root) if frame is None else frame
+    for name in columns:
+        if name not in runs.columns:
+            raise UserError(f"no column {name}{nearest(name, runs.columns)}")
+    renamed = {name: f"run_{name}" if name in HISTORY_COLUMNS else name for name in columns}
+    rows: list[dict[str, Any]] = []
+    for path, about in zip(runs["path"], runs[list(columns)].rename(columns=renamed).to_dict("records"), strict=True):
+        try:
+            epochs = RunFolder(Path(root) / path).read_history()
+            rows += [about | {name: float(epoch[name]) for name in HISTORY_COLUMNS} for epoch in epochs]
+        except (ValueError, KeyError):
+            continue
+    found: pd.DataFrame = pd.DataFrame(rows, columns=[*renamed.values(), *HISTORY_COLUMNS])
+    found["epoch"] = found["epoch"].astype(int)
+    return found
 
 
 def _run_paths(root: Path, unlisted: list[OSError]) -> Iterator[Path]:
@@ -162,14 +202,9 @@ def _natural(value: Any) -> tuple[Any, ...]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Shows the table and returns the exit status."""
-    parser = argparse.ArgumentParser("rnnexp.results", description="Show every run below a folder in one table.")
-    parser.add_argument("root", nargs="?", default="outputs", help="folder that holds the runs (default: outputs)")
-    parser.add_argument("--sort", metavar="COLUMN", help="sort by it; --sort=-COLUMN: from high to low")
-    parser.add_argument("--columns", metavar="A,B,C", help="these columns only, in this order, in the files as well")
-    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the whole table to this file too")
-    parser.add_argument("--parquet", metavar="FILE", type=Path, help="likewise, with exact types; needs pyarrow")
+    args = _parser().parse_args(argv)
     try:
-        for line in _lines(parser.parse_args(argv)):
+        for line in _lines(args):
             encoding = sys.stdout.encoding or "utf-8"  # an ASCII terminal shows ? for what it lacks
             print(line.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
@@ -181,30 +216,96 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("rnnexp.results", description="Show every run below a folder in one table.")
+    parser.add_argument("root", nargs="?", default="outputs", help="folder that holds the runs (default: outputs)")
+    parser.add_argument(
+        "--where", metavar="EXPR", help='only runs of which this holds: "optim.lr > 0.1 and seed in (0, 1)"'
+    )
+    parser.add_argument("--sort", metavar="COLUMN", help="sort by it; --sort=-COLUMN: from high to low")
+    parser.add_argument("--columns", metavar="A,B,C", help="these columns only, in this order, in the files as well")
+    shapes = parser.add_argument_group("means over runs, of those that are complete")
+    shapes.add_argument("--group", metavar="A,B", help="mean, std, n and best for each combination of these columns")
+    shapes.add_argument(
+        "--rows", metavar="A,B", help="a table of two dimensions: these columns down, --columns A across"
+    )
+    shapes.add_argument(
+        "--values", metavar="A,B", default="test_accuracy", help="of which column (default: test_accuracy)"
+    )
+    files = parser.add_argument_group("files, of what is shown; the plain table is written whole")
+    for name in formats.TEXT:
+        files.add_argument(f"--{name}", metavar="FILE", type=Path, help=f"write {name} here; - prints it instead")
+    files.add_argument("--parquet", metavar="FILE", type=Path, help="with exact types; needs pyarrow")
+    return parser
+
+
 def _lines(args: argparse.Namespace) -> Iterator[str]:
     """Yields what the command prints, and writes the files that it was asked for."""
-    frame = collect(args.root)
-    if frame.empty:
+    everything = collect(args.root)
+    if everything.empty:
         yield f"no runs below {args.root}"
         return
-    columns = list(dict.fromkeys(name.strip() for name in args.columns.split(","))) if args.columns else []
+    frame = where(everything, args.where) if args.where else everything
+    width = shutil.get_terminal_size((120, 24)).columns
+    is_plain = not args.group and not args.rows
+    shown, exact = (_plain if is_plain else _shaped)(frame, args, width)
+    printed = [name for name in formats.TEXT if str(getattr(args, name)) == "-"]
+    for name in [name for name in (*formats.TEXT, "parquet") if getattr(args, name) and name not in printed]:
+        if name == "parquet":
+            content = formats.to_parquet(exact)
+        else:
+            content = formats.TEXT[name](exact if name == "csv" or is_plain else shown).encode()
+        _write(getattr(args, name), content)
+    if printed:
+        for name in printed:
+            yield formats.TEXT[name](exact if name == "csv" else shown).rstrip("\n")
+        return
+    yield from table(shown, list(shown.columns), width)
+    statuses = [str(status) for status in frame["status"]]
+    counts = [f"{n} {status.value}" for status in Status if (n := statuses.count(status.value))]
+    text = f"{len(frame)} run{'s' * (len(frame) != 1)}: {', '.join(counts) or 'none of which that holds'}"
+    left_out = len(frame) - len(complete(frame))
+    text += f"; {left_out} not complete, left out" if left_out and not is_plain else ""
+    yield textwrap.fill(text, max(width, 1))
+
+
+def _plain(frame: pd.DataFrame, args: argparse.Namespace, width: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns the runs with the columns that fit or were asked for, and with all of them."""
+    columns = _names(args.columns)
     descending = (args.sort or "").startswith("-")
     by = (args.sort or "").removeprefix("-")
     for name in [*columns, by] if by else columns:
         if name not in frame.columns:
             raise UserError(f"no column {name}{nearest(name, frame.columns) or '; --csv FILE writes them all'}")
-    statuses = [str(status) for status in frame["status"]]
     if by:
         frame = frame.iloc[_order(frame[by], descending)]
-    asked = frame[columns] if columns else frame
-    if args.csv:
-        _write(args.csv, asked.to_csv(index=False).encode())
-    if args.parquet:
-        _write(args.parquet, _parquet(asked))
-    width = shutil.get_terminal_size((120, 24)).columns
-    yield from table(frame, columns or choose(frame, width), width)
-    counts = [f"{n} {status.value}" for status in Status if (n := statuses.count(status.value))]
-    yield textwrap.fill(f"{len(frame)} run{'s' * (len(frame) > 1)}: {', '.join(counts)}", max(width, 1))
+    return frame[columns or choose(frame, width)], frame[columns] if columns else frame
+
+
+def _shaped(frame: pd.DataFrame, args: argparse.Namespace, width: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns means over runs, as they are shown and as numbers."""
+    values, across = _names(args.values), _names(args.columns)
+    if args.group:
+        if args.rows or across:
+            raise UserError("--group goes without --rows and --columns; its own columns are --values")
+        found = group(frame, _names(args.group), values)
+    elif len(across) != 1 or len(values) != 1:
+        raise UserError(
+            "--rows wants one column across and one value; try --rows model --columns optim --values test_loss"
+        )
+    else:
+        pivoted = pivot(frame, _names(args.rows), across[0], values[0])
+        return spelled(pivoted, values[0]), flat(pivoted)
+    if args.sort:
+        by = args.sort.removeprefix("-")
+        if by not in found:
+            raise UserError(f"no column {by}{nearest(by, found.columns)}; there are {', '.join(found.columns)}")
+        found = found.iloc[_order(found[by], args.sort.startswith("-"))]
+    return found, found
+
+
+def _names(text: str | None) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip())) if text else []
 
 
 def _order(column: pd.Series[Any], descending: bool) -> list[int]:
@@ -221,18 +322,6 @@ def _write(path: Path, content: bytes) -> None:
         raise UserError(f"cannot write {path}: its folder must exist and it must be a file; try runs{path.suffix}")
     with atomic(path, "make room, or take another place") as out:
         out.write(content)
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    """Returns the table in a format where a column has one type: numbers mixed with text become text."""
-    plain = ("string", "boolean", "empty")
-    objects = [name for name in frame.columns if frame[name].dtype == object]
-    mixed = [name for name in objects if pd.api.types.infer_dtype(frame[name], skipna=True) not in plain]
-    frame = frame.assign(**{name: frame[name].map(str, na_action="ignore") for name in mixed})
-    try:
-        return frame.to_parquet(index=False, engine="pyarrow")
-    except ImportError:
-        raise UserError("--parquet needs pyarrow; type pip install 'rnnexp[parquet]', or take --csv") from None
 
 
 if __name__ == "__main__":

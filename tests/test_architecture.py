@@ -14,12 +14,12 @@ PACKAGE = Path(__file__).parent.parent / "rnnexp"
 FLOORS = (
     {"schema", "cores", "seeds", "stats", "schedules", "interrupt", "sweep", "sweep.settings", "sweep.compose"},
     {"checks", "dataset_files", "models", "machine", "prepare", "store"},
-    {"data", "table", "sweep.space"},
-    {"train", "results", "verdict", "sweep.plan"},
-    {"run", "recorded", "sweep.study"},
-    {"sweep.show", "sweep.worker"},
-    {"sweep.sweeper"},
-    {"predict", "reproduce", "preflight"},
+    {"data", "table", "frames", "sweep.space"},
+    {"train", "formats", "verdict", "figures", "sweep.plan"},
+    {"run", "results", "sweep.study"},
+    {"sweep.show", "sweep.worker", "recorded", "page"},
+    {"sweep.sweeper", "page.run", "page.sweep", "page.comparison"},
+    {"predict", "reproduce", "report", "preflight"},
     {"cli"},
     {"__main__", "compare"},
 )
@@ -71,6 +71,7 @@ def test_the_sweeper_knows_nothing_of_networks_and_data():
         "reproduce",
         "sweep.sweeper",
         "compare",
+        "report",
     ],
 )
 def test_what_answers_at_once_does_not_import_torch(module):

@@ -110,7 +110,8 @@ def history(folder: RunFolder) -> pd.DataFrame:
         frame = pd.DataFrame()
     for name in frame:
         frame[name] = pd.to_numeric(frame[name], errors="coerce")
-    return frame.dropna()
+    whole: pd.DataFrame = frame.dropna()
+    return whole
 
 
 def _cell(value: Any, name: str) -> Cell:

@@ -1,6 +1,7 @@
 """The table of runs: every folder is a row, whatever state it is in, and every line fits."""
 
 import copy
+import itertools
 import json
 import math
 import os
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 from rnnexp import results
-from rnnexp.results import HEAD, METRICS, TAIL, collect, main
+from rnnexp.results import HEAD, METRICS, TAIL, collect, histories, main, where
 from rnnexp.schema import HISTORY_COLUMNS, RunResult, Status, UserError
 from rnnexp.store import RunFolder
 
@@ -580,3 +581,83 @@ def test_a_reader_that_leaves_early_causes_no_traceback(tmp_path):
 def test_the_metrics_of_the_table_are_those_of_a_result():
     assert set(METRICS) == set(RESULT.metrics)
     assert not set(METRICS) & set(results.TAIL)
+
+
+def test_histories_are_one_row_a_run_and_epoch(tmp_path):
+    finished(tmp_path / "a").append_history(dict.fromkeys(HISTORY_COLUMNS, 0.5) | {"epoch": 1})
+    (tmp_path / "a" / "history.csv").write_text(HISTORY)
+    begun(tmp_path / "b", history=HISTORY + "3,0.1,0.2")  # a line that is just being written
+    begun(tmp_path / "c", history="")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "history.csv").write_text("epoch,lr\n1,0.1\n")  # of something else
+    found = histories(tmp_path)
+    assert found["path"].tolist() == ["a", "a", "b", "b"]
+    assert found["epoch"].tolist() == [1, 2, 1, 2]
+    assert found["model"].tolist() == ["lstm", "lstm", "gru", "gru"]
+    assert found["valid_accuracy"].tolist() == [0.85, 0.91, 0.85, 0.91]
+    chosen = histories(tmp_path, ["seed", "valid_loss"], frame=where(collect(tmp_path), "model == 'lstm'"))
+    assert list(chosen.columns) == ["seed", "run_valid_loss", *HISTORY_COLUMNS]
+    assert chosen["run_valid_loss"].tolist() == [RESULT.metrics["valid_loss"]] * 2
+    with pytest.raises(UserError, match="no column sed .did you mean seed"):
+        histories(tmp_path, ["sed"])
+    assert histories(tmp_path / "c").empty
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """Returns a folder of eight runs: two models, two optimizers, two seeds; one has failed."""
+    for number, (model, optim, seed) in enumerate(itertools.product(("gru", "lstm"), ("adam", "sgd"), (0, 1))):
+        accuracy = 0.9 + 0.05 * (model == "lstm") + 0.02 * (optim == "adam") + 0.01 * seed
+        status = Status.FAILED if number == 7 else Status.COMPLETE
+        choices = RESULT.choices | {"model": model, "optim": optim}
+        finished(tmp_path / f"{number}", status=status, seed=seed, choices=choices, metrics__test_accuracy=accuracy)
+    return tmp_path
+
+
+def test_the_command_shows_means_of_groups(grid, capsys):
+    lines = shown(capsys, grid, "--group", "model,optim")
+    assert lines[0].split() == ["model", "optim", "value", "mean", "std", "n", "best"]
+    assert lines[1].split() == ["gru", "adam", "test_accuracy", "0.925", "0.00707107", "2", "0.93"]
+    assert lines[4].split() == ["lstm", "sgd", "test_accuracy", "0.95", "-", "1", "0.95"]
+    assert lines[-1] == "8 runs: 7 complete, 1 failed; 1 not complete, left out"
+
+
+def test_the_command_shows_a_table_of_two_dimensions(grid, capsys):
+    lines = shown(capsys, grid, "--rows", "model", "--columns", "optim", "--values", "test_accuracy")
+    assert [re.split(r"\s{2,}", line) for line in lines[:3]] == [
+        ["model", "adam", "sgd"],
+        ["gru", "0.9250 ± 0.0071 (2)", "0.9050 ± 0.0071 (2)"],
+        ["lstm", "0.9750 ± 0.0071 (2)", "0.9500 (1)"],
+    ]
+    text = shown(capsys, grid, "--rows", "model", "--columns", "optim", "--markdown", "-")
+    assert text[2] == "| gru | 0.9250 ± 0.0071 (2) | 0.9050 ± 0.0071 (2) |"
+    shown(capsys, grid, "--rows", "model", "--columns", "optim", "--csv", grid / "p.csv", "--latex", grid / "p.tex")
+    assert pd.read_csv(grid / "p.csv").loc[1, "adam mean"] == pytest.approx(0.975)
+    assert "0.9250 $\\pm$ 0.0071 (2)" in (grid / "p.tex").read_text()
+
+
+def test_the_command_shows_the_rows_of_which_an_expression_holds(grid, capsys):
+    lines = shown(capsys, grid, "--where", "model == 'gru' and test_accuracy > 0.91", "--columns", "path,seed")
+    assert [line.split() for line in lines] == [["path", "seed"], ["0", "0"], ["1", "1"], "2 runs: 2 complete".split()]
+    assert shown(capsys, grid, "--where", "seed > 7")[-1] == "0 runs: none of which that holds"
+    text = shown(capsys, grid, "--where", "seed == 0", "--columns", "path", "--html", "-")
+    assert sum("<tr>" in line for line in text) == 5
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["--rows", "model"], "--rows wants one column across and one value; try --rows model --columns optim"),
+        (["--group", "modle"], "no column modle (did you mean model?)"),
+        (["--group", "model", "--rows", "optim"], "--group goes without --rows and --columns"),
+        (["--group", "model", "--values", "optim"], "optim is no number, so it has no mean; try test_accuracy"),
+        (["--group", "model", "--sort", "path"], "no column path"),
+        (["--where", "modle == 1"], "no column modle (did you mean model?)"),
+    ],
+)
+def test_what_the_command_cannot_shape_is_one_line(grid, capsys, argv, line):
+    assert main([str(grid), *argv]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"rnnexp.results: {line}")
+    assert printed.err.count("\n") == 1

@@ -201,10 +201,20 @@ class Comparison:
             found.append(f"a comparison needs one objective, got {self.cfg.objective}; try objective=valid_accuracy")
         for arm in self.arms:
             if not found:
-                namespace = argparse.Namespace(**vars(args) | {"multirun": True, "config_name": None})
-                namespace.overrides = self.search_overrides(arm)
-                found += [f"arm {arm.name}: {fault}" for fault in CommandLine(namespace, CONFIG_DIR).faults()]
+                search = self.command_line(args, self.search_overrides(arm))
+                found += [f"arm {arm.name}: {fault}" for fault in search.faults()]
+            if not found:
+                space = search.plan().space
+                keys = {parameter.key for parameter in space.parameters}
+                chosen = [text for text in next(space.examples()) if key_of(text) in keys]
+                final = self.command_line(args, self.final_overrides(arm, chosen, fresh))
+                found += [f"arm {arm.name}, final runs: {fault}" for fault in final.faults()]
         return found
+
+    def command_line(self, args: argparse.Namespace, overrides: list[str]) -> CommandLine:
+        """Returns the command line of one of its sweeps."""
+        changed = {"multirun": True, "config_name": None, "overrides": overrides}
+        return CommandLine(argparse.Namespace(**vars(args) | changed), CONFIG_DIR)
 
     def run(self, stop: interrupt.Stop) -> verdict.Comparison:
         """Searches, confirms and judges, as far as that is not done yet.

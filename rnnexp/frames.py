@@ -175,8 +175,7 @@ def group(frame: pd.DataFrame, by: Sequence[str], values: Sequence[str] = ("test
         best = cells.max() if name.endswith(HIGHER_IS_BETTER) else cells.min()
         found = pd.DataFrame(dict(zip(STATISTICS, (cells.mean(), cells.std(ddof=1), cells.count(), best), strict=True)))
         parts.append(found.reset_index(names=by).assign(value=name)[parts[0].columns])
-    joined: pd.DataFrame = pd.concat(parts[1:] or parts, ignore_index=True)
-    joined = joined.sort_values(by, kind="stable", ignore_index=True)
+    joined: pd.DataFrame = pd.concat(parts[1:] or parts).sort_values(by, kind="stable", ignore_index=True)
     return joined
 
 

@@ -32,7 +32,9 @@ rnnexp {version} trains recurrent networks on images read as sequences.
   python -m rnnexp name=long train.epochs=50                     a run with a name ...
   python -m rnnexp name=long train.epochs=50 train.resume=true   ... that goes on where it was stopped
   python -m rnnexp experiment=notebook                           a whole recipe
+  python -m rnnexp.compare name=cells                            tune the three networks alike: which is better?
   python -m rnnexp.results outputs                               every run in one table
+  python -m rnnexp.report outputs/runs/NAME                      a page with figures, of a run, sweep or comparison
   python -m rnnexp.predict RUN_DIR image.png                     classify images with a finished run
   python -m rnnexp.reproduce RUN_DIR                             run a recorded run again: is it identical?
 

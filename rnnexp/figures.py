@@ -225,7 +225,7 @@ def arm_curves(arms: Mapping[str, Sequence[pd.DataFrame]]) -> Drawing:
 def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: str = "valid_accuracy") -> Drawing:
     """Returns the validation accuracy of all runs of a sweep, the best one's on top."""
     figure, (axes,) = _axes(width=7.5)
-    for name, history in trials.items():
+    for place, (name, history) in enumerate(trials.items()):
         if name != best:
             marker = "." if len(history) == 1 else None
             axes.plot(
@@ -235,7 +235,7 @@ def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: s
                 linewidth=0.9,
                 alpha=0.7,
                 marker=marker,
-                gid="s0",
+                gid=f"s0.{place}",
             )
     samples = [_sample("other runs", 7, linestyle="-", linewidth=0.9)]
     if best is not None and best in trials:
@@ -287,8 +287,8 @@ def pruning(trials: pd.DataFrame) -> Drawing:
             bars = axes.barh(
                 rows["trial"], rows["reports"], color=COLOURS[place], height=0.75, hatch=hatch, edgecolor=PAPER
             )
-            for bar in bars:
-                bar.set_gid(f"s{len(samples)}")
+            for i, bar in enumerate(bars):
+                bar.set_gid(f"s{len(samples)}.{i}")
             samples.append(_sample(state, place, linestyle="-", linewidth=6))
     axes.invert_yaxis()
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -399,7 +399,7 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximise
             alpha=1 if is_best else 0.75,
             marker="." if not is_best else "o",
             markersize=4,
-            gid="s1" if is_best else "s0",
+            gid="s1" if is_best else f"s0.{place}",
         )
     for place, (low, high) in enumerate(ticks):
         axes.axvline(place, color=INK, linewidth=0.8)

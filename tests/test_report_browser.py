@@ -1,0 +1,151 @@
+"""Pages in a real browser: they run without an error, load nothing, sort, hide, and fit a phone."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+
+import pytest
+
+from rnnexp.report import write
+
+pytestmark = [pytest.mark.slow, pytest.mark.external]
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --hide-scrollbars"
+).split()
+RUN = "data.limit=400 data.valid_size=100 model.hidden_size=8 model.num_layers=1 train.epochs=2".split()
+
+
+@contextmanager
+def chromium():
+    """Yields a driver of a fresh Chromium."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not binary or not driver:
+        pytest.skip("no chromium and chromedriver here; on Debian: apt-get install chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        for flag in [*FLAGS, f"--user-data-dir={profile}"]:
+            options.add_argument(flag)
+        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+        try:
+            yield browser
+        finally:
+            browser.quit()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Returns the pages of a real comparison, of one of its searches and of one of its runs."""
+    folder = tmp_path_factory.mktemp("pages")
+    command = [sys.executable, "-m", "rnnexp.compare", "name=c", "search=quick", *RUN, "compare.trials=3"]
+    command += ["compare.seeds=2", 'compare.arms=["model=gru","model=rnn"]']
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    place = folder / "outputs" / "compare" / "c"
+    parts = {"comparison": place, "sweep": place / "search" / "model_gru", "run": next(place.glob("final/*/*/0"))}
+    return {kind: write(path, folder / f"{kind}.html") for kind, path in parts.items()}
+
+
+@pytest.fixture(params=["comparison", "sweep", "run"])
+def page(request, pages, browser):
+    """Opens a page in the browser; afterwards nothing must have gone wrong and nothing been asked for."""
+    browser.get_log("performance")
+    resize(browser, 1280)
+    browser.get(pages[request.param].as_uri())
+    yield request.param
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert [url for url in asked if not url.startswith(("file:", "data:", "chrome:"))] == []  # chrome: its first tab
+
+
+def resize(browser, width):
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def test_a_legend_entry_hides_its_series_and_shows_it_again(page, browser):
+    button = browser.find_element("css selector", "figure .legend button")
+    series = button.get_attribute("data-series")
+    parts = browser.find_elements("css selector", f"figure [id='{series}'], figure [id^='{series}.']")
+    assert parts
+    for is_shown in (False, True):
+        button.click()
+        assert button.get_attribute("aria-pressed") == str(is_shown).lower()
+        assert {part.value_of_css_property("display") == "none" for part in parts} == {not is_shown}
+
+
+def test_a_click_on_a_header_sorts_by_it_and_another_one_backwards(page, browser):
+    table = max(browser.find_elements("css selector", "table"), key=lambda t: len(t.find_elements("tag name", "tr")))
+    place, values = next(
+        (i, found)
+        for i in range(len(table.find_elements("css selector", "th")))
+        if len(set(found := cells(table, i))) > 1 and found != sorted(found, key=natural)[::-1]
+    )
+    header = table.find_elements("css selector", "th")[place]
+    for direction in ("ascending", "descending"):
+        header.find_element("tag name", "button").click()
+        assert header.get_attribute("aria-sort") == direction
+    backwards = cells(table, place)
+    assert sorted(backwards) == sorted(values)
+    assert backwards != values
+    header.find_element("tag name", "button").click()
+    assert [natural(value) for value in cells(table, place)] == [natural(value) for value in backwards][::-1] or len(
+        set(values)
+    ) < len(values)
+
+
+def cells(table, place):
+    return [row.find_elements("tag name", "td")[place].text for row in table.find_elements("css selector", "tbody tr")]
+
+
+def natural(text):
+    try:
+        return 0, float(text.replace(",", "")), ""
+    except ValueError:
+        return 1, 0.0, text
+
+
+def test_light_and_dark_differ_and_can_be_switched(page, browser):
+    def background():
+        return browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+
+    for scheme, expected in (("light", "rgb(253, 254, 255)"), ("dark", "rgb(21, 24, 27)")):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        assert background() == expected
+    browser.find_element("id", "theme").click()
+    assert background() == "rgb(253, 254, 255)"
+    browser.find_element("id", "theme").click()
+    assert background() == "rgb(21, 24, 27)"
+    text = browser.find_element("css selector", "figure svg text")
+    assert text.value_of_css_property("fill") == "rgb(232, 234, 236)"
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_nothing_is_wider_than_the_window(page, browser, width):
+    resize(browser, width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_policy_stops_a_script_that_somebody_has_put_in(pages, browser, tmp_path):
+    """So that an error in escaping would still run nothing."""
+    text = pages["run"].read_text()
+    text = text.replace(
+        "</h1>", "</h1><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+    )
+    (tmp_path / "page.html").write_text(text)
+    browser.get((tmp_path / "page.html").as_uri())
+    assert browser.title != "owned"
+    assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))

@@ -453,4 +453,8 @@ def _width() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before the first sweep
+        print("stopped; the same command goes on", file=sys.stderr)
+        sys.exit(130)

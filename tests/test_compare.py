@@ -257,7 +257,7 @@ def test_a_budget_of_epochs_lets_pruning_try_more(tmp_path):
     compare(tmp_path, "name=c", TWO, *SMALL[:-2], *budget, "hydra/sweeper/pruner=asha")
     found = result(tmp_path)
     for arm in found["arms"]:
-        assert 9 <= arm["search"]["epochs"] < 9 + 3  # the last trial runs to its end
+        assert 9 <= arm["search"]["epochs"] <= 9 + 2  # the last trial runs to its end
         assert arm["search"]["trials"] == arm["search"]["complete"] + arm["search"]["pruned"]
     assert any("9 epochs in all" in text for text in found["method"])
 

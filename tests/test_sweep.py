@@ -387,6 +387,16 @@ def test_stop_patience_counts_the_trials_since_the_best(sweep):
 
 
 @pytest.mark.slow
+def test_a_search_ends_when_its_steps_are_spent_and_stays_ended(sweep):
+    arguments = ["x=interval(0,4)", "steps=3", "hydra.sweeper.stop.steps=8", budget(40)]
+    done = sweep(PARABOLA, *arguments)
+    assert len(done.rows()) == 3  # two trials have 6 steps, the third runs to its end
+    assert "stop.steps: 9 of 8 steps are done" in done.out
+    again = sweep(PARABOLA, *arguments)
+    assert len(again.rows()) == 3
+
+
+@pytest.mark.slow
 def test_stop_seconds_gives_running_trials_back_and_the_same_command_goes_on(sweep):
     arguments = ["x=0,1,2,3", "pause=0.3", "steps=4", "hydra.sweeper.stop.seconds=2"]
     done = sweep(PARABOLA, *arguments, launcher=JOBLIB)

@@ -215,11 +215,14 @@ class SweepStudy:
         """Returns all trials, by number; they are the storage's own objects, to be read only."""
         return self.storage.get_all_trials(self.id, deepcopy=False)
 
-    def claim(self, process: Process, n_trials: int, only: Collection[int] = ()) -> tuple[int, Lease] | None:
+    def claim(
+        self, process: Process, n_trials: int, only: Collection[int] = (), max_steps: int | None = None
+    ) -> tuple[int, Lease] | None:
         """Takes the first waiting trial, or a new one, within the budget. Returns its id and lease, or None.
 
         Args:
             only: numbers; if there are any, no other trial is taken.
+            max_steps: reports of all trials, after which there is no new one.
         """
         trials = self.trials()
         for trial in trials[:n_trials]:
@@ -230,6 +233,8 @@ class SweepStudy:
                 lease = Lease(process, before.attempt + 1, before.seconds) if before else Lease(process)
                 return self._hold(trial._trial_id, lease)
         if only or len(trials) >= n_trials:
+            return None
+        if max_steps is not None and sum(len(trial.intermediate_values) for trial in trials) >= max_steps:
             return None
         lease = Lease(process)
         new = create_trial(state=TrialState.RUNNING, user_attrs={LEASE: asdict(lease)})

@@ -85,7 +85,8 @@ class Worker:
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
             with Keeper(self, is_alone) as keeper:
                 while STOPPING.signum is None and not self.told_to_stop():
-                    claimed = self.study.claim(self.process, self.plan.n_trials, self.only)
+                    max_steps = self.plan.settings.stop.steps
+                    claimed = self.study.claim(self.process, self.plan.n_trials, self.only, max_steps)
                     if claimed is None:
                         break
                     with keeper.keeping(*claimed):

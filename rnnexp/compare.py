@@ -151,7 +151,7 @@ class Comparison:
     def typed(cls, args: argparse.Namespace, cfg: DictConfig, place: Path, command: CommandLine) -> Comparison:
         """Raises: UserError if the arms make no sense."""
         overrides = [t for t in args.overrides if key_of(t) not in OWN_KEYS and not key_of(t).startswith("compare.")]
-        if "search" not in map(key_of, overrides):
+        if cfg.compare.trials and "search" not in map(key_of, overrides):
             overrides.append("search=default")
         flags = ["--config-dir", args.config_dir] if args.config_dir else []
         flags += ["--config-path", args.config_path] if args.config_path else []
@@ -199,14 +199,18 @@ class Comparison:
             found.append(f"compare.first_seed={settings.first_seed}: the searches use seed {max(used)}; take another")
         if not isinstance(self.cfg.objective, str):
             found.append(f"a comparison needs one objective, got {self.cfg.objective}; try objective=valid_accuracy")
+        if not settings.trials and "search" in map(key_of, self.overrides):
+            found.append("compare.trials=0 runs the arms as they are; leave search=... out, or type compare.trials=20")
         for arm in self.arms:
-            if not found:
+            chosen: list[str] = []
+            if settings.trials and not found:
                 search = self.command_line(args, self.search_overrides(arm))
                 found += [f"arm {arm.name}: {fault}" for fault in search.faults()]
+                if not found:
+                    space = search.plan().space
+                    keys = {parameter.key for parameter in space.parameters}
+                    chosen = [text for text in next(space.examples()) if key_of(text) in keys]
             if not found:
-                space = search.plan().space
-                keys = {parameter.key for parameter in space.parameters}
-                chosen = [text for text in next(space.examples()) if key_of(text) in keys]
                 final = self.command_line(args, self.final_overrides(arm, chosen, fresh))
                 found += [f"arm {arm.name}, final runs: {fault}" for fault in final.faults()]
         return found
@@ -226,7 +230,9 @@ class Comparison:
         state = self.state()
         settings = self.cfg.compare
         for number, arm in enumerate(self.arms, 1):
-            if arm.name not in state["chosen"]:
+            if not settings.trials:
+                state["chosen"][arm.name] = {"overrides": []}
+            elif arm.name not in state["chosen"]:
                 log.info("\n== arm %d of %d, %s: search", number, len(self.arms), arm.name)
                 self.sweep(self.search_overrides(arm), stop)
                 state["chosen"][arm.name] = self.choose(arm)
@@ -316,7 +322,8 @@ class Comparison:
             warnings += [f"arm {arm.name}: {text}" for text in found.warnings]
             if not found.runs:
                 raise UserError(f"arm {arm.name}: none of its final runs ended well; see {found.folder}")
-            search = recorded.search(self.place.sweep("search", arm.name), self.place.path)
+            place = self.place.sweep("search", arm.name)
+            search = recorded.search(place, self.place.path) if self.cfg.compare.trials else None
             texts = merged(self.overrides, arm.overrides, chosen, list(self.cfg.compare.final))
             texts = [t for t in texts if not key_of(t).startswith("hydra") and key_of(t) not in VOLATILE]
             command = shlex.join(["python", "-m", "rnnexp", *self.flags, *texts])
@@ -331,6 +338,11 @@ class Comparison:
             "trials": f"{settings.trials} trials of at most {self.cfg.train.epochs} epochs, none of them pruned",
             "epochs": f"{epochs} epochs in all, in as many trials as pruning makes of them",
         }[settings.budget]
+        if not settings.trials:
+            return [
+                "The arms ran as they were given: no search has tuned any of them.",
+                f"Each ran with {settings.seeds} seeds from {settings.first_seed} on, and was tested once with each.",
+            ]
         return [
             f"Each arm had a search of its own with the same budget: {budget}. It chose by {self.cfg.objective}; no "
             "trial read the test set.",

@@ -112,6 +112,8 @@ class CommandLine:
         """Yields a line for each option that the group doesn't have."""
         group, options = override.key_or_group, self.options(override.key_or_group)
         for value in elements(override):
+            if value is None and not override.is_delete():
+                yield f"{group}=null: Hydra leaves a group out by ~{group}; type that, or nothing"
             for option in value if isinstance(value, list) else [value]:
                 if not override.is_delete() and option is not None and str(option) not in options:
                     hint = nearest(str(option), options)

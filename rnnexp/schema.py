@@ -207,7 +207,7 @@ class Config:
 @dataclass
 class CompareConfig:
     arms: Any = MISSING  # a group, a list of groups, or a list of overrides
-    trials: int = number(ge=1)
+    trials: int = number(ge=0)
     budget: str = one_of("trials", "epochs")
     seeds: int = number(ge=1, le=1000)
     first_seed: int = number(ge=0)

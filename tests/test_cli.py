@@ -67,6 +67,7 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("lr=1", "there is no key lr (did you mean optim.lr?); python -m rnnexp --help lists them"),
         ("modle=lstm", "there is no key modle (did you mean model?); python -m rnnexp --help lists them"),
         ("optim=adam optim.momentum=0.9", "there is no key optim.momentum; python -m rnnexp --help lists them"),
+        ("experiment=null", "experiment=null: Hydra leaves a group out by ~experiment; type that, or nothing"),
         ("model=lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
         ("model=lstm_schema", "model=lstm_schema: no such model; there are gru, lstm, rnn"),
         ("experiment=notebok", "experiment=notebok: no such experiment (did you mean notebook?); there are notebook"),

@@ -67,7 +67,8 @@ def test_of_overrides_the_last_list_that_has_a_key_wins():
     ("arguments", "line"),
     [
         ("compare.trails=3", "there is no key compare.trails (did you mean compare.trials?)"),
-        ("compare.trials=0", "compare.trials must be >= 1, got 0"),
+        ("compare.trials=-1", "compare.trials must be >= 0, got -1"),
+        ("compare.trials=0 search=quick", "compare.trials=0 runs the arms as they are; leave search=... out"),
         ("compare.seeds=few", "compare.seeds must be a whole number, got 'few'"),
         ("compare.budget=hours", "compare.budget must be trials or epochs, got hours"),
         ("n_trials=9", "n_trials=9: a comparison's searches have compare.trials each; type compare.trials=..."),
@@ -260,6 +261,16 @@ def test_a_budget_of_epochs_lets_pruning_try_more(tmp_path):
         assert 9 <= arm["search"]["epochs"] <= 9 + 2  # the last trial runs to its end
         assert arm["search"]["trials"] == arm["search"]["complete"] + arm["search"]["pruned"]
     assert any("9 epochs in all" in text for text in found["method"])
+
+
+@pytest.mark.slow
+def test_without_trials_the_arms_run_as_they_are(tmp_path):
+    compare(tmp_path, "name=c", 'compare.arms=["model.hidden_size=4","model.hidden_size=8"]', "compare.trials=0",
+            *"compare.seeds=2 workers=1 data.limit=300 data.valid_size=100 train.epochs=1".split())  # fmt: skip
+    found = json.loads((tmp_path / "outputs" / "compare" / "c" / "comparison.json").read_text())
+    assert [(arm["search"], arm["overrides"], arm["seeds"]) for arm in found["arms"]] == [(None, [], [1000, 1001])] * 2
+    assert "The arms ran as they were given: no search has tuned any of them." in found["method"]
+    assert not (tmp_path / "outputs" / "compare" / "c" / "search").exists()
 
 
 # Runs that exist already.

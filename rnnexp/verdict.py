@@ -289,7 +289,8 @@ def _pair(
 def _sentence(pair: Pair, a_mean: float, b_mean: float, visible: float, limit: float, num_images: int) -> str:
     if pair.p_corrected is None or pair.low is None or pair.high is None:
         return f"{pair.a} and {pair.b} can't be told apart by one run; type compare.seeds=5 or more."
-    by = f"{points(pair.difference)} points [{points(pair.low)}, {points(pair.high)}], p = {p_text(pair.p_corrected)}"
+    p = f"p = {p_text(pair.p_corrected)}".replace("= <", "<")
+    by = f"{points(pair.difference)} points [{points(pair.low)}, {points(pair.high)}], {p}"
     if pair.verdict != "undecided":
         return f"{pair.a} is {pair.verdict} than {pair.b}: {percent(a_mean)} against {percent(b_mean)} %, by {by}."
     text = f"{pair.a} and {pair.b} can't be told apart at this budget: they differ by {by}"

@@ -11,6 +11,7 @@ import functools
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec
@@ -22,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 P = ParamSpec("P")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
@@ -31,7 +32,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, GRID, PAPER = "#1a1b1c", "#d8d9da", "#fdfeff"
 VARIABLES = {INK: "var(--ink)", GRID: "var(--grid)", PAPER: "var(--paper)"}
 STATES = {"complete": "o", "pruned": "x", "diverged": "v", "failed": "s"}
+BARS = {"complete": ("", "-"), "pruned": ("////", (0, (1, 0.4))), "diverged": ("xxxx", ":"), "failed": ("....", "--")}
+NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 STYLE: Any = {
+    "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
     "axes.grid": True,
@@ -47,9 +51,18 @@ STYLE: Any = {
     "lines.linewidth": 1.8,
     "svg.fonttype": "none",
     "text.color": INK,
+    "text.parse_math": False,  # a name may have dollars
     "xtick.color": INK,
     "ytick.color": INK,
 }
+
+
+class Sample(Line2D):
+    """A series in a legend. Its dash is kept as it was given: a line gives back "--" for all that have no name."""
+
+    def __init__(self, label: str, dash: Any, **kwargs: Any) -> None:
+        super().__init__([], [], label=label, linestyle=dash, **kwargs)
+        self.dash = dash
 
 
 @dataclass
@@ -63,7 +76,7 @@ class Drawing:
     title: str
     note: str
     figure: Figure
-    series: list[Line2D] = field(default_factory=list)  # samples for the legend, with their labels
+    series: list[Sample] = field(default_factory=list)
 
     def svg(self) -> str:
         """Returns the figure for a page: without a legend, in the page's colours, with ids of its own."""
@@ -72,13 +85,17 @@ class Drawing:
         text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{self.key}-", text)
         for colour, variable in VARIABLES.items():
             text = text.replace(colour, variable)
-        return text.replace("<svg ", f'<svg role="img" aria-label="{self.title}" ', 1)
+        least = 0.75 * 72 * self.figure.get_figwidth()  # narrower, it scrolls instead of shrinking
+        about = f'role="img" aria-label="{self.title}" style="min-width: {least:.0f}pt"'
+        return text.replace("<svg ", f"<svg {about} ", 1)
 
     def file(self, suffix: str) -> bytes:
         """Returns the figure as a file of its own, png or svg, with a legend."""
         if len(self.series) > 1:
-            columns = min(len(self.series), 4)
-            self.figure.legend(handles=self.series, loc="outside lower center", ncols=columns, frameon=False)
+            labels = [_short(str(sample.get_label()), 40) for sample in self.series]
+            columns = max(1, min(len(labels), 100 // (max(map(len, labels)) + 6)))
+            with matplotlib.rc_context(STYLE):
+                self.figure.legend(self.series, labels, loc="outside lower center", ncols=columns, frameon=False)
         try:
             return self._saved(suffix)
         finally:
@@ -88,9 +105,10 @@ class Drawing:
     def _saved(self, suffix: str) -> bytes:
         out = io.BytesIO()
         about = {"Date": None} if suffix == "svg" else {"Software": None}
-        with matplotlib.rc_context({**STYLE, "svg.hashsalt": self.key}):
+        with matplotlib.rc_context({**STYLE, "svg.hashsalt": self.key}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # the browser has other fonts
             self.figure.savefig(out, format=suffix, dpi=200, metadata=about)
-        return out.getvalue()
+        return out.getvalue() if suffix != "svg" else NO_XML.sub("\ufffd", out.getvalue().decode()).encode()
 
 
 def _styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
@@ -113,9 +131,14 @@ def _axes(
     return figure, list(np.ravel(figure.subplots(num_rows, num_columns, squeeze=False)))
 
 
-def _sample(label: str, place: int, **kwargs: Any) -> Line2D:
-    kwargs = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place % len(DASHES)]} | kwargs
-    return Line2D([], [], label=label, **kwargs)
+def _sample(label: str, place: int, linestyle: Any = None, **kwargs: Any) -> Sample:
+    dash = DASHES[_turned(place)] if linestyle is None else linestyle
+    return Sample(label, dash, **{"color": COLOURS[place % len(COLOURS)]} | kwargs)
+
+
+def _turned(place: int) -> int:
+    """Returns the place of a series' dash and marker: once the colours repeat, they are others."""
+    return (place + place // len(COLOURS)) % len(COLOURS)
 
 
 def _whole_numbers(axes: Axes) -> None:
@@ -126,13 +149,13 @@ def _whole_numbers(axes: Axes) -> None:
 def curves(history: pd.DataFrame, best_epoch: int | None) -> Drawing:
     """Returns a run's learning curves; `history` has the columns of history.csv."""
     figure, (losses, accuracies) = _axes(2)
-    samples: list[Line2D] = []
+    samples: list[Sample] = []
     for place, (part, name) in enumerate((("train", "training"), ("valid", "validation"))):
         sample = _sample(name, place, marker=MARKERS[place], markersize=4)
         samples.append(sample)
         style: dict[str, Any] = {
             "color": sample.get_color(),
-            "linestyle": sample.get_linestyle(),
+            "linestyle": sample.dash,
             "marker": MARKERS[place],
         }
         for axes, quantity, factor in ((losses, "loss", 1), (accuracies, "accuracy", 100)):
@@ -198,7 +221,7 @@ def mistakes(images: Any, labels: Sequence[str], read_as: Sequence[str], shares:
 def arm_curves(arms: Mapping[str, Sequence[pd.DataFrame]]) -> Drawing:
     """Returns each arm's learning curves over its runs."""
     figure, axes = _axes(2, 2)
-    samples: list[Line2D] = []
+    samples: list[Sample] = []
     cells = [("valid", "loss", 1), ("valid", "accuracy", 100), ("train", "loss", 1), ("train", "accuracy", 100)]
     for place, (name, histories) in enumerate(arms.items()):
         sample = _sample(name, place)
@@ -207,7 +230,7 @@ def arm_curves(arms: Mapping[str, Sequence[pd.DataFrame]]) -> Drawing:
             column = f"{part}_{quantity}"
             rows = pd.concat([h[["epoch", column]] for h in histories]).groupby("epoch")[column]
             mean, low, high = (factor * found for found in (rows.mean(), rows.min(), rows.max()))
-            style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.get_linestyle()}
+            style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.dash}
             axis.plot(mean.index, mean, **style, gid=f"s{place}.{column}")
             if len(histories) > 1:
                 axis.fill_between(
@@ -243,7 +266,7 @@ def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: s
         axes.plot(
             history["epoch"], 100 * history[column], color=COLOURS[1], marker="o", markersize=4, gid="s1", zorder=3
         )
-        samples.append(_sample(f"best: {best}", 1, linestyle="-", marker="o", markersize=4))
+        samples.append(_sample(f"best: run {best}", 1, linestyle="-", marker="o", markersize=4))
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
     _whole_numbers(axes)
     note = "Each line is a run; those that end early were pruned, diverged, or still run."
@@ -254,7 +277,7 @@ def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: s
 def optimisation(trials: pd.DataFrame, label: str, is_maximised: bool) -> Drawing:
     """Returns what each trial reached, and the best so far; `trials` has trial, state and value."""
     figure, (axes,) = _axes(width=7.5)
-    samples: list[Line2D] = []
+    samples: list[Sample] = []
     for place, (state, marker) in enumerate(STATES.items()):
         rows = trials[(trials["state"] == state) & trials["value"].notna()]
         if len(rows):
@@ -279,17 +302,16 @@ def optimisation(trials: pd.DataFrame, label: str, is_maximised: bool) -> Drawin
 def pruning(trials: pd.DataFrame) -> Drawing:
     """Returns how long each trial was let run; `trials` has trial, state and reports."""
     figure, (axes,) = _axes(width=7.5, height=min(max(2.2, 0.16 * len(trials) + 1), 9))
-    samples: list[Line2D] = []
-    for place, state in enumerate(STATES):
+    samples: list[Sample] = []
+    for place, (state, (hatch, dash)) in enumerate(BARS.items()):
         rows = trials[trials["state"] == state]
         if len(rows):
-            hatch = ["", "////", "xxxx", "...."][place]
             bars = axes.barh(
                 rows["trial"], rows["reports"], color=COLOURS[place], height=0.75, hatch=hatch, edgecolor=PAPER
             )
             for i, bar in enumerate(bars):
                 bar.set_gid(f"s{len(samples)}.{i}")
-            samples.append(_sample(state, place, linestyle="-", linewidth=6))
+            samples.append(_sample(state, place, linestyle=dash, linewidth=6))
     axes.invert_yaxis()
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epochs run", ylabel="trial")
@@ -299,22 +321,28 @@ def pruning(trials: pd.DataFrame) -> Drawing:
 
 
 @_styled
-def costs(arms: Mapping[str, pd.DataFrame], metric: str) -> Drawing:
+def costs(arms: Mapping[str, pd.DataFrame], metric: str, has_means: bool = False) -> Drawing:
     """Returns accuracy against size and time; the frames have num_parameters, train_seconds and the metric."""
     figure, axes = _axes(2)
-    samples: list[Line2D] = []
+    samples: list[Sample] = []
     for place, (name, runs) in enumerate(arms.items()):
-        style: dict[str, Any] = {"color": COLOURS[place % 8], "marker": MARKERS[place % 8], "linestyle": ""}
+        marker = MARKERS[_turned(place)]
+        style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": marker, "linestyle": ""}
+        size, alpha = (4, 0.6) if has_means else (6, 0.8)
         for axis, column in zip(axes, ("num_parameters", "train_seconds"), strict=True):
-            axis.plot(runs[column], 100 * runs[metric], **style, alpha=0.8, markersize=6, gid=f"s{place}.{column}")
-        samples.append(_sample(name, place, marker=MARKERS[place % 8], linestyle=""))
+            gid = f"s{place}.{column}"
+            axis.plot(runs[column], 100 * runs[metric], **style, alpha=alpha, markersize=size, gid=gid)
+            if has_means:
+                axis.plot(runs[column].mean(), 100 * runs[metric].mean(), **style, markersize=10, gid=f"{gid}.mean")
+        samples.append(_sample(name, place, marker=marker, linestyle=""))
     part = {"test": "test", "valid": "validation"}[metric.partition("_")[0]]
     for axis, column, label in zip(
         axes, ("num_parameters", "train_seconds"), ("parameters", "training time (s)"), strict=True
     ):
         axis.set(xlabel=label, ylabel=f"{part} accuracy (%)")
         _log_if_wide(axis, pd.concat([runs[column] for runs in arms.values()]))
-    note = "Each mark is a run. Up and to the left is better: more accuracy for fewer parameters, or for less time."
+    marks = "Large marks are means, small ones their runs" if has_means else "Each mark is a run"
+    note = f"{marks}. Up and to the left is better: more accuracy for fewer parameters, or for less time."
     return Drawing("costs", "Accuracy and what it costs", note, figure, samples)
 
 
@@ -323,6 +351,8 @@ def _log_if_wide(axes: Axes, values: pd.Series[Any]) -> bool:
     is_wide = len(values) > 0 and float(values.min()) > 0 and float(values.max()) > 10 * float(values.min())
     if is_wide:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     return is_wide
 
 
@@ -351,7 +381,10 @@ def slices(trials: pd.DataFrame, names: Sequence[str], label: str) -> Drawing:
                 color=COLOURS[list(STATES).index(state)],
             )
         if is_number:
-            if not _log_if_wide(axis, known[name]) and pd.api.types.is_integer_dtype(known[name]):
+            if known[name].nunique() <= 5:  # a choice of numbers
+                ticks = sorted(known[name].unique())
+                axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            elif not _log_if_wide(axis, known[name]) and pd.api.types.is_integer_dtype(known[name]):
                 _whole_numbers(axis)
         else:
             axis.set_xticks(range(len(levels)), [_short(level) for level in levels])
@@ -386,7 +419,7 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximise
             ticks.append((_short(levels[0]) if levels else "", _short(levels[-1]) if len(levels) > 1 else ""))
     colours = matplotlib.colormaps["cividis"]
     for place, (_, row) in enumerate(heights.iterrows()):
-        shade = place / max(len(heights) - 1, 1)
+        shade = 0.3 + 0.6 * place / max(len(heights) - 1, 1)  # its ends would vanish on dark or on light paper
         is_best = place == len(heights) - 1
         style: dict[str, Any] = {
             "color": COLOURS[1] if is_best else colours(shade),
@@ -429,7 +462,10 @@ def importance(shares: Mapping[str, float]) -> Drawing:
     axes.barh(names, [shares[name] for name in names], color=COLOURS[0], height=0.6)
     axes.set(xlabel="importance (share, sums to 1)")
     axes.grid(False, axis="y")
-    note = "How much of the difference between trials each parameter accounts for, by PED-ANOVA (Watanabe et al. 2023)."
+    note = (
+        "How much each parameter decides whether a trial is among the best tenth, by PED-ANOVA (Watanabe et al. 2023). "
+        "From fewer than fifty complete trials it is a rough guess."
+    )
     return Drawing("importance", "Parameter importance", note, figure)
 
 
@@ -463,9 +499,9 @@ def forest(
 ) -> Drawing:
     """Returns each arm's mean with its interval, and its runs as dots; all accuracies in [0, 1]."""
     figure, (axes,) = _axes(width=7.5, height=0.55 * len(names) + 1.1)
-    samples: list[Line2D] = []
+    samples: list[Sample] = []
     for place, (name, interval, values) in enumerate(zip(names, intervals, dots, strict=True)):
-        colour, gid = COLOURS[place % 8], f"s{place}"
+        colour, marker, gid = COLOURS[place % len(COLOURS)], MARKERS[_turned(place)], f"s{place}"
         axes.plot([100 * v for v in values], [place + 0.22] * len(values), ".", color=colour, alpha=0.7, gid=f"{gid}.d")
         if interval["low"] is not None:
             axes.plot(
@@ -475,11 +511,9 @@ def forest(
                 linewidth=2.4,
                 gid=f"{gid}.i",
             )
-        axes.plot(
-            [100 * interval["mean"]], [place], marker=MARKERS[place % 8], color=colour, markersize=8, gid=f"{gid}.m"
-        )
-        samples.append(_sample(name, place, marker=MARKERS[place % 8], linestyle="-"))
-    axes.set_yticks(range(len(names)), names)
+        axes.plot([100 * interval["mean"]], [place], marker=marker, color=colour, markersize=8, gid=f"{gid}.m")
+        samples.append(_sample(name, place, marker=marker, linestyle="-"))
+    axes.set_yticks(range(len(names)), [_short(name, 40) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(f"{part} accuracy (%)")
     axes.grid(False, axis="y")
@@ -506,7 +540,8 @@ def differences(pairs: Sequence[Mapping[str, Any]]) -> Drawing:
             markersize=8,
         )
     axes.axvline(0, color=INK, linewidth=1)
-    axes.set_yticks(range(len(pairs)), [f"{pair['a']} - {pair['b']}" for pair in pairs])
+    names = [(_short(pair["a"], 40), _short(pair["b"], 40)) for pair in pairs]
+    axes.set_yticks(range(len(pairs)), [f"{a}{' ' if len(a + b) < 40 else chr(10)}- {b}" for a, b in names])
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlabel("difference in accuracy (percentage points)")
     axes.grid(False, axis="y")
@@ -515,13 +550,36 @@ def differences(pairs: Sequence[Mapping[str, Any]]) -> Drawing:
 
 
 @_styled
+def searches(arms: Mapping[str, Sequence[float]]) -> Drawing:
+    """Returns what each trial of each arm's search reached, and the best so far; accuracies in [0, 1]."""
+    columns = min(3, len(arms))
+    rows = math.ceil(len(arms) / columns)
+    figure, axes = _axes(columns, rows, height=2.7 * rows, width=9.6 if columns > 1 else 5)
+    for axis, (name, values) in zip(axes, arms.items(), strict=False):
+        reached = 100 * np.array([np.nan if value is None else value for value in values], float)
+        axis.plot(reached, linestyle="", marker="o", markersize=4, color=COLOURS[0], gid="s0." + _slug(name))
+        if not np.isnan(reached).all():
+            best = np.fmax.accumulate(reached)
+            axis.step(range(len(best)), best, where="post", color=INK, linewidth=1.2, gid="s1." + _slug(name))
+        axis.set(title=_short(name, 32), xlabel="trial", ylabel="validation accuracy (%)")
+        if axis is not axes[0]:
+            axis.sharey(axes[0])
+        _whole_numbers(axis)
+    for axis in axes[len(arms) :]:
+        axis.axis("off")
+    samples = [_sample("trials", 0, linestyle="", marker="o"), _sample("best so far", 1, color=INK, linestyle="-")]
+    note = "Each dot is a trial of the arm's own search; where the line still climbs at the end, more trials may help."
+    return Drawing("searches", "Optimisation history of each search", note, figure, samples)
+
+
+@_styled
 def expected_best(arms: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
     """Returns each arm's expected best of n trials with its band; the curves have n, expected, low and high."""
     figure, (axes,) = _axes(width=7.5)
-    samples: list[Line2D] = []
+    samples: list[Sample] = []
     for place, (name, curve) in enumerate(arms.items()):
         sample = _sample(name, place)
-        style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.get_linestyle()}
+        style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.dash}
         axes.plot(
             curve["n"],
             100 * np.array(curve["expected"]),
@@ -539,8 +597,9 @@ def expected_best(arms: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
             gid=f"s{place}.b",
         )
         samples.append(sample)
-    lowest = min(curve["expected"][0] for curve in arms.values())
-    axes.set_ylim(max(0.0, 100 * lowest - 8), 101)
+    expected = 100 * np.concatenate([curve["expected"] for curve in arms.values()])
+    room = 0.5 + 0.6 * np.ptp(expected)  # the lines are to be seen, however wide the bands are
+    axes.set_ylim(max(0.0, expected.min() - room), min(100.5, expected.max() + room))
     axes.set(xlabel="trials of the search, n", ylabel="best validation accuracy (%)")
     _whole_numbers(axes)
     note = (
@@ -554,8 +613,9 @@ def _slug(name: str) -> str:
     return re.sub(r"\W+", "-", name)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 12 else f"{text[:11]}…"
+def _short(text: str, most: int = 12) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _wrapped(name: str) -> str:

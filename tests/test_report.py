@@ -20,7 +20,8 @@ from rnnexp.schema import UserError
 from rnnexp.store import RunFolder, TestOutcomes
 from rnnexp.verdict import Arm, Run, Search
 
-HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}"
+ALL_OF_A_COMPARISON = ["forest", "differences", "searches", "expected-best", "arm-curves", "costs"]
+HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}$x^$"
 SMALL = (
     "data.limit=300 data.valid_size=100 model.hidden_size=8 model.num_layers=1 train.epochs=2 train.threads=1 "
     "schedule=cosine"
@@ -144,16 +145,80 @@ def test_a_sweeps_page_shows_its_search(sweep_folder, tmp_path):
     text = parsed(write(sweep_folder, tmp_path / "page.html"))
     assert "12 of 12" in text
     assert HOSTILE in text
-    assert "optim.momentum" in text
+    assert ("best valid accuracy", "77.00 %") in page.tiles
+    assert page.tables[0].columns[:4] == ["trial", "state", "valid_accuracy", "optim"]
+    axes = page.drawings[0].figure.axes[0]
+    assert axes.get_ylabel() == "validation accuracy (%)"
+    assert max(axes.lines[-1].get_ydata()) == pytest.approx(100 * 0.77)
+
+
+@pytest.mark.parametrize(
+    ("objective", "label", "value"),
+    [("valid_loss", "validation loss (nats per image)", 3.5), ("num_parameters", "num_parameters", 3.5)],
+)
+def test_only_accuracies_are_shown_in_percent(sweep_folder, tmp_path, objective, label, value):
+    request = yaml.safe_load((sweep_folder / "sweep.yaml").read_text())
+    request["request"] |= {"objective": [objective], "direction": ["minimize"]}
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(request))
+    (tmp_path / "results.csv").write_text(f"trial,state,{objective},folder\n0,complete,{value},0\n")
+    shutil.copytree(sweep_folder / "0", tmp_path / "0")
+    axes = gather(tmp_path).drawings[0].figure.axes[0]
+    assert axes.get_ylabel() == label
+    assert list(axes.lines[0].get_ydata()) == [value]
 
 
 def test_a_comparisons_page_starts_with_its_verdict(comparison_folder, tmp_path):
     page = gather(comparison_folder)
-    assert keys(page) == ["forest", "differences", "expected-best", "arm-curves", "costs"]
+    assert keys(page) == ALL_OF_A_COMPARISON
     text = parsed(write(comparison_folder, tmp_path / "page.html"))
     assert "gru is better than" in text
     assert text.index("gru is better than") < text.index("How good is each arm")
     assert text.count(HOSTILE) > 5
+
+
+def changed(comparison_folder, tmp_path, change):
+    """Returns the page of a comparison after a change of its comparison.json."""
+    found = json.loads((comparison_folder / "comparison.json").read_text())
+    change(found)
+    (tmp_path / "comparison.json").write_text(json.dumps(found))
+    return gather(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "lacks"),
+    [
+        (lambda found: found.update(pairs=[], arms=found["arms"][:1]), "differences"),
+        (lambda found: [arm.update(search=None) for arm in found["arms"]], "searches"),
+        (lambda found: [arm["search"].update(curve={}) for arm in found["arms"]], "expected-best"),
+        (lambda found: found["arms"][0].update(runs=["nowhere"] * 3), "arm-curves"),
+    ],
+)
+def test_a_comparison_that_lacks_something_shows_the_rest(comparison_folder, tmp_path, change, lacks):
+    page = changed(comparison_folder, tmp_path, change)
+    assert [key for key in ALL_OF_A_COMPARISON if key != lacks and (lacks != "searches" or key != "expected-best")] == (
+        keys(page)
+    )
+    parsed(write(tmp_path))
+
+
+def test_a_comparison_that_still_goes_on_says_so(comparison_folder, tmp_path):
+    assert gather(comparison_folder).subtitle == "2 arms, by test accuracy"
+    page = changed(comparison_folder, tmp_path, lambda found: found.update(state="running"))
+    assert page.subtitle == "2 arms, by test accuracy, not over yet"
+
+
+def test_a_comparison_of_one_seed_has_no_intervals_and_still_a_page(comparison_folder, tmp_path):
+    def one_seed(found):
+        for arm in found["arms"]:
+            arm.update({name: arm[name][:1] for name in ("runs", "seeds", "accuracies", "losses")})
+            for name in ("accuracy", "loss"):
+                arm[name].update(std=None, low=None, high=None)
+        for pair in found["pairs"]:
+            pair.update(dict.fromkeys(("low", "high", "p", "p_corrected", "probability_low", "probability_high")))
+
+    page = changed(comparison_folder, tmp_path, one_seed)
+    assert [cell.text for cell in page.first_tables[0].rows[0]][2:4] == ["-", "-"]
+    assert keys(page) == ALL_OF_A_COMPARISON
 
 
 def test_no_text_of_a_folder_becomes_markup(comparison_folder, sweep_folder, tmp_path):
@@ -274,6 +339,7 @@ def test_a_real_search_and_a_real_grid_have_pages(tmp_path):
     assert "importance" in keys(gather(sweeps / "s"))
     assert "costs" in keys(gather(sweeps / "s"))
     grid = gather(sweeps / "g")
+    assert grid.subtitle == "grid, pruner none"
     assert [row[0].text for row in grid.first_tables[0].rows] == ["gru", "lstm"]
     assert [row[3].text for row in grid.first_tables[0].rows] == ["2", "2"]
     assert "pareto" in keys(gather(sweeps / "p"))

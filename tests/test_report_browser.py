@@ -66,8 +66,10 @@ def page(request, pages, browser):
     yield request.param
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert [url for url in asked if not url.startswith(("file:", "data:", "chrome:"))] == []  # chrome: its first tab
+    sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    asked = [of["request"]["url"] for of in sent if of["documentURL"].startswith("file:")]  # not of its own first tab
+    assert pages[request.param].as_uri() in asked
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
 def resize(browser, width):

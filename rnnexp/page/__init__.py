@@ -17,14 +17,16 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
+from matplotlib.transforms import Affine2D
 
 from rnnexp import __version__, figures
-from rnnexp.figures import Drawing
+from rnnexp.figures import Drawing, Sample
 from rnnexp.store import RunFolder
 from rnnexp.table import cell_text
 
 ASSETS = Path(__file__).parent
+DASHES: dict[Any, tuple[float, ...]] = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1.6, 1, 1.6), ":": (1, 1.65)}
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,15 @@ def history(folder: RunFolder) -> pd.DataFrame:
     return whole
 
 
+def tile(value: Any, name: str) -> str:
+    """Returns a headline number with its unit."""
+    if name.endswith("_accuracy"):
+        return f"{100 * value:.2f} %"
+    if name == "num_parameters":
+        return f"{value:,.0f}"
+    return cell_text(value, name) + (" s" if name == "train_seconds" else "")
+
+
 def _cell(value: Any, name: str) -> Cell:
     is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and value == value
     return Cell(
@@ -121,15 +132,20 @@ def _cell(value: Any, name: str) -> Cell:
     )
 
 
-def _swatch(sample: Line2D) -> str:
+def _swatch(sample: Sample) -> str:
     """Returns a sample of a line and its marker as a small SVG."""
     colour = str(sample.get_color())
     for plain, variable in figures.VARIABLES.items():
         colour = colour.replace(plain, variable)
-    line = f'<line x1="1" y1="6" x2="33" y2="6" stroke="{colour}" stroke-width="{min(sample.get_linewidth(), 5):g}"'
-    dashes = {"--": "6 3", "-.": "6 3 1 3", ":": "2 3"}
-    style = sample.get_linestyle()
-    parts = [f'{line} stroke-dasharray="{dashes.get(str(style), "none")}"/>'] if style not in ("None", "", " ") else []
-    if sample.get_marker() not in (None, "None", ""):
-        parts.append(f'<circle cx="17" cy="6" r="4" fill="{colour}"/>')
+    parts, width = [], sample.get_linewidth()
+    if sample.dash:
+        dashes = DASHES[sample.dash] if isinstance(sample.dash, str) else sample.dash[1]
+        line = f'<line x1="1" y1="6" x2="33" y2="6" stroke="{colour}" stroke-width="{width:g}"'
+        parts.append(f'{line} stroke-dasharray="{" ".join(f"{width * part:g}" for part in dashes) or "none"}"/>')
+    if (marker := sample.get_marker()) not in (None, "None", ""):
+        shape = MarkerStyle(marker)
+        transform = shape.get_transform() + Affine2D().scale(9, -9).translate(17, 6)
+        outlines = map(np.asarray, shape.get_path().to_polygons(transform, closed_only=False))
+        d = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in outline) for outline in outlines)
+        parts.append(f'<path d="{d}" stroke="{colour}" fill="{colour if shape.is_filled() else "none"}"/>')
     return f'<svg viewBox="0 0 34 12" aria-hidden="true">{"".join(parts)}</svg>'

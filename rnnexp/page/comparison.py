@@ -27,7 +27,8 @@ def page(path: Path) -> Page:
 def _page(path: Path, found: Mapping[str, Any]) -> Page:
     arms, pairs, metric = found["arms"], found["pairs"], str(found["metric"])
     part = {"test": "test", "valid": "validation"}[metric.partition("_")[0]]
-    page = Page(path, "comparison", str(found["name"]), f"{len(arms)} arms, by {part} accuracy")
+    page = Page(path, "comparison", str(found["name"]), f"{len(arms)} arm{'s' * (len(arms) != 1)}, by {part} accuracy")
+    page.subtitle += "" if found["state"] == "complete" else ", not over yet"
     page.verdict, page.warnings = [pair["sentence"] for pair in pairs], list(found["warnings"])
     page.method = list(found["method"])
     page.commands = [(str(arm["name"]), str(arm["command"])) for arm in arms if arm["command"]]
@@ -35,10 +36,13 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
     page.drawings.append(
         figures.forest(names, [arm["accuracy"] for arm in arms], [arm["accuracies"] for arm in arms], part)
     )
-    page.drawings.append(figures.differences(pairs))
-    searches = {str(arm["name"]): arm["search"] for arm in arms if arm["search"]}
+    if pairs:
+        page.drawings.append(figures.differences(pairs))
+    searches = {str(arm["name"]): arm["search"] for arm in arms if arm["search"] and arm["search"]["values"]}
     if searches:
-        page.drawings.append(figures.expected_best({name: search["curve"] for name, search in searches.items()}))
+        page.drawings.append(figures.searches({name: search["values"] for name, search in searches.items()}))
+    if curves := {name: search["curve"] for name, search in searches.items() if search["curve"].get("n")}:
+        page.drawings.append(figures.expected_best(curves))
     histories = {str(arm["name"]): [history(RunFolder(path / run)) for run in arm["runs"]] for arm in arms}
     histories = {name: [h for h in of if len(h)] for name, of in histories.items()}
     if all(histories.values()):
@@ -46,7 +50,7 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
     else:
         page.missing.append("No learning curves: the runs' folders are not where the comparison found them.")
     rows = {str(arm["name"]): _arm_runs(path, arm, metric) for arm in arms}
-    page.drawings.append(figures.costs(rows, metric))
+    page.drawings.append(figures.costs(rows, metric, has_means=True))
     page.first_tables = [Table("Arms", *_arm_table(arms)), Table("Pairs", *_pair_table(pairs))]
     runs = pd.concat([of.assign(arm=name) for name, of in rows.items()])
     page.tables.append(Table.of("Runs", runs[["arm", *(name for name in runs if name != "arm")]]))

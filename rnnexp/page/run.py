@@ -12,11 +12,11 @@ import pandas as pd
 
 from rnnexp import figures
 from rnnexp.dataset_files import CLASS_NAMES, test_images
-from rnnexp.page import Page, Table, history
+from rnnexp.page import Page, Table, history, tile
 from rnnexp.results import collect
 from rnnexp.schema import DataConfig, UserError
 from rnnexp.store import RunFolder
-from rnnexp.table import cell_text, is_config
+from rnnexp.table import is_config
 
 NUM_MISTAKES = 20
 TILES = (
@@ -39,7 +39,7 @@ def page(path: Path) -> Page:
     page = Page(path, "run", path.resolve().name)
     page.subtitle = " · ".join(str(row[name]) for name in ("model", "optim", "data") if not pd.isna(row[name]))
     page.subtitle += f" · {row['status']}" + (f": {row['reason']}" if not pd.isna(row["reason"]) else "")
-    page.tiles = [(name.replace("_", " "), _tile(row[name], name)) for name in TILES if not pd.isna(row[name])]
+    page.tiles = [(name.replace("_", " "), tile(row[name], name)) for name in TILES if not pd.isna(row[name])]
     shown = shlex.quote(str(path))
     page.commands = [("again", f"python -m rnnexp.reproduce {shown}")] if row["status"] == "complete" else []
     epochs = history(folder)
@@ -90,13 +90,3 @@ def _add_outcomes(page: Page, folder: RunFolder, row: Mapping[str, Any]) -> None
     if len(worst):
         labels, read_as = ([names[i] for i in part[worst]] for part in (outcomes.labels, outcomes.predicted))
         page.drawings.append(figures.mistakes(pixels[worst], labels, read_as, np.exp(-outcomes.losses[worst]).tolist()))
-
-
-def _tile(value: Any, name: str) -> str:
-    if name.endswith("_accuracy"):
-        return f"{100 * value:.2f} %"
-    return (
-        f"{value:,.0f}"
-        if name == "num_parameters"
-        else cell_text(value, name) + (" s" if name == "train_seconds" else "")
-    )

@@ -15,11 +15,11 @@ import pandas as pd
 import yaml
 
 from rnnexp import figures
-from rnnexp.page import Page, Table, history
+from rnnexp.page import Page, Table, history, tile
 from rnnexp.results import collect
 from rnnexp.schema import Status, UserError
 from rnnexp.store import RunFolder
-from rnnexp.table import cell_text, choose
+from rnnexp.table import choose
 
 MAX_TRIALS = 2000  # in the figures; more would only be ink
 
@@ -30,7 +30,7 @@ class Sweep:
 
     path: Path
     request: dict[str, Any]  # sweep.yaml
-    trials: pd.DataFrame  # results.csv, one row a trial, and `value`
+    trials: pd.DataFrame  # results.csv, one row a trial, and `value`: the objective, an accuracy in percent
 
     @classmethod
     def read(cls, path: Path) -> Sweep:
@@ -38,7 +38,7 @@ class Sweep:
         found = cls(path, _yaml(path / "sweep.yaml"), _trials(path))
         if len(found.trials) and "value" not in found.trials:
             missing = pd.Series(np.nan, index=found.trials.index)
-            found.trials["value"] = pd.to_numeric(found.trials.get(found.label, missing), errors="coerce")
+            found.trials["value"] = found.scale * pd.to_numeric(found.trials.get(found.objective, missing), "coerce")
         return found
 
     def asked(self, key: str) -> Any:
@@ -49,8 +49,24 @@ class Sweep:
         return [str(name) for name in self.asked("objective")]
 
     @property
-    def label(self) -> str:
+    def objective(self) -> str:
         return self.objectives[0] if self.objectives else "value"
+
+    @property
+    def scale(self) -> int:
+        """Returns what makes of the objective the `value` of the figures: accuracies are shown in percent."""
+        return 100 if self.objective.endswith("_accuracy") else 1
+
+    @property
+    def label(self) -> str:
+        """Returns the objective with its unit, for an axis."""
+        part, _, quantity = self.objective.partition("_")
+        unit = {"accuracy": " (%)", "loss": " (nats per image)"}.get(quantity)
+        return (
+            {"valid": "validation", "train": "training"}.get(part, part) + f" {quantity}{unit}"
+            if unit
+            else self.objective
+        )
 
     @property
     def is_maximised(self) -> bool:
@@ -97,7 +113,7 @@ def page(path: Path) -> Page:
     sweep = Sweep.read(path)
     request, trials = sweep.request, sweep.trials
     page = Page(path, "sweep", path.resolve().name)
-    page.subtitle = f"{request.get('sampler')}, pruner {request.get('pruner')}"
+    page.subtitle = f"{'grid' if sweep.is_grid else request.get('sampler')}, pruner {request.get('pruner')}"
     page.subtitle += "" if sweep.is_over else ", not over yet"
     page.tiles = [("trials", f"{len(trials)} of {request.get('n_trials')}")]
     if not sweep.is_over and "resume" in request:
@@ -106,8 +122,8 @@ def page(path: Path) -> Page:
         page.missing.append("No trial is over yet.")
         return page
     page.tiles += [(str(state), str(n)) for state, n in trials["state"].value_counts().items()]
-    if isinstance(value := sweep.best.get(sweep.label), (int, float)):
-        page.tiles.append((f"best {sweep.label}", cell_text(value, sweep.label)))
+    if isinstance(value := sweep.best.get(sweep.objective), (int, float)):
+        page.tiles.append((f"best {sweep.objective.replace('_', ' ')}", tile(value, sweep.objective)))
     if "command" in sweep.best:
         page.commands.insert(0, ("best", str(sweep.best["command"])))
     frame = collect(path)
@@ -123,7 +139,9 @@ def page(path: Path) -> Page:
     else:
         _add_importance(page, path, str(request.get("study")))
     hidden = [name for name in ("worker", "attempt", "value") if name in trials and name not in sweep.objectives]
-    page.tables.append(Table.of("Trials", trials.drop(columns=hidden)))
+    first = [name for name in ("trial", "state", *sweep.objectives, *sweep.parameters, "seconds") if name in trials]
+    order = dict.fromkeys([*first, *(str(name) for name in trials if name not in hidden)])
+    page.tables.append(Table.of("Trials", trials[list(order)]))
     return page
 
 

@@ -1,157 +1,47 @@
-"""The figures of a report, drawn once for the page and for files. No files are read here, and no torch is needed.
-
-Colours are Okabe and Ito's, which colour-blind readers can tell apart; each series has a dash or a marker of its own as
-well, so that it can be read in grey. Text, grid and background have colours that stand for the page's own: `svg` puts
-style variables in their place, so that one drawing serves light and dark.
-"""
+"""The figures of a report, drawn once for the page and for files. No files are read here, and no torch is needed."""
 
 from __future__ import annotations
 
-import functools
-import io
 import math
-import re
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ParamSpec
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-P = ParamSpec("P")
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
-DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 3)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-INK, GRID, PAPER = "#1a1b1c", "#d8d9da", "#fdfeff"
-VARIABLES = {INK: "var(--ink)", GRID: "var(--grid)", PAPER: "var(--paper)"}
+from rnnexp.drawing import (
+    COLOURS,
+    INK,
+    MARKERS,
+    PAPER,
+    Drawing,
+    Sample,
+    log_if_wide,
+    make_axes,
+    sample_of,
+    short,
+    slug,
+    styled,
+    turned,
+    whole_numbers,
+    wrapped,
+)
+
 STATES = {"complete": "o", "pruned": "x", "diverged": "v", "failed": "s"}
 BARS = {"complete": ("", "-"), "pruned": ("////", (0, (1, 0.4))), "diverged": ("xxxx", ":"), "failed": ("....", "--")}
-NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-STYLE: Any = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": INK,
-    "axes.facecolor": "none",
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": "medium",
-    "figure.facecolor": PAPER,
-    "font.family": ["DejaVu Sans"],
-    "font.size": 10,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "lines.linewidth": 1.8,
-    "svg.fonttype": "none",
-    "text.color": INK,
-    "text.parse_math": False,  # a name may have dollars
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
+MAX_BARS = 60
 
 
-class Sample(Line2D):
-    """A series in a legend. Its dash is kept as it was given: a line gives back "--" for all that have no name."""
-
-    def __init__(self, label: str, dash: Any, **kwargs: Any) -> None:
-        super().__init__([], [], label=label, linestyle=dash, **kwargs)
-        self.dash = dash
-
-
-@dataclass
-class Drawing:
-    """A figure with its title, the sentence that says how to read it, and the series that can be hidden.
-
-    A series' artists have the `gid` that is its place in `series`: "s0", "s1" and so on.
-    """
-
-    key: str  # of the file, and of the ids in the page
-    title: str
-    note: str
-    figure: Figure
-    series: list[Sample] = field(default_factory=list)
-
-    def svg(self) -> str:
-        """Returns the figure for a page: without a legend, in the page's colours, with ids of its own."""
-        text = self._saved("svg").decode()
-        text = text[text.index("<svg") :]
-        text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{self.key}-", text)
-        for colour, variable in VARIABLES.items():
-            text = text.replace(colour, variable)
-        least = 0.75 * 72 * self.figure.get_figwidth()  # narrower, it scrolls instead of shrinking
-        about = f'role="img" aria-label="{self.title}" style="min-width: {least:.0f}pt"'
-        return text.replace("<svg ", f"<svg {about} ", 1)
-
-    def file(self, suffix: str) -> bytes:
-        """Returns the figure as a file of its own, png or svg, with a legend."""
-        if len(self.series) > 1:
-            labels = [_short(str(sample.get_label()), 40) for sample in self.series]
-            columns = max(1, min(len(labels), 100 // (max(map(len, labels)) + 6)))
-            with matplotlib.rc_context(STYLE):
-                self.figure.legend(self.series, labels, loc="outside lower center", ncols=columns, frameon=False)
-        try:
-            return self._saved(suffix)
-        finally:
-            while self.figure.legends:
-                self.figure.legends[0].remove()
-
-    def _saved(self, suffix: str) -> bytes:
-        out = io.BytesIO()
-        about = {"Date": None} if suffix == "svg" else {"Software": None}
-        with matplotlib.rc_context({**STYLE, "svg.hashsalt": self.key}), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # the browser has other fonts
-            self.figure.savefig(out, format=suffix, dpi=200, metadata=about)
-        return out.getvalue() if suffix != "svg" else NO_XML.sub("\ufffd", out.getvalue().decode()).encode()
-
-
-def _styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
-    """Draws in our style, without touching anybody else's."""
-
-    @functools.wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> Drawing:
-        with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    return styled
-
-
-def _axes(
-    num_columns: int = 1, num_rows: int = 1, width: float = 0.0, height: float = 0.0
-) -> tuple[Figure, list[Axes]]:
-    """Returns a figure, in inches, and its axes row by row."""
-    size = width or min(4.6 * num_columns + 0.4, 9.6), height or 3.3 * num_rows
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, list(np.ravel(figure.subplots(num_rows, num_columns, squeeze=False)))
-
-
-def _sample(label: str, place: int, linestyle: Any = None, **kwargs: Any) -> Sample:
-    dash = DASHES[_turned(place)] if linestyle is None else linestyle
-    return Sample(label, dash, **{"color": COLOURS[place % len(COLOURS)]} | kwargs)
-
-
-def _turned(place: int) -> int:
-    """Returns the place of a series' dash and marker: once the colours repeat, they are others."""
-    return (place + place // len(COLOURS)) % len(COLOURS)
-
-
-def _whole_numbers(axes: Axes) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-
-
-@_styled
+@styled
 def curves(history: pd.DataFrame, best_epoch: int | None) -> Drawing:
     """Returns a run's learning curves; `history` has the columns of history.csv."""
-    figure, (losses, accuracies) = _axes(2)
+    figure, (losses, accuracies) = make_axes(2)
     samples: list[Sample] = []
     for place, (part, name) in enumerate((("train", "training"), ("valid", "validation"))):
-        sample = _sample(name, place, marker=MARKERS[place], markersize=4)
+        sample = sample_of(name, place, marker=MARKERS[place], markersize=4)
         samples.append(sample)
         style: dict[str, Any] = {
             "color": sample.get_color(),
@@ -163,7 +53,7 @@ def curves(history: pd.DataFrame, best_epoch: int | None) -> Drawing:
             axes.plot(history["epoch"], values, **style, markersize=4, gid=f"s{place}.{quantity}")
     for axes in (losses, accuracies):
         axes.set_xlabel("epoch")
-        _whole_numbers(axes)
+        whole_numbers(axes)
         if best_epoch:
             axes.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=":")
     losses.set_ylabel("loss (nats per image)")
@@ -172,19 +62,19 @@ def curves(history: pd.DataFrame, best_epoch: int | None) -> Drawing:
     return Drawing("curves", "Learning curves", note + " The dotted line is the kept epoch.", figure, samples)
 
 
-@_styled
+@styled
 def learning_rate(history: pd.DataFrame) -> Drawing:
-    figure, (axes,) = _axes(height=2.6)
+    figure, (axes,) = make_axes(height=2.6)
     axes.plot(history["epoch"], history["lr"], color=COLOURS[0], marker="o", markersize=4)
     axes.set(xlabel="epoch", ylabel="learning rate of its last step")
-    _whole_numbers(axes)
+    whole_numbers(axes)
     return Drawing("learning-rate", "Learning rate", "What the schedule made of optim.lr, epoch by epoch.", figure)
 
 
-@_styled
+@styled
 def confusion(counts: Any, names: Sequence[str]) -> Drawing:
     """Returns the matrix of how often each label was read as each class."""
-    figure, (axes,) = _axes(width=5.2, height=4.6)
+    figure, (axes,) = make_axes(width=5.2, height=4.6)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
@@ -201,12 +91,12 @@ def confusion(counts: Any, names: Sequence[str]) -> Drawing:
     return Drawing("confusion", "Confusion matrix", f"{note} Darker is a larger share of the row.", figure)
 
 
-@_styled
+@styled
 def mistakes(images: Any, labels: Sequence[str], read_as: Sequence[str], shares: Sequence[float]) -> Drawing:
     """Returns the images that cost the most, (N, H, W) of uint8, with what they are and what they were read as."""
     columns = 5
     rows = math.ceil(len(images) / columns)
-    figure, axes = _axes(columns, rows, width=7, height=1.75 * rows)
+    figure, axes = make_axes(columns, rows, width=7, height=1.75 * rows)
     for place, axis in enumerate(axes):
         axis.axis("off")
         if place < len(images):
@@ -217,14 +107,14 @@ def mistakes(images: Any, labels: Sequence[str], read_as: Sequence[str], shares:
     return Drawing("mistakes", "Worst mistakes", note, figure)
 
 
-@_styled
+@styled
 def arm_curves(arms: Mapping[str, Sequence[pd.DataFrame]]) -> Drawing:
     """Returns each arm's learning curves over its runs."""
-    figure, axes = _axes(2, 2)
+    figure, axes = make_axes(2, 2)
     samples: list[Sample] = []
     cells = [("valid", "loss", 1), ("valid", "accuracy", 100), ("train", "loss", 1), ("train", "accuracy", 100)]
     for place, (name, histories) in enumerate(arms.items()):
-        sample = _sample(name, place)
+        sample = sample_of(name, place)
         samples.append(sample)
         for axis, (part, quantity, factor) in zip(axes, cells, strict=True):
             column = f"{part}_{quantity}"
@@ -239,15 +129,15 @@ def arm_curves(arms: Mapping[str, Sequence[pd.DataFrame]]) -> Drawing:
     for axis, (part, quantity, _) in zip(axes, cells, strict=True):
         axis.set_title("validation" if part == "valid" else "training")
         axis.set(xlabel="epoch", ylabel="loss (nats per image)" if quantity == "loss" else "accuracy (%)")
-        _whole_numbers(axis)
+        whole_numbers(axis)
     note = "Lines are means over the runs with fresh seeds, bands reach from the lowest to the highest of them."
     return Drawing("arm-curves", "Learning curves of the final runs", note, figure, samples)
 
 
-@_styled
+@styled
 def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: str = "valid_accuracy") -> Drawing:
     """Returns the validation accuracy of all runs of a sweep, the best one's on top."""
-    figure, (axes,) = _axes(width=7.5)
+    figure, (axes,) = make_axes(width=7.5)
     for place, (name, history) in enumerate(trials.items()):
         if name != best:
             marker = "." if len(history) == 1 else None
@@ -260,37 +150,37 @@ def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: s
                 marker=marker,
                 gid=f"s0.{place}",
             )
-    samples = [_sample("other runs", 7, linestyle="-", linewidth=0.9)]
+    samples = [sample_of("other runs", 7, linestyle="-", linewidth=0.9)]
     if best is not None and best in trials:
         history = trials[best]
         axes.plot(
             history["epoch"], 100 * history[column], color=COLOURS[1], marker="o", markersize=4, gid="s1", zorder=3
         )
-        samples.append(_sample(f"best: run {best}", 1, linestyle="-", marker="o", markersize=4))
+        samples.append(sample_of(f"best: run {best}", 1, linestyle="-", marker="o", markersize=4))
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
-    _whole_numbers(axes)
+    whole_numbers(axes)
     note = "Each line is a run; those that end early were pruned, diverged, or still run."
     return Drawing("trial-curves", "Learning curves of all runs", note, figure, samples)
 
 
-@_styled
+@styled
 def optimisation(trials: pd.DataFrame, label: str, is_maximised: bool) -> Drawing:
     """Returns what each trial reached, and the best so far; `trials` has trial, state and value."""
-    figure, (axes,) = _axes(width=7.5)
+    figure, (axes,) = make_axes(width=7.5)
     samples: list[Sample] = []
     for place, (state, marker) in enumerate(STATES.items()):
         rows = trials[(trials["state"] == state) & trials["value"].notna()]
         if len(rows):
             gid, colour = f"s{len(samples)}", COLOURS[place]
             axes.plot(rows["trial"], rows["value"], linestyle="", marker=marker, color=colour, gid=gid, markersize=6)
-            samples.append(_sample(state, place, linestyle="", marker=marker))
+            samples.append(sample_of(state, place, linestyle="", marker=marker))
     complete = trials[(trials["state"] == "complete") & trials["value"].notna()].sort_values("trial")
     if len(complete):
         so_far = complete["value"].cummax() if is_maximised else complete["value"].cummin()
         axes.step(complete["trial"], so_far, where="post", color=INK, linewidth=1.2, gid=f"s{len(samples)}")
-        samples.append(_sample("best so far", 0, color=INK, linestyle="-", linewidth=1.2))
+        samples.append(sample_of("best so far", 0, color=INK, linestyle="-", linewidth=1.2))
     axes.set(xlabel="trial", ylabel=label)
-    _whole_numbers(axes)
+    whole_numbers(axes)
     better = "higher" if is_maximised else "lower"
     note = (
         f"Each mark is a trial, in the order of their beginnings; {better} is better. A flat step line: it has settled."
@@ -298,10 +188,12 @@ def optimisation(trials: pd.DataFrame, label: str, is_maximised: bool) -> Drawin
     return Drawing("optimisation", "Optimisation history", note, figure, samples)
 
 
-@_styled
+@styled
 def pruning(trials: pd.DataFrame) -> Drawing:
     """Returns how long each trial was let run; `trials` has trial, state and reports."""
-    figure, (axes,) = _axes(width=7.5, height=min(max(2.2, 0.16 * len(trials) + 1), 9))
+    if len(trials) > MAX_BARS:
+        return _pruning_marks(trials)
+    figure, (axes,) = make_axes(width=7.5, height=min(max(2.2, 0.16 * len(trials) + 1), 9))
     samples: list[Sample] = []
     for place, (state, (hatch, dash)) in enumerate(BARS.items()):
         rows = trials[trials["state"] == state]
@@ -311,22 +203,39 @@ def pruning(trials: pd.DataFrame) -> Drawing:
             )
             for i, bar in enumerate(bars):
                 bar.set_gid(f"s{len(samples)}.{i}")
-            samples.append(_sample(state, place, linestyle=dash, linewidth=6))
+            samples.append(sample_of(state, place, linestyle=dash, linewidth=6))
     axes.invert_yaxis()
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epochs run", ylabel="trial")
-    _whole_numbers(axes)
+    whole_numbers(axes)
     note = "A bar is a trial and its length the epochs that it was let run: short ones were pruned, and saved the rest."
     return Drawing("pruning", "What was pruned when", note, figure, samples)
 
 
-@_styled
+def _pruning_marks(trials: pd.DataFrame) -> Drawing:
+    """Returns the same for more trials than bars have room for."""
+    figure, (axes,) = make_axes(width=9.6)
+    samples: list[Sample] = []
+    for place, (state, marker) in enumerate(STATES.items()):
+        rows = trials[trials["state"] == state]
+        if len(rows):
+            gid, colour = f"s{len(samples)}", COLOURS[place]
+            axes.plot(rows["trial"], rows["reports"], linestyle="", marker=marker, color=colour, markersize=4, gid=gid)
+            samples.append(sample_of(state, place, linestyle="", marker=marker))
+    axes.set(xlabel="trial", ylabel="epochs run")
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    note = "A mark is a trial, and its height the epochs that it was let run: low ones were pruned, and saved the rest."
+    return Drawing("pruning", "What was pruned when", note, figure, samples)
+
+
+@styled
 def costs(arms: Mapping[str, pd.DataFrame], metric: str, has_means: bool = False) -> Drawing:
     """Returns accuracy against size and time; the frames have num_parameters, train_seconds and the metric."""
-    figure, axes = _axes(2)
+    figure, axes = make_axes(2)
     samples: list[Sample] = []
     for place, (name, runs) in enumerate(arms.items()):
-        marker = MARKERS[_turned(place)]
+        marker = MARKERS[turned(place)]
         style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": marker, "linestyle": ""}
         size, alpha = (4, 0.6) if has_means else (6, 0.8)
         for axis, column in zip(axes, ("num_parameters", "train_seconds"), strict=True):
@@ -334,34 +243,24 @@ def costs(arms: Mapping[str, pd.DataFrame], metric: str, has_means: bool = False
             axis.plot(runs[column], 100 * runs[metric], **style, alpha=alpha, markersize=size, gid=gid)
             if has_means:
                 axis.plot(runs[column].mean(), 100 * runs[metric].mean(), **style, markersize=10, gid=f"{gid}.mean")
-        samples.append(_sample(name, place, marker=marker, linestyle=""))
+        samples.append(sample_of(name, place, marker=marker, linestyle=""))
     part = {"test": "test", "valid": "validation"}[metric.partition("_")[0]]
     for axis, column, label in zip(
         axes, ("num_parameters", "train_seconds"), ("parameters", "training time (s)"), strict=True
     ):
         axis.set(xlabel=label, ylabel=f"{part} accuracy (%)")
-        _log_if_wide(axis, pd.concat([runs[column] for runs in arms.values()]))
+        log_if_wide(axis, pd.concat([runs[column] for runs in arms.values()]))
     marks = "Large marks are means, small ones their runs" if has_means else "Each mark is a run"
     note = f"{marks}. Up and to the left is better: more accuracy for fewer parameters, or for less time."
     return Drawing("costs", "Accuracy and what it costs", note, figure, samples)
 
 
-def _log_if_wide(axes: Axes, values: pd.Series[Any]) -> bool:
-    """Takes a logarithmic axis for positive values over more than a decade."""
-    is_wide = len(values) > 0 and float(values.min()) > 0 and float(values.max()) > 10 * float(values.min())
-    if is_wide:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    return is_wide
-
-
-@_styled
+@styled
 def slices(trials: pd.DataFrame, names: Sequence[str], label: str) -> Drawing:
     """Returns the value against each parameter; `trials` has state, value and the parameters."""
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
-    figure, axes = _axes(columns, rows, height=2.7 * rows, width=9.6 if columns > 1 else 5)
+    figure, axes = make_axes(columns, rows, height=2.7 * rows, width=9.6 if columns > 1 else 5)
     present = [state for state in STATES if (trials["state"] == state).any()]
     for axis, name in zip(axes, names, strict=False):
         known = trials[trials[name].notna() & trials["value"].notna()]
@@ -377,31 +276,31 @@ def slices(trials: pd.DataFrame, names: Sequence[str], label: str) -> Drawing:
                 marker=STATES[state],
                 markersize=5,
                 alpha=0.8,
-                gid=f"s{place}.{_slug(name)}",
+                gid=f"s{place}.{slug(name)}",
                 color=COLOURS[list(STATES).index(state)],
             )
         if is_number:
             if known[name].nunique() <= 5:  # a choice of numbers
                 ticks = sorted(known[name].unique())
                 axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            elif not _log_if_wide(axis, known[name]) and pd.api.types.is_integer_dtype(known[name]):
-                _whole_numbers(axis)
+            elif not log_if_wide(axis, known[name]) and pd.api.types.is_integer_dtype(known[name]):
+                whole_numbers(axis)
         else:
-            axis.set_xticks(range(len(levels)), [_short(level) for level in levels])
+            axis.set_xticks(range(len(levels)), [short(level) for level in levels])
             axis.set_xlim(-0.5, len(levels) - 0.5)
         axis.set(xlabel=name, ylabel=label)
     for axis in axes[len(names) :]:
         axis.axis("off")
-    samples = [_sample(s, list(STATES).index(s), linestyle="", marker=STATES[s]) for s in present]
+    samples = [sample_of(s, list(STATES).index(s), linestyle="", marker=STATES[s]) for s in present]
     note = "Each mark is a trial that had the parameter. A trend in one panel is no proof: the others moved as well."
     return Drawing("slices", "Each parameter on its own", note, figure, samples)
 
 
-@_styled
+@styled
 def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximised: bool) -> Drawing:
     """Returns all trials as lines through their parameters, coloured by their value."""
     known = trials[trials["value"].notna()].sort_values("value", ascending=is_maximised)
-    figure, (axes,) = _axes(width=9.6, height=3.8)
+    figure, (axes,) = make_axes(width=9.6, height=3.8)
     heights = pd.DataFrame(index=known.index)
     ticks: list[tuple[str, str]] = []
     for name in [*names, "value"]:
@@ -416,7 +315,7 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximise
             heights[name] = column.map(
                 lambda v, levels=levels: levels.index(str(v)) / max(len(levels) - 1, 1), na_action="ignore"
             ).astype(float)
-            ticks.append((_short(levels[0]) if levels else "", _short(levels[-1]) if len(levels) > 1 else ""))
+            ticks.append((short(levels[0]) if levels else "", short(levels[-1]) if len(levels) > 1 else ""))
     colours = matplotlib.colormaps["cividis"]
     for place, (_, row) in enumerate(heights.iterrows()):
         shade = 0.3 + 0.6 * place / max(len(heights) - 1, 1)  # its ends would vanish on dark or on light paper
@@ -438,7 +337,7 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximise
         axes.axvline(place, color=INK, linewidth=0.8)
         axes.text(place, -0.04, low, ha="center", va="top", fontsize=8)
         axes.text(place, 1.04, high, ha="center", va="bottom", fontsize=8)
-    axes.set_xticks(range(len(ticks)), [*(f"\n{_wrapped(name)}" for name in names), f"\n{_wrapped(label)}"], fontsize=8)
+    axes.set_xticks(range(len(ticks)), [*(f"\n{wrapped(name)}" for name in names), f"\n{wrapped(label)}"], fontsize=8)
     axes.tick_params(axis="x", length=0)
     axes.set_yticks([])
     axes.set_ylim(-0.02, 1.02)
@@ -446,8 +345,8 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximise
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     samples = [
-        _sample("trials: dark is worst, bright is best", 0, linestyle="-", color=to_hex(colours(0.5))),
-        _sample("best", 1, linestyle="-", linewidth=2.6),
+        sample_of("trials: dark is worst, bright is best", 0, linestyle="-", color=to_hex(colours(0.5))),
+        sample_of("best", 1, linestyle="-", linewidth=2.6),
     ]
     note = (
         "Each line is a trial; where the bright ones meet, good trials agree. A gap: the trial had no such parameter."
@@ -455,9 +354,9 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximise
     return Drawing("parallel", "Parallel coordinates", note, figure, samples)
 
 
-@_styled
+@styled
 def importance(shares: Mapping[str, float]) -> Drawing:
-    figure, (axes,) = _axes(width=7, height=max(1.6, 0.45 * len(shares) + 0.9))
+    figure, (axes,) = make_axes(width=7, height=max(1.6, 0.45 * len(shares) + 0.9))
     names = list(shares)[::-1]
     axes.barh(names, [shares[name] for name in names], color=COLOURS[0], height=0.6)
     axes.set(xlabel="importance (share, sums to 1)")
@@ -469,10 +368,10 @@ def importance(shares: Mapping[str, float]) -> Drawing:
     return Drawing("importance", "Parameter importance", note, figure)
 
 
-@_styled
+@styled
 def pareto(trials: pd.DataFrame, labels: Sequence[str], front: Sequence[int]) -> Drawing:
     """Returns two objectives against each other; `trials` has trial and a column for each label."""
-    figure, (axes,) = _axes(width=7)
+    figure, (axes,) = make_axes(width=7)
     is_front = trials["trial"].isin(front)
     for place, (rows, name) in enumerate(((trials[~is_front], "other trials"), (trials[is_front], "Pareto front"))):
         axes.plot(
@@ -486,22 +385,22 @@ def pareto(trials: pd.DataFrame, labels: Sequence[str], front: Sequence[int]) ->
         )
     axes.set(xlabel=labels[0], ylabel=labels[1])
     samples = [
-        _sample("other trials", 7, linestyle="", marker="o"),
-        _sample("Pareto front", 1, linestyle="", marker="s"),
+        sample_of("other trials", 7, linestyle="", marker="o"),
+        sample_of("Pareto front", 1, linestyle="", marker="s"),
     ]
     note = "No trial is better in both objectives than one on the Pareto front."
     return Drawing("pareto", "Objectives against each other", note, figure, samples)
 
 
-@_styled
+@styled
 def forest(
     names: Sequence[str], intervals: Sequence[Mapping[str, Any]], dots: Sequence[Sequence[float]], part: str
 ) -> Drawing:
     """Returns each arm's mean with its interval, and its runs as dots; all accuracies in [0, 1]."""
-    figure, (axes,) = _axes(width=7.5, height=0.55 * len(names) + 1.1)
+    figure, (axes,) = make_axes(width=7.5, height=0.55 * len(names) + 1.1)
     samples: list[Sample] = []
     for place, (name, interval, values) in enumerate(zip(names, intervals, dots, strict=True)):
-        colour, marker, gid = COLOURS[place % len(COLOURS)], MARKERS[_turned(place)], f"s{place}"
+        colour, marker, gid = COLOURS[place % len(COLOURS)], MARKERS[turned(place)], f"s{place}"
         axes.plot([100 * v for v in values], [place + 0.22] * len(values), ".", color=colour, alpha=0.7, gid=f"{gid}.d")
         if interval["low"] is not None:
             axes.plot(
@@ -512,8 +411,8 @@ def forest(
                 gid=f"{gid}.i",
             )
         axes.plot([100 * interval["mean"]], [place], marker=marker, color=colour, markersize=8, gid=f"{gid}.m")
-        samples.append(_sample(name, place, marker=marker, linestyle="-"))
-    axes.set_yticks(range(len(names)), [_short(name, 40) for name in names])
+        samples.append(sample_of(name, place, marker=marker, linestyle="-"))
+    axes.set_yticks(range(len(names)), [short(name, 40) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(f"{part} accuracy (%)")
     axes.grid(False, axis="y")
@@ -521,10 +420,10 @@ def forest(
     return Drawing("forest", "How good is each arm", note, figure, samples)
 
 
-@_styled
+@styled
 def differences(pairs: Sequence[Mapping[str, Any]]) -> Drawing:
     """Returns each pair's difference with its interval, in percentage points."""
-    figure, (axes,) = _axes(width=7.5, height=0.5 * len(pairs) + 1.1)
+    figure, (axes,) = make_axes(width=7.5, height=0.5 * len(pairs) + 1.1)
     colours = {"better": COLOURS[2], "worse": COLOURS[1], "undecided": COLOURS[7]}
     for place, pair in enumerate(pairs):
         colour = colours[pair["verdict"]]
@@ -540,7 +439,7 @@ def differences(pairs: Sequence[Mapping[str, Any]]) -> Drawing:
             markersize=8,
         )
     axes.axvline(0, color=INK, linewidth=1)
-    names = [(_short(pair["a"], 40), _short(pair["b"], 40)) for pair in pairs]
+    names = [(short(pair["a"], 40), short(pair["b"], 40)) for pair in pairs]
     axes.set_yticks(range(len(pairs)), [f"{a}{' ' if len(a + b) < 40 else chr(10)}- {b}" for a, b in names])
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlabel("difference in accuracy (percentage points)")
@@ -549,36 +448,36 @@ def differences(pairs: Sequence[Mapping[str, Any]]) -> Drawing:
     return Drawing("differences", "Is one better", note, figure)
 
 
-@_styled
+@styled
 def searches(arms: Mapping[str, Sequence[float]]) -> Drawing:
     """Returns what each trial of each arm's search reached, and the best so far; accuracies in [0, 1]."""
     columns = min(3, len(arms))
     rows = math.ceil(len(arms) / columns)
-    figure, axes = _axes(columns, rows, height=2.7 * rows, width=9.6 if columns > 1 else 5)
+    figure, axes = make_axes(columns, rows, height=2.7 * rows, width=9.6 if columns > 1 else 5)
     for axis, (name, values) in zip(axes, arms.items(), strict=False):
         reached = 100 * np.array([np.nan if value is None else value for value in values], float)
-        axis.plot(reached, linestyle="", marker="o", markersize=4, color=COLOURS[0], gid="s0." + _slug(name))
+        axis.plot(reached, linestyle="", marker="o", markersize=4, color=COLOURS[0], gid="s0." + slug(name))
         if not np.isnan(reached).all():
             best = np.fmax.accumulate(reached)
-            axis.step(range(len(best)), best, where="post", color=INK, linewidth=1.2, gid="s1." + _slug(name))
-        axis.set(title=_short(name, 32), xlabel="trial", ylabel="validation accuracy (%)")
+            axis.step(range(len(best)), best, where="post", color=INK, linewidth=1.2, gid="s1." + slug(name))
+        axis.set(title=short(name, 32), xlabel="trial", ylabel="validation accuracy (%)")
         if axis is not axes[0]:
             axis.sharey(axes[0])
-        _whole_numbers(axis)
+        whole_numbers(axis)
     for axis in axes[len(arms) :]:
         axis.axis("off")
-    samples = [_sample("trials", 0, linestyle="", marker="o"), _sample("best so far", 1, color=INK, linestyle="-")]
+    samples = [sample_of("trials", 0, linestyle="", marker="o"), sample_of("best so far", 1, color=INK, linestyle="-")]
     note = "Each dot is a trial of the arm's own search; where the line still climbs at the end, more trials may help."
     return Drawing("searches", "Optimisation history of each search", note, figure, samples)
 
 
-@_styled
+@styled
 def expected_best(arms: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
     """Returns each arm's expected best of n trials with its band; the curves have n, expected, low and high."""
-    figure, (axes,) = _axes(width=7.5)
+    figure, (axes,) = make_axes(width=7.5)
     samples: list[Sample] = []
     for place, (name, curve) in enumerate(arms.items()):
-        sample = _sample(name, place)
+        sample = sample_of(name, place)
         style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.dash}
         axes.plot(
             curve["n"],
@@ -601,22 +500,9 @@ def expected_best(arms: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
     room = 0.5 + 0.6 * np.ptp(expected)  # the lines are to be seen, however wide the bands are
     axes.set_ylim(max(0.0, expected.min() - room), min(100.5, expected.max() + room))
     axes.set(xlabel="trials of the search, n", ylabel="best validation accuracy (%)")
-    _whole_numbers(axes)
+    whole_numbers(axes)
     note = (
         "How good the best of n trials is on average (Tang et al. 2020): a flat line says that more tuning won't help. "
         "Bands are 95 % for all n at once, if trials are independent draws, as a random search's are."
     )
     return Drawing("expected-best", "Expected best of n trials", note, figure, samples)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"\W+", "-", name)
-
-
-def _short(text: str, most: int = 12) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _wrapped(name: str) -> str:
-    return name.replace(".", ".\n")

@@ -60,6 +60,7 @@ TEXT: dict[str, Callable[[pd.DataFrame], str]] = {
     "latex": to_latex,
     "html": to_html,
 }
+SUFFIXES = {".csv": "csv", ".md": "markdown", ".tex": "latex", ".html": "html", ".parquet": "parquet"}
 
 
 def to_parquet(frame: pd.DataFrame) -> bytes:

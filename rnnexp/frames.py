@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from rnnexp.schema import Status, UserError
 
 STATISTICS = ("mean", "std", "n", "best")
 HIGHER_IS_BETTER = "_accuracy"  # of everything else, a loss or a cost, less is better
-NAMES: dict[str, Any] = {"true": True, "false": False, "null": None, "none": None}
+NAMES: dict[str, Any] = {"true": True, "false": False, "null": None, "none": None, "nan": None}
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -49,18 +50,18 @@ def where(frame: pd.DataFrame, expression: str) -> pd.DataFrame:
     """
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        chosen: pd.DataFrame = frame[_condition(tree, frame)]
+    except UserError:
+        raise
+    except (SyntaxError, ValueError, MemoryError) as error:
         problem = error.msg if isinstance(error, SyntaxError) else str(error)
         raise UserError(
-            f"can't read {expression!r} ({problem}); write \"model == 'lstm' and optim.lr > 0.01\""
+            f"can't read {expression!r:.80} ({problem}); write \"model == 'lstm' and optim.lr > 0.01\""
         ) from None
-    try:
-        found = _evaluate(tree, frame)
+    except RecursionError:
+        raise UserError(f"{expression!r:.80} is nested too deeply; seed in (0, 1, 2) is shorter") from None
     except (TypeError, ZeroDivisionError, OverflowError) as error:
-        raise UserError(f"can't evaluate {expression!r} ({error})") from error
-    if not isinstance(found, pd.Series) or found.dtype != bool:
-        raise UserError(f"{expression!r} is no condition; write \"model == 'lstm' and optim.lr > 0.01\"")
-    chosen: pd.DataFrame = frame[found]
+        raise UserError(f"can't evaluate {expression!r:.80} ({error})") from error
     return chosen
 
 
@@ -81,10 +82,14 @@ def _evaluate(node: ast.expr, frame: pd.DataFrame) -> Any:
     if isinstance(node, ast.UnaryOp):
         if isinstance(node.op, ast.Not):
             return ~_condition(node.operand, frame)
-        value = _evaluate(node.operand, frame)
-        return -value if isinstance(node.op, ast.USub) else value
+        if isinstance(node.op, (ast.USub, ast.UAdd)):
+            value = _evaluate(node.operand, frame)
+            return -value if isinstance(node.op, ast.USub) else value
     if isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:
-        return ARITHMETIC[type(node.op)](_evaluate(node.left, frame), _evaluate(node.right, frame))
+        left, right = _evaluate(node.left, frame), _evaluate(node.right, frame)
+        if not all(isinstance(side, (int, float, pd.Series)) for side in (left, right)):
+            raise UserError(f"{ast.unparse(node)} is not understood; + - * / are for numbers")  # 'a' * 10**12 is large
+        return ARITHMETIC[type(node.op)](left, right)
     if isinstance(node, ast.Compare):
         values = [_evaluate(part, frame) for part in (node.left, *node.comparators)]
         result = pd.Series(True, index=frame.index)
@@ -99,7 +104,7 @@ def _condition(node: ast.expr, frame: pd.DataFrame) -> pd.Series[bool]:
     if isinstance(found, pd.Series) and found.dtype == object:  # truths with gaps
         found = found.map(lambda value: value is True)
     if not isinstance(found, pd.Series) or found.dtype != bool:
-        raise UserError(f"{ast.unparse(node)} is no condition; compare it with something")
+        raise UserError(f"{ast.unparse(node)} is no condition; write \"model == 'lstm' and optim.lr > 0.01\"")
     checked: pd.Series[bool] = found
     return checked
 
@@ -149,40 +154,64 @@ def _values(side: Any, frame: pd.DataFrame) -> list[Any]:
     return [None if gone else value for value, gone in zip(side.tolist(), side.isna().tolist(), strict=True)]
 
 
+def natural(value: Any) -> tuple[Any, ...]:
+    """Returns a sorting key that puts numbers before text, run 2 before run 10, and what is missing last."""
+    if isinstance(value, str):
+        return 1, [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", value)], value
+    return (2,) if pd.isna(value) else (0, value)
+
+
 def complete(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns the runs that came to their end."""
     chosen: pd.DataFrame = frame[frame["status"] == Status.COMPLETE.value]
     return chosen
 
 
-def group(frame: pd.DataFrame, by: Sequence[str], values: Sequence[str] = ("test_accuracy",)) -> pd.DataFrame:
+def group(
+    frame: pd.DataFrame, by: Sequence[str], values: Sequence[str] = ("test_accuracy",), any_status: bool = False
+) -> pd.DataFrame:
     """Returns, over complete runs, a row for each combination of `by` and each value: its mean, std, n and best.
 
     The standard deviation is that of a sample, so that of one run is missing; best is the largest accuracy, or the
     least of anything else; n counts the runs that have the value.
 
+    Args:
+        any_status: lets runs that are not complete count as well, with the last values that they had.
+
     Raises:
         UserError: a column is not there, or a value is no number.
     """
     by, values = list(dict.fromkeys(by)), list(dict.fromkeys(values))
+    if not by or not values:
+        raise UserError("a group needs at least one column and one value; try model and test_accuracy")
     for name in (*by, *values):
         if name not in frame.columns:
             raise UserError(f"no column {name}{nearest(name, frame.columns) or '; --csv FILE writes them all'}")
-    rows = complete(frame)
+    rows = frame if any_status else complete(frame)
     parts: list[pd.DataFrame] = [pd.DataFrame(columns=[*by, "value", *STATISTICS])]
     for name in values if len(rows) else ():
-        cells = _numbers(rows, name).groupby([rows[key] for key in by], dropna=False)
+        # Without sorting: a column may hold numbers and text.
+        cells = _numbers(rows, name).groupby([rows[key] for key in by], dropna=False, sort=False)
         best = cells.max() if name.endswith(HIGHER_IS_BETTER) else cells.min()
         found = pd.DataFrame(dict(zip(STATISTICS, (cells.mean(), cells.std(ddof=1), cells.count(), best), strict=True)))
         parts.append(found.reset_index(names=by).assign(value=name)[parts[0].columns])
-    joined: pd.DataFrame = pd.concat(parts[1:] or parts).sort_values(by, kind="stable", ignore_index=True)
-    return joined
+    joined: pd.DataFrame = pd.concat(parts[1:] or parts, ignore_index=True)
+    keys = [tuple(map(natural, key)) for key in zip(*(joined[name].tolist() for name in by), strict=True)]
+    ordered: pd.DataFrame = joined.iloc[sorted(range(len(keys)), key=keys.__getitem__)].reset_index(drop=True)
+    return ordered
 
 
-def pivot(frame: pd.DataFrame, rows: Sequence[str] | str, columns: str, value: str = "test_accuracy") -> pd.DataFrame:
+def pivot(
+    frame: pd.DataFrame,
+    rows: Sequence[str] | str,
+    columns: str,
+    value: str = "test_accuracy",
+    any_status: bool = False,
+) -> pd.DataFrame:
     """Returns complete runs as a table of two dimensions.
 
     Its index are the values of `rows`, its columns pairs of a value of `columns` and a statistic: mean, std, n or best.
+    A missing value of `rows` or `columns` is `-`.
 
     Raises:
         UserError: a column is not there, or the value is no number.
@@ -190,39 +219,79 @@ def pivot(frame: pd.DataFrame, rows: Sequence[str] | str, columns: str, value: s
     rows = [rows] if isinstance(rows, str) else list(rows)
     if columns in rows:
         raise UserError(f"{columns} can't be both rows and columns")
-    long = group(frame, [*rows, columns], [value])
-    for name in (*rows, columns):
-        long[name] = long[name].astype(object).where(long[name].notna(), "-")
-    wide: Any = long.set_index([*rows, columns])[list(STATISTICS)].unstack(columns)
-    ordered: pd.DataFrame = wide.swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
-    return ordered
+    if not rows:
+        raise UserError("a pivot needs a column for its rows; try model")
+    long = group(frame, [*rows, columns], [value], any_status)
+    texts = [["-" if pd.isna(cell) else cell for cell in long[name].tolist()] for name in rows]
+    down = list(zip(*texts, strict=True))
+    across = ["-" if pd.isna(cell) else cell for cell in long[columns].tolist()]
+    numbers = dict(zip(zip(down, across, strict=True), long[list(STATISTICS)].itertuples(index=False), strict=True))
+    index = list(dict.fromkeys(down))
+    names = [*sorted(set(across) - {"-"}, key=natural), *({"-"} & set(across))]
+    filled = {
+        (name, part): [getattr(numbers.get((key, name)), part, float("nan")) for key in index]
+        for name in names
+        for part in STATISTICS
+    }
+    wide: pd.DataFrame = pd.DataFrame(
+        filled,
+        index=pd.MultiIndex.from_tuples(index, names=rows)
+        if len(rows) > 1
+        else pd.Index([k for (k,) in index], name=rows[0]),
+        columns=pd.MultiIndex.from_product([names, STATISTICS], names=[columns, None]),
+    )
+    return wide
+
+
+def spelled_groups(grouped: pd.DataFrame) -> pd.DataFrame:
+    """Returns a group as people read it: mean ± standard deviation (number of runs), and the best."""
+    cells = zip(*(grouped[name].tolist() for name in (*STATISTICS, "value")), strict=True)
+    texts = [(_cell(mean, std, n, value), _number(best, value)) for mean, std, n, best, value in cells]
+    named = {"mean ± std (n)": [text for text, _ in texts], "best": [text for _, text in texts]}
+    told: pd.DataFrame = grouped.drop(columns=list(STATISTICS)).assign(**named)
+    return told
 
 
 def spelled(pivoted: pd.DataFrame, value: str) -> pd.DataFrame:
     """Returns a pivot as people read it, a text in each cell: mean ± standard deviation (number of runs)."""
     shown = {}
-    for name in dict.fromkeys(pivoted.columns.get_level_values(0)):
+    for name, label in _labels(pivoted).items():
         cells = zip(*(pivoted[(name, part)].tolist() for part in ("mean", "std", "n")), strict=True)
-        shown[str(name)] = [_cell(mean, std, n, value) for mean, std, n in cells]
+        shown[label] = [_cell(mean, std, n, value) for mean, std, n in cells]
     result: pd.DataFrame = pd.DataFrame(shown, index=pivoted.index).reset_index()
     return result
-
-
-def _cell(mean: float, std: float, n: float, value: str) -> str:
-    if pd.isna(mean):
-        return "-"
-    digits = "{:.4f}" if value.endswith(("_accuracy", "_loss")) else "{:.4g}"
-    spread = "" if pd.isna(std) else f" ± {digits.format(std)}"
-    return f"{digits.format(mean)}{spread} ({int(n)})"
 
 
 def flat(pivoted: pd.DataFrame) -> pd.DataFrame:
     """Returns a pivot with plain columns, such as `adam mean`, for files that know no other."""
     named: pd.DataFrame = pivoted.copy()
     pairs: Any = pivoted.columns
-    named.columns = [f"{name} {part}" for name, part in pairs]
+    labels = _labels(pivoted)
+    named.columns = [f"{labels[name]} {part}" for name, part in pairs]
     result: pd.DataFrame = named.reset_index()
     return result
+
+
+def _labels(pivoted: pd.DataFrame) -> dict[Any, str]:
+    """Returns a header for each value across, none of them twice or the name of a column of rows."""
+    labels: dict[Any, str] = {}
+    for name in dict.fromkeys(pivoted.columns.get_level_values(0)):
+        is_taken = str(name) in {*pivoted.index.names, *labels.values()}
+        labels[name] = f"{pivoted.columns.names[0]}={name!r}" if is_taken else str(name)
+    return labels
+
+
+def _cell(mean: float, std: float, n: float, value: str) -> str:
+    if pd.isna(mean):
+        return "-"
+    spread = "" if pd.isna(std) else f" ± {_number(std, value)}"
+    return f"{_number(mean, value)}{spread} ({int(n)})"
+
+
+def _number(number: float, value: str) -> str:
+    if pd.isna(number):
+        return "-"
+    return f"{number:.4f}" if value.endswith(("_accuracy", "_loss")) else f"{number:.4g}"
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> pd.Series[Any]:

@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "rnnexp"
 FLOORS = (
     {"schema", "cores", "seeds", "stats", "schedules", "interrupt", "sweep", "sweep.settings", "sweep.compose"},
     {"checks", "dataset_files", "models", "machine", "prepare", "store"},
-    {"data", "table", "frames", "sweep.space"},
-    {"train", "formats", "verdict", "figures", "sweep.plan"},
+    {"data", "drawing", "table", "frames", "sweep.space"},
+    {"train", "formats", "collect", "verdict", "figures", "sweep.plan"},
     {"run", "results", "sweep.study"},
     {"sweep.show", "sweep.worker", "recorded", "page"},
     {"sweep.sweeper", "page.run", "page.sweep", "page.comparison"},

@@ -1,5 +1,6 @@
 """Figures show the numbers they were given, whatever the names are, and can be read in grey."""
 
+import io
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -7,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from rnnexp import figures
 from rnnexp.page import Page
@@ -125,6 +127,18 @@ def test_a_bar_is_as_long_as_its_trial():
     bars = {gid: drawn(drawing, gid) for gid in ("s0.0", "s1.0", "s0.1")}
     assert [bar.get_width() for bar in bars.values()] == [5, 2, 4]
     assert bars["s1.0"].get_hatch() != bars["s0.0"].get_hatch()
+
+
+@pytest.mark.parametrize("count", [figures.MAX_BARS, figures.MAX_BARS + 1, 1000])
+def test_what_was_pruned_is_seen_however_many_trials_there_are(count):
+    """A thousand bars would have no ink between their edges."""
+    states = ["pruned" if trial % 2 else "complete" for trial in range(count)]
+    reports = [1 if state == "pruned" else 5 for state in states]
+    drawing = figures.pruning(pd.DataFrame({"trial": range(count), "state": states, "reports": reports}))
+    image = np.asarray(Image.open(io.BytesIO(drawing.file("png"))).convert("RGB")).reshape(-1, 3)
+    for colour in figures.COLOURS[:2]:
+        ink = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (image == ink).all(1).mean() > 0.0003
 
 
 def test_bands_reach_from_the_lowest_run_to_the_highest():

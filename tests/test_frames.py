@@ -10,21 +10,21 @@ import pandas as pd
 import pytest
 
 from rnnexp import formats
-from rnnexp.frames import flat, group, pivot, spelled, where
+from rnnexp.frames import flat, group, pivot, spelled, spelled_groups, where
 from rnnexp.schema import UserError
 
 
 @pytest.fixture
 def frame():
     rows = [
-        ("a", "complete", "lstm", "adam", 0, 0.97, 0.10, 0.9, 0.01, None),
-        ("b", "complete", "lstm", "adam", 1, 0.98, 0.08, 0.9, 0.01, "1"),
-        ("c", "complete", "gru", "adam", 0, 0.96, 0.12, 0.9, 0.10, 1),
-        ("d", "complete", "gru", "sgd", 0, 0.90, 0.30, None, 1.00, 2),
-        ("e", "failed", "gru", "sgd", 1, math.nan, math.nan, None, 1.00, 2),
-        ("f", "complete", None, "sgd", 1, 0.80, 0.60, None, 1.00, 2),
+        ("a", "complete", "lstm", "adam", 0, 0.97, 0.10, 0.9, 0.01, None, True),
+        ("b", "complete", "lstm", "adam", 1, 0.98, 0.08, 0.9, 0.01, "1", False),
+        ("c", "complete", "gru", "adam", 0, 0.96, 0.12, 0.9, 0.10, 1, True),
+        ("d", "complete", "gru", "sgd", 0, 0.90, 0.30, None, 1.00, 2, None),
+        ("e", "failed", "gru", "sgd", 1, math.nan, math.nan, None, 1.00, 2, None),
+        ("f", "complete", None, "sgd", 1, 0.80, 0.60, None, 1.00, 2, None),
     ]
-    names = "path status model optim seed test_accuracy test_loss optim.rho optim.lr mixed".split()
+    names = "path status model optim seed test_accuracy test_loss optim.rho optim.lr mixed kept".split()
     return pd.DataFrame(rows, columns=names)
 
 
@@ -47,6 +47,10 @@ def frame():
         ("mixed == 1", "c"),
         ("status == 'complete' and test_loss / 2 <= 0.05", "ab"),
         ("model == optim", ""),
+        ("kept", "ac"),  # a column of truths is a condition, a missing one is none
+        ("not kept and status != 'failed'", "bdf"),
+        ("test_accuracy == nan", "e"),
+        ("+seed == 1", "bef"),
     ],
 )
 def test_an_expression_chooses_rows(frame, expression, paths):
@@ -62,7 +66,7 @@ def test_an_expression_chooses_rows(frame, expression, paths):
         ("model = 'lstm'", "can't read \"model = 'lstm'\""),
         ("", "can't read ''"),
         ("(" * 500, "can't read"),
-        ("seed", "'seed' is no condition"),
+        ("seed", "seed is no condition"),
         ("seed and model", "seed is no condition"),
         ("1 < 2", None),
         ("model in 'lstm'", "in wants a list"),
@@ -76,6 +80,11 @@ def test_an_expression_chooses_rows(frame, expression, paths):
         ("f'{seed}' == '0'", "is not understood"),
         ("seed ** 9 > 1", "is not understood"),
         ("@frame == 1", "can't read"),
+        ("~kept", "is not understood"),
+        ("model == 'a' * 10000000000000", "are for numbers"),
+        ("seed in [1] * 10000000000000", "are for numbers"),
+        ("+".join(["1"] * 2900) + " > seed", "nested too deeply"),
+        ("not " * 900 + "kept", "nested too deeply"),
     ],
 )
 def test_a_wrong_or_dangerous_expression_is_one_line(frame, expression, message, tmp_path, monkeypatch):
@@ -107,8 +116,50 @@ def test_a_group_has_mean_std_n_and_best_over_complete_runs(frame):
     assert rows[("gru", "sgd", "test_accuracy")][2] == 1  # the failed one has no part
 
 
-def test_a_group_of_no_complete_runs_is_empty(frame):
-    assert group(frame[frame["status"] == "failed"], ["model"]).empty
+def test_a_group_of_no_complete_runs_is_empty_unless_every_status_counts(frame):
+    failed = frame[frame["status"] == "failed"]
+    assert group(failed, ["model"]).empty
+    assert group(failed, ["model"], ["optim.lr"], any_status=True)["mean"].tolist() == [1.0]
+    assert group(frame, ["optim"], ["seed"])["n"].tolist() == [3, 2]
+    assert group(frame, ["optim"], ["seed"], any_status=True)["n"].tolist() == [3, 3]
+    assert pivot(frame, "optim", "model", "seed", any_status=True).loc["sgd", ("gru", "n")] == 2
+
+
+@pytest.mark.parametrize(
+    ("by", "order"),
+    [
+        ("optim.lr", [0.01, 0.1, 1.0]),
+        ("model", ["gru", "lstm", "-"]),
+        ("optim.rho", [0.9, "-"]),
+        ("mixed", [1, 2, "1", "-"]),  # numbers, then text, then what is missing
+        ("kept", [False, True, "-"]),
+    ],
+)
+def test_groups_and_pivots_are_in_natural_order_whatever_a_column_holds(frame, by, order):
+    found = group(frame, [by])
+    assert [("-" if pd.isna(cell) else cell) for cell in found[by].tolist()] == order
+    assert found.index.tolist() == list(range(len(order)))
+    assert pivot(frame, by, "optim").index.tolist() == order
+    across = pivot(frame, "optim", by)
+    assert list(dict.fromkeys(across.columns.get_level_values(0))) == order
+    counts = across.xs("n", axis=1, level=1).sum()
+    assert counts.tolist() == found["n"].tolist()
+
+
+def test_run_2_is_before_run_10(frame):
+    assert group(frame.assign(model=[f"m{n}" for n in (10, 2, 1, 2, 0, 10)]), ["model"])["model"].tolist() == [
+        "m1", "m2", "m10"
+    ]  # fmt: skip
+
+
+def test_a_group_as_people_read_it(frame):
+    texts = spelled_groups(group(frame, ["model"], ["test_accuracy", "optim.lr"]))
+    assert list(texts.columns) == ["model", "value", "mean ± std (n)", "best"]
+    assert texts.iloc[2:4].to_numpy().tolist() == [
+        ["lstm", "test_accuracy", "0.9750 ± 0.0071 (2)", "0.9800"],
+        ["lstm", "optim.lr", "0.01 ± 0 (2)", "0.01"],
+    ]
+    assert spelled_groups(group(frame, ["model"], ["optim.rho"]))["best"].tolist() == ["0.9", "0.9", "-"]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +168,8 @@ def test_a_group_of_no_complete_runs_is_empty(frame):
         (["modle"], ["test_loss"], r"no column modle \(did you mean model"),
         (["model"], ["tset_loss"], r"did you mean test_loss"),
         (["seed"], ["model"], "model is no number"),
+        ([], ["test_loss"], "at least one column"),
+        (["seed"], [], "at least one column and one value"),
     ],
 )
 def test_a_group_of_what_is_not_there_is_one_line(frame, by, values, message):
@@ -138,6 +191,16 @@ def test_a_pivot_has_each_cell_once(frame):
     ]  # fmt: skip
     with pytest.raises(UserError, match="can't be both"):
         pivot(frame, ["model", "optim"], "optim")
+    with pytest.raises(UserError, match="a column for its rows"):
+        pivot(frame, [], "optim")
+    assert pivot(frame, ["model", "seed"], "optim").loc[("lstm", 1), ("adam", "mean")] == 0.98
+    assert pivot(frame[:0], "model", "optim").empty
+
+
+def test_no_two_headers_of_a_pivot_are_the_same(frame):
+    found = pivot(frame.assign(optim=["model", "1", 1, 1, 1, "x"]), "model", "optim")
+    assert list(spelled(found, "test_accuracy").columns) == ["model", "1", "optim='1'", "optim='model'", "x"]
+    assert flat(found).columns.is_unique
 
 
 HOSTILE = pd.DataFrame(

@@ -1,20 +1,25 @@
 """The table of runs: every folder is a row, whatever state it is in, and every line fits."""
 
 import copy
+import io
 import itertools
 import json
 import math
 import os
 import re
+import shutil
+import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from rnnexp import results
-from rnnexp.results import HEAD, METRICS, TAIL, collect, histories, main, where
-from rnnexp.schema import HISTORY_COLUMNS, RunResult, Status, UserError
+from rnnexp import formats
+from rnnexp.collect import HEAD, TAIL
+from rnnexp.results import collect, histories, main, where
+from rnnexp.schema import HISTORY_COLUMNS, METRICS, RunResult, Status, UserError
 from rnnexp.store import RunFolder
 
 CONFIG = {
@@ -218,6 +223,57 @@ def test_a_claimed_folder_is_running_until_its_process_lets_go(tmp_path):
     with folder.claim():
         assert only(tmp_path)["status"] == "running"
     assert only(tmp_path)["status"] == "unfinished"
+
+
+def test_a_run_that_is_deleted_while_the_others_are_read_is_no_row(tmp_path, monkeypatch):
+    for name in "abcd":
+        (finished if name in "ab" else begun)(tmp_path / name)
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "checkpoint.pt").touch()  # all that there is
+    read_result = RunFolder.read_result
+
+    def delete_then_read(self):
+        if self.path.name in "bd":
+            shutil.rmtree(self.path, ignore_errors=True)
+        return read_result(self)
+
+    monkeypatch.setattr(RunFolder, "read_result", delete_then_read)
+    frame = collect(tmp_path)
+    assert frame["path"].tolist() == ["a", "c", "e"]
+    assert frame["status"].tolist() == ["complete", "unfinished", "unfinished"]
+    shutil.rmtree(tmp_path / "c")
+    assert histories(tmp_path, ["path"], frame).empty
+
+
+def test_a_sweep_is_read_while_it_is_written(tmp_path):
+    """Every look has whole rows only, and the last look has every run."""
+    writer = """
+import itertools, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_results import HISTORY, RESULT, begun
+for number in itertools.count():
+    if Path(sys.argv[2], "enough").exists():
+        break
+    folder = begun(Path(sys.argv[2]) / str(number), history="")
+    with folder.claim(), open(folder.history, "w") as history:
+        for character in HISTORY:
+            history.write(character)
+            history.flush()
+        folder.write_result(RESULT)
+"""
+    command = [sys.executable, "-c", writer, str(Path(__file__).parent), str(tmp_path)]
+    states = set()
+    with subprocess.Popen(command) as writing:
+        while not ({"complete", "running"} <= states and (tmp_path / "20").exists()) and writing.poll() is None:
+            frame = collect(tmp_path)
+            assert frame.loc[frame["status"] == "complete", "test_accuracy"].notna().all()
+            assert set(frame["epochs"].dropna()) <= {1, 2, 10}
+            assert set(histories(tmp_path, ["path"], frame)["valid_accuracy"]) <= {0.85, 0.91}
+            states |= set(frame["status"])
+        (tmp_path / "enough").touch()
+    assert writing.returncode == 0
+    assert set(collect(tmp_path)["status"]) == {"complete"}
 
 
 def test_a_run_that_ends_while_it_is_looked_at_is_complete(tmp_path, monkeypatch):
@@ -580,7 +636,7 @@ def test_a_reader_that_leaves_early_causes_no_traceback(tmp_path):
 
 def test_the_metrics_of_the_table_are_those_of_a_result():
     assert set(METRICS) == set(RESULT.metrics)
-    assert not set(METRICS) & set(results.TAIL)
+    assert not set(METRICS) & set(TAIL)
 
 
 def test_histories_are_one_row_a_run_and_epoch(tmp_path):
@@ -616,10 +672,47 @@ def grid(tmp_path):
 
 def test_the_command_shows_means_of_groups(grid, capsys):
     lines = shown(capsys, grid, "--group", "model,optim")
-    assert lines[0].split() == ["model", "optim", "value", "mean", "std", "n", "best"]
-    assert lines[1].split() == ["gru", "adam", "test_accuracy", "0.925", "0.00707107", "2", "0.93"]
-    assert lines[4].split() == ["lstm", "sgd", "test_accuracy", "0.95", "-", "1", "0.95"]
-    assert lines[-1] == "8 runs: 7 complete, 1 failed; 1 not complete, left out"
+    assert [re.split(r"\s{2,}", line) for line in lines] == [
+        ["model", "optim", "value", "mean ± std (n)", "best"],
+        ["gru", "adam", "test_accuracy", "0.9250 ± 0.0071 (2)", "0.9300"],
+        ["gru", "sgd", "test_accuracy", "0.9050 ± 0.0071 (2)", "0.9100"],
+        ["lstm", "adam", "test_accuracy", "0.9750 ± 0.0071 (2)", "0.9800"],
+        ["lstm", "sgd", "test_accuracy", "0.9500 (1)", "0.9500"],
+        ["8 runs: 7 complete, 1 failed; 1 not complete, left out"],
+    ]
+    lines = shown(capsys, grid, "--group", "model", "--any-status", "--sort=-mean")
+    assert [line.split()[0] for line in lines] == ["model", "lstm", "gru", "8"]
+    assert lines[1].split()[-2] == "(4)"
+    assert lines[-1] == "8 runs: 7 complete, 1 failed"
+    rows = pd.read_csv(io.StringIO("\n".join(shown(capsys, grid, "--group", "model", "--csv", "-"))))
+    assert rows["std"][0] == pytest.approx(statistics.stdev([0.92, 0.93, 0.9, 0.91]), rel=1e-12)
+
+
+def test_a_search_which_never_tests_is_told_which_value_it_has(tmp_path, capsys):
+    finished(tmp_path, metrics={"valid_accuracy": 0.9})
+    lines = shown(capsys, tmp_path, "--group", "model")
+    assert lines[1].split() == ["lstm", "test_accuracy", "-", "-"]
+    assert lines[-1] == "1 run: 1 complete; none has test_accuracy, try --values valid_accuracy"
+    assert shown(capsys, tmp_path, "--group", "model", "--values", "valid_accuracy")[-1] == "1 run: 1 complete"
+    assert shown(capsys, tmp_path, "--group", "model", "--where", "seed < 0")[-1] == "0 runs: none of which that holds"
+
+
+@pytest.mark.parametrize("shape", [[], ["--group", "model,optim"], ["--rows", "model", "--columns", "optim"]])
+@pytest.mark.parametrize(("suffix", "name"), formats.SUFFIXES.items())
+def test_a_file_has_the_format_that_its_name_says(grid, capsys, suffix, name, shape):
+    if name == "parquet":
+        pytest.importorskip("pyarrow", reason="pip install 'rnnexp[parquet]'")
+    by_suffix, by_option = grid / f"by suffix{suffix}", grid / "by option"
+    shown(capsys, grid, *shape, "--output", by_suffix, f"--{name}", by_option)
+    assert by_suffix.read_bytes() == by_option.read_bytes()
+    if name != "parquet":
+        printed = shown(capsys, grid, *shape, "--format", name)
+        assert printed == shown(capsys, grid, *shape, f"--{name}", "-")
+        starts = {"csv": r"\w+,", "markdown": r"\| \w", "latex": "% needs", "html": "<table>"}
+        assert re.match(starts[name], printed[0])
+        if shape:
+            assert printed == by_suffix.read_text().splitlines()
+    assert shown(capsys, grid, *shape, "--format", "table") == shown(capsys, grid, *shape)
 
 
 def test_the_command_shows_a_table_of_two_dimensions(grid, capsys):
@@ -653,10 +746,17 @@ def test_the_command_shows_the_rows_of_which_an_expression_holds(grid, capsys):
         (["--group", "model", "--values", "optim"], "optim is no number, so it has no mean; try test_accuracy"),
         (["--group", "model", "--sort", "path"], "no column path"),
         (["--where", "modle == 1"], "no column modle (did you mean model?)"),
+        (["--group", ","], "a group needs at least one column"),
+        (["--rows", "model", "--columns", "optim", "--sort", "model"], "--sort is for the plain table and --group"),
+        (["--values", "test_loss"], "--values and --any-status are for means"),
+        (["--any-status"], "--values and --any-status are for means"),
+        (["--parquet", "-"], "--parquet can't be printed"),
+        (["--output", "table.txt"], "--output table.txt must end with one of .csv .md .tex .html .parquet"),
     ],
 )
-def test_what_the_command_cannot_shape_is_one_line(grid, capsys, argv, line):
-    assert main([str(grid), *argv]) == 2
+def test_what_the_command_cannot_shape_is_one_line_and_no_file(grid, capsys, argv, line):
+    assert main([str(grid), *argv, "--csv", str(grid / "all.csv")]) == 2
+    assert not (grid / "all.csv").exists()
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith(f"rnnexp.results: {line}")

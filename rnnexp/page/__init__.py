@@ -20,8 +20,8 @@ import pandas as pd
 from matplotlib.markers import MarkerStyle
 from matplotlib.transforms import Affine2D
 
-from rnnexp import __version__, figures
-from rnnexp.figures import Drawing, Sample
+from rnnexp import __version__
+from rnnexp.drawing import VARIABLES, Drawing, Sample
 from rnnexp.store import RunFolder
 from rnnexp.table import cell_text
 
@@ -135,7 +135,7 @@ def _cell(value: Any, name: str) -> Cell:
 def _swatch(sample: Sample) -> str:
     """Returns a sample of a line and its marker as a small SVG."""
     colour = str(sample.get_color())
-    for plain, variable in figures.VARIABLES.items():
+    for plain, variable in VARIABLES.items():
         colour = colour.replace(plain, variable)
     parts, width = [], sample.get_linewidth()
     if sample.dash:

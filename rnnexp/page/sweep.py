@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 
 from rnnexp import figures
+from rnnexp.drawing import COLOURS
 from rnnexp.page import Page, Table, history, tile
 from rnnexp.results import collect
 from rnnexp.schema import Status, UserError
@@ -164,7 +165,7 @@ def _add_runs(page: Page, path: Path, frame: pd.DataFrame, best: str | None, by:
     metric = "test_accuracy" if len(complete) and complete["test_accuracy"].notna().all() else "valid_accuracy"
     rows = complete[complete[metric].notna() & complete["train_seconds"].notna()]
     if len(rows):
-        is_apt = by in rows and rows[by].notna().all() and rows[by].nunique() <= len(figures.COLOURS)
+        is_apt = by in rows and rows[by].notna().all() and rows[by].nunique() <= len(COLOURS)
         groups = {str(name): group for name, group in rows.groupby(by if is_apt else "model", dropna=False)}
         page.drawings.append(figures.costs(groups, metric))
 

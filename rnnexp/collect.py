@@ -1,0 +1,208 @@
+"""What the runs below a folder are and did, as pandas tables: a row for each run, or for each run and epoch.
+
+The tables are read from the runs' folders alone: no database, and no torch. What a folder holds is `store.py`'s matter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from rnnexp.checks import nearest
+from rnnexp.frames import natural
+from rnnexp.schema import GROUPS, HISTORY_COLUMNS, METRICS, RunResult, Status, UserError
+from rnnexp.store import RunFolder
+from rnnexp.table import ENVIRONMENT, is_config
+
+# The columns of every table, in their order. Those of the configuration, `optim.lr` and the like, come between HEAD
+# and TAIL, `versions.*` at the end: whatever has a dot can't collide with a metric.
+HEAD = ("path", "status", "reason", *GROUPS, "seed", "attempt", *METRICS)
+TAIL = ("fingerprint", "device", "threads", "git.commit", "git.dirty", "started", "ended", "host")
+ABOUT = ("reason", "seed", "attempt", "fingerprint", "device", "threads")  # what a result says beside its metrics
+
+
+def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
+    """Returns one row for each run in `root` or below it, in the natural order of their paths.
+
+    A folder that is half-written, truncated or corrupt is a row too: `status` and `reason` say so. Lists, such as
+    `optim.betas`, are cells of text. Hidden folders, links to folders and folders inside a run are not looked into.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"no folder {root}; type the folder that holds the runs, such as outputs")
+    unlisted: list[OSError] = []
+    paths = tqdm(list(_run_paths(root, unlisted)), "reading", unit="run", leave=False, disable=None, delay=1)
+    rows = [{"path": path} | row for path in paths if (row := _row(RunFolder(Path(path)))) is not None]
+    for error in unlisted:
+        if not isinstance(error, FileNotFoundError):  # deleted a moment ago
+            rows.append({"path": error.filename, "status": Status.CORRUPT.value, "reason": _explain(error)})
+    for row in rows:
+        row["path"] = _tidy(row["path"].removeprefix(str(root)).lstrip(os.sep) or ".")
+    rows.sort(key=lambda row: natural(row["path"]))
+    names: dict[str, Any] = {}
+    for row in rows:
+        names.update(row)
+    config = sorted(filter(is_config, names), key=_group_rank)
+    versions = [name for name in names if name.startswith(ENVIRONMENT) and name not in TAIL]
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=[*HEAD, *config, *TAIL, *versions])
+    for name in METRICS:
+        frame[name] = pd.to_numeric(frame[name])
+    return frame
+
+
+def histories(
+    root: str | os.PathLike[str] = "outputs",
+    columns: Sequence[str] = ("path", "status", *GROUPS, "seed"),
+    frame: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Returns one row for each run and epoch, tidy: the run's columns, then those of its history.csv.
+
+    Runs that still go on have the epochs that are over, runs whose history can't be read have none.
+
+    Args:
+        columns: of the table of runs, to tell the rows apart; a metric's comes as `run_valid_loss`, beside the epoch's.
+        frame: the runs, as `collect(root)` returned them or a part of that; by default all.
+
+    Raises:
+        UserError: there is no such folder, or no such column.
+    """
+    runs = collect(root) if frame is None else frame
+    for name in columns:
+        if name not in runs.columns:
+            raise UserError(f"no column {name}{nearest(name, runs.columns)}")
+    renamed = {name: f"run_{name}" if name in HISTORY_COLUMNS else name for name in columns}
+    rows: list[dict[str, Any]] = []
+    for path, about in zip(runs["path"], runs[list(columns)].rename(columns=renamed).to_dict("records"), strict=True):
+        try:
+            epochs = RunFolder(Path(root) / path).read_history()
+            rows += [about | {name: float(epoch[name]) for name in HISTORY_COLUMNS} for epoch in epochs]
+        except (ValueError, KeyError):
+            continue
+    found: pd.DataFrame = pd.DataFrame(rows, columns=[*renamed.values(), *HISTORY_COLUMNS])
+    found["epoch"] = found["epoch"].astype(int)
+    return found
+
+
+def _run_paths(root: Path, unlisted: list[OSError]) -> Iterator[str]:
+    result = RunFolder(root).result.name
+    for top, folders, files in os.walk(root, onerror=unlisted.append):
+        try:
+            is_run = result in files or RunFolder(Path(top)).is_run()
+        except OSError:  # no permission: its row will say so
+            is_run = True
+        if is_run:
+            yield top
+        folders[:] = [] if is_run else [name for name in folders if not name.startswith(".")]
+
+
+def _row(folder: RunFolder) -> dict[str, Any] | None:
+    """Returns the cells of a run, as far as it can be read; None if it has been deleted since it was listed."""
+    row: dict[str, Any] = {}
+    faults: list[str] = []
+    is_running = False
+    with _noting(faults, folder.result):
+        result = folder.read_result()
+        if not result:
+            is_running = folder.is_claimed()
+            result = folder.read_result()  # asked again: the run may have ended between the two questions
+        if result:
+            return _result_cells(result)
+    with _noting(faults, folder.hydra_config):
+        config = folder.read_hydra_config()
+        row |= _flat(config, _config_column) | ({"seed": _cell(config["seed"])} if "seed" in config else {})
+    with _noting(faults, folder.hydra_choices):
+        row |= _choice_cells(folder.read_hydra_choices())
+    with _noting(faults, folder.history):
+        row |= _history_cells(folder.read_history())
+    if not faults and not any(value is not None for value in row.values()) and not folder.is_run():
+        return None
+    status = Status.CORRUPT if faults else Status.RUNNING if is_running else Status.UNFINISHED
+    return row | {"status": status.value, "reason": _tidy("; ".join(faults)) or None}
+
+
+@contextmanager
+def _noting(faults: list[str], file: Path) -> Iterator[None]:
+    """Turns a file that can't be read into a line."""
+    try:
+        yield
+    except (ValueError, OSError, RecursionError) as error:  # YAML can hold itself
+        problem = _explain(error)
+        faults.append(problem if problem.startswith(file.name) else f"{file.name}: {problem}")
+
+
+def _explain(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return (text or type(error).__name__).splitlines()[0]
+
+
+def _result_cells(result: RunResult) -> dict[str, Any]:
+    return (
+        {"status": result.status.value}
+        | _choice_cells(result.choices)
+        | {name: result.metrics[name] for name in METRICS if name in result.metrics}
+        | _flat(result.config, _config_column)
+        | _flat(result.environment, _environment_column)
+        | {name: _cell(getattr(result, name)) for name in ABOUT}
+    )
+
+
+def _choice_cells(choices: Mapping[str, Any]) -> dict[str, Any]:
+    return {group: _cell(choices.get(group)) for group in GROUPS}
+
+
+def _flat(config: Mapping[Any, Any], column: Callable[[str], str], prefix: str = "") -> dict[str, Any]:
+    """Returns the cells of nested keys, named as `flatten` does and then by `column`; an empty name is left out."""
+    cells: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):  # as JSON and YAML have them
+            cells.update(_flat(value, column, f"{prefix}{key}."))
+        elif name := column(f"{prefix}{key}"):
+            cells[name] = _cell(value)
+    return cells
+
+
+# The same string object for every run: ten thousand runs with names of their own would be most of the memory.
+@lru_cache(maxsize=10_000)
+def _config_column(key: str) -> str:
+    return _tidy(key) if is_config(key) else ""
+
+
+@lru_cache(maxsize=10_000)
+def _environment_column(key: str) -> str:
+    return _tidy(key) if key in TAIL or key.startswith(ENVIRONMENT) else ""
+
+
+def _history_cells(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Returns the last epoch's figures, without those that are no numbers."""
+    cells: dict[str, Any] = {"epochs": len(rows)} if rows else {}
+    for name in METRICS:
+        try:
+            cells[name] = float(rows[-1][name])
+        except (IndexError, KeyError, ValueError):
+            continue
+    return cells
+
+
+def _group_rank(name: str) -> int:
+    group = name.partition(".")[0]
+    return GROUPS.index(group) if group in GROUPS else len(GROUPS)
+
+
+def _cell(value: Any) -> Any:
+    """Returns what a table can sort, group and write: a number, a text, a truth, or None."""
+    return value if value is None or isinstance(value, (bool, int, float)) else _tidy(str(value))
+
+
+def _tidy(text: str) -> str:
+    """Returns text that UTF-8 can hold: a path's undecodable bytes, and JSON's lone surrogates, are spelled out."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()

@@ -1,0 +1,164 @@
+"""What a figure is: its style, the page's and the file's form of it, and the samples of its legend.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; each series has a dash or a marker of its own as
+well, so that it can be read in grey. Text, grid and background have colours that stand for the page's own: `svg` puts
+style variables in their place, so that one drawing serves light and dark.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+P = ParamSpec("P")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+INK, GRID, PAPER = "#1a1b1c", "#d8d9da", "#fdfeff"
+VARIABLES = {INK: "var(--ink)", GRID: "var(--grid)", PAPER: "var(--paper)"}
+NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+STYLE: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": "medium",
+    "figure.facecolor": PAPER,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "text.parse_math": False,  # a name may have dollars
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+class Sample(Line2D):
+    """A series in a legend. Its dash is kept as it was given: a line gives back "--" for all that have no name."""
+
+    def __init__(self, label: str, dash: Any, **kwargs: Any) -> None:
+        super().__init__([], [], label=label, linestyle=dash, **kwargs)
+        self.dash = dash
+
+
+@dataclass
+class Drawing:
+    """A figure with its title, the sentence that says how to read it, and the series that can be hidden.
+
+    A series' artists have the `gid` that is its place in `series`: "s0", "s1" and so on.
+    """
+
+    key: str  # of the file, and of the ids in the page
+    title: str
+    note: str
+    figure: Figure
+    series: list[Sample] = field(default_factory=list)
+
+    def svg(self) -> str:
+        """Returns the figure for a page: without a legend, in the page's colours, with ids of its own."""
+        text = self._saved("svg").decode()
+        text = text[text.index("<svg") :]
+        text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{self.key}-", text)
+        for colour, variable in VARIABLES.items():
+            text = text.replace(colour, variable)
+        least = 0.75 * 72 * self.figure.get_figwidth()  # narrower, it scrolls instead of shrinking
+        about = f'role="img" aria-label="{self.title}" style="min-width: {least:.0f}pt"'
+        return text.replace("<svg ", f"<svg {about} ", 1)
+
+    def file(self, suffix: str) -> bytes:
+        """Returns the figure as a file of its own, png or svg, with a legend."""
+        if len(self.series) > 1:
+            labels = [short(str(sample.get_label()), 40) for sample in self.series]
+            columns = max(1, min(len(labels), 100 // (max(map(len, labels)) + 6)))
+            with matplotlib.rc_context(STYLE):
+                self.figure.legend(self.series, labels, loc="outside lower center", ncols=columns, frameon=False)
+        try:
+            return self._saved(suffix)
+        finally:
+            while self.figure.legends:
+                self.figure.legends[0].remove()
+
+    def _saved(self, suffix: str) -> bytes:
+        out = io.BytesIO()
+        about = {"Date": None} if suffix == "svg" else {"Software": None}
+        with matplotlib.rc_context({**STYLE, "svg.hashsalt": self.key}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # the browser has other fonts
+            self.figure.savefig(out, format=suffix, dpi=200, metadata=about)
+        return out.getvalue() if suffix != "svg" else NO_XML.sub("\ufffd", out.getvalue().decode()).encode()
+
+
+def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
+    """Draws in our style, without touching anybody else's."""
+
+    @functools.wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Drawing:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def make_axes(
+    num_columns: int = 1, num_rows: int = 1, width: float = 0.0, height: float = 0.0
+) -> tuple[Figure, list[Axes]]:
+    """Returns a figure, in inches, and its axes row by row."""
+    size = width or min(4.6 * num_columns + 0.4, 9.6), height or 3.3 * num_rows
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, list(np.ravel(figure.subplots(num_rows, num_columns, squeeze=False)))
+
+
+def sample_of(label: str, place: int, linestyle: Any = None, **kwargs: Any) -> Sample:
+    dash = DASHES[turned(place)] if linestyle is None else linestyle
+    return Sample(label, dash, **{"color": COLOURS[place % len(COLOURS)]} | kwargs)
+
+
+def turned(place: int) -> int:
+    """Returns the place of a series' dash and marker: once the colours repeat, they are others."""
+    return (place + place // len(COLOURS)) % len(COLOURS)
+
+
+def whole_numbers(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def log_if_wide(axes: Axes, values: pd.Series[Any]) -> bool:
+    """Takes a logarithmic axis for positive values over more than a decade."""
+    is_wide = len(values) > 0 and float(values.min()) > 0 and float(values.max()) > 10 * float(values.min())
+    if is_wide:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    return is_wide
+
+
+def slug(name: str) -> str:
+    return re.sub(r"\W+", "-", name)
+
+
+def short(text: str, most: int = 12) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def wrapped(name: str) -> str:
+    return name.replace(".", ".\n")

@@ -16,7 +16,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rnnexp import formats
 from rnnexp.collect import HEAD, TAIL
 from rnnexp.results import collect, histories, main, where
 from rnnexp.schema import HISTORY_COLUMNS, METRICS, RunResult, Status, UserError
@@ -698,7 +697,10 @@ def test_a_search_which_never_tests_is_told_which_value_it_has(tmp_path, capsys)
 
 
 @pytest.mark.parametrize("shape", [[], ["--group", "model,optim"], ["--rows", "model", "--columns", "optim"]])
-@pytest.mark.parametrize(("suffix", "name"), formats.SUFFIXES.items())
+@pytest.mark.parametrize(
+    ("suffix", "name"),
+    [(".csv", "csv"), (".md", "markdown"), (".tex", "latex"), (".html", "html"), (".parquet", "parquet")],
+)
 def test_a_file_has_the_format_that_its_name_says(grid, capsys, suffix, name, shape):
     if name == "parquet":
         pytest.importorskip("pyarrow", reason="pip install 'rnnexp[parquet]'")

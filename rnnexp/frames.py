@@ -132,7 +132,7 @@ def _compare(left: Any, comparison: ast.cmpop, right: Any, frame: pd.DataFrame) 
 
     def holds(a: Any, b: Any) -> bool:
         if a is None or b is None:
-            return is_equality and bool(compare(a, b)) if _is_null(left) or _is_null(right) else False
+            return is_equality and bool(compare(a, b)) if left is None or right is None else False
         try:
             return bool(compare(a, b))
         except TypeError:
@@ -141,10 +141,6 @@ def _compare(left: Any, comparison: ast.cmpop, right: Any, frame: pd.DataFrame) 
     pairs = zip(_values(left, frame), _values(right, frame), strict=True)
     result: pd.Series[bool] = pd.Series([holds(a, b) for a, b in pairs], index=frame.index, dtype=bool)
     return result
-
-
-def _is_null(side: Any) -> bool:
-    return side is None
 
 
 def _values(side: Any, frame: pd.DataFrame) -> list[Any]:

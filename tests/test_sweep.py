@@ -388,7 +388,8 @@ def test_stop_patience_counts_the_trials_since_the_best(sweep):
 
 @pytest.mark.slow
 def test_a_search_ends_when_its_steps_are_spent_and_stays_ended(sweep):
-    arguments = ["x=interval(0,4)", "steps=3", "hydra.sweeper.stop.steps=8", budget(40)]
+    rules = ["hydra.sweeper.stop.steps=8", "hydra.sweeper.stop.value=-1"]  # the second is never met
+    arguments = ["x=interval(0,4)", "steps=3", *rules, budget(40)]
     done = sweep(PARABOLA, *arguments)
     assert len(done.rows()) == 3  # two trials have 6 steps, the third runs to its end
     assert "stop.steps: 9 of 8 steps are done" in done.out

@@ -316,11 +316,10 @@ class Monitor(threading.Thread):
             value, wanted = best[0].values[0], stop.value
             if value >= wanted if sweeper.plan.directions[0] == "maximize" else value <= wanted:
                 self.end(f"stop.value: {wanted:g} is reached", DRAIN, True)
-        elif (
-            stop.steps is not None
-            and (steps := sum(len(t.intermediate_values) for t in sweeper.trials())) >= stop.steps
-        ):
-            self.end(f"stop.steps: {steps} of {stop.steps} steps are done", DRAIN, True)
+        if stop.steps is not None and not self.passed_on:
+            steps = sum(len(trial.intermediate_values) for trial in sweeper.trials())
+            if steps >= stop.steps:
+                self.end(f"stop.steps: {steps} of {stop.steps} steps are done", DRAIN, True)
         if stop.patience is not None and not self.passed_on and (best := show.best(sweeper.plan, ended)):
             since = sum(_ended_at(t) > _ended_at(best[0]) for t in ended)
             if since >= stop.patience:

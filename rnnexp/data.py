@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torchvision.datasets
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, grid_sample, interpolate
 
-from rnnexp.dataset_files import TORCHVISION_CLASS, ensure
-from rnnexp.schema import DataConfig, JitterConfig, UserError
+from rnnexp import dataset_files
+from rnnexp.dataset_files import ensure
+from rnnexp.schema import NUM_CLASSES, DataConfig, JitterConfig, UserError
 from rnnexp.seeds import derive
+
+ELASTIC_KNOTS = 5  # on a side: neighbouring strokes move apart, a stroke's own pixels together
 
 
 @dataclass(frozen=True)
@@ -77,18 +79,16 @@ def load(cfg: DataConfig, device: torch.device, *, with_test: bool = True) -> Da
     Raises:
         UserError: files are missing and can't be got, or are not what their names say.
     """
-    root, dataset_class = ensure(cfg), getattr(torchvision.datasets, TORCHVISION_CLASS[cfg.name])
+    root = ensure(cfg)
 
-    def read(is_train: bool) -> Images:
-        part = dataset_class(root, train=is_train)
-        return Images(part.data, part.targets)
+    def read(prefix: str) -> Images:
+        images = torch.frombuffer(dataset_files.read(root, cfg.name, f"{prefix}-images-idx3-ubyte"), dtype=torch.uint8)
+        labels = torch.frombuffer(dataset_files.read(root, cfg.name, f"{prefix}-labels-idx1-ubyte"), dtype=torch.uint8)
+        if labels.max() >= NUM_CLASSES:
+            raise UserError(f"{cfg.name} has a label {labels.max()}; delete {root} and run again")
+        return Images(images.view(-1, 28, 28), labels.long())
 
-    try:
-        train, test = read(True), read(False) if with_test else None
-    except (ValueError, AssertionError, RuntimeError, EOFError) as error:
-        folder = root / TORCHVISION_CLASS[cfg.name]
-        problem = str(error) or "not an IDX file"
-        raise UserError(f"cannot read {cfg.name} ({problem}); delete {folder} and run again") from error
+    train, test = read("train"), read("t10k") if with_test else None
     if cfg.valid_from == "train":
         train, valid = hold_out(train, cfg.valid_size, derive(cfg.split_seed, "split"))
     else:
@@ -118,7 +118,11 @@ def hold_out(all_images: Images, size: int, seed: int) -> tuple[Images, Images]:
 
 
 def jitter(x_BHW: Tensor, cfg: JitterConfig, generator: torch.Generator) -> Tensor:
-    """Returns float images, black outside, each turned, shifted, scaled and sheared by its own uniform draws."""
+    """Returns float images, black outside, each turned, shifted, scaled, sheared and warped by its own uniform draws.
+
+    The warp is that of Simard et al. 2003: a smooth random field of displacements, here by cubic interpolation of
+    `ELASTIC_KNOTS` x `ELASTIC_KNOTS` of them.
+    """
     batch = len(x_BHW)
     u_B5 = (torch.rand(batch, 5, generator=generator) * 2 - 1).to(x_BHW.device)  # drawn on the CPU: alike everywhere
     angle_B, shear_B = torch.deg2rad(u_B5[:, 0] * cfg.degrees), torch.tan(torch.deg2rad(u_B5[:, 1] * cfg.shear))
@@ -127,4 +131,8 @@ def jitter(x_BHW: Tensor, cfg: JitterConfig, generator: torch.Generator) -> Tens
     x_row = torch.stack([cos_B, cos_B * shear_B - sin_B, u_B5[:, 3] * 2 * cfg.translate], 1)
     y_row = torch.stack([sin_B, sin_B * shear_B + cos_B, u_B5[:, 4] * 2 * cfg.translate], 1)
     grid = affine_grid(torch.stack([x_row, y_row], 1), [batch, 1, *x_BHW.shape[1:]], align_corners=False)
+    if cfg.elastic:
+        knots = torch.rand(batch, 2, ELASTIC_KNOTS, ELASTIC_KNOTS, generator=generator) * 2 - 1
+        warp = interpolate(knots.to(x_BHW.device), x_BHW.shape[1:], mode="bicubic", align_corners=True)
+        grid = grid + 2 * cfg.elastic * warp.permute(0, 2, 3, 1)
     return grid_sample(x_BHW.unsqueeze(1), grid, align_corners=False).squeeze(1)

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import lzma
 import os
+import struct
 import tempfile
 import zlib
 from contextlib import suppress
@@ -50,10 +51,7 @@ def ensure(cfg: DataConfig) -> Path:
     Raises:
         UserError: the files are not there and can't be got, or the folder can't be written.
     """
-    try:
-        root = Path(cfg.root).expanduser().absolute() if cfg.root else Path(platformdirs.user_cache_dir("rnnexp"))
-    except RuntimeError as error:  # ~nobody
-        raise UserError(f"data.root={cfg.root} can't be found ({error}); try data.root=FOLDER") from error
+    root = _root(cfg)
     raw = root / TORCHVISION_CLASS[cfg.name] / "raw"
     try:
         if not _missing(raw):
@@ -73,25 +71,41 @@ def ensure(cfg: DataConfig) -> Path:
     return root
 
 
-def test_images(cfg: DataConfig) -> bytes:
+def read(root: Path, dataset: str, name: str) -> bytearray:
+    """Returns the bytes after the header of one of the dataset's IDX files, such as pixels, 28 x 28 an image.
+
+    Raises:
+        UserError: the file is not there, or not what its name says.
+    """
+    folder = root / TORCHVISION_CLASS[dataset]
+    path = folder / "raw" / name
+    count = 60_000 if name.startswith("train") else 10_000
+    header = struct.pack(">4i", 0x803, count, 28, 28) if "images" in name else struct.pack(">2i", 0x801, count)
+    content = bytearray(SIZES[name] - len(header))
+    try:
+        with path.open("rb") as source:
+            is_whole = source.read(len(header)) == header and source.readinto(content) == len(content)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if not is_whole:
+        raise UserError(f"cannot read {dataset} ({name} is not an IDX file); delete {folder} and run again")
+    return content
+
+
+def test_images(cfg: DataConfig) -> bytearray:
     """Returns the pixels of the dataset's 10,000 test images, 28 x 28 bytes each; nothing is downloaded.
 
     Raises:
         UserError: the file is not there.
     """
-    name = "t10k-images-idx3-ubyte"
-    if cfg.name == "mnist":
-        root = ensure(cfg)
-    else:
-        root = Path(cfg.root).expanduser() if cfg.root else Path(platformdirs.user_cache_dir("rnnexp"))
-    path = root / TORCHVISION_CLASS[cfg.name] / "raw" / name
+    return read(ensure(cfg) if cfg.name == "mnist" else _root(cfg), cfg.name, "t10k-images-idx3-ubyte")
+
+
+def _root(cfg: DataConfig) -> Path:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    if len(content) != SIZES[name]:
-        raise UserError(f"{path} has {len(content):,} bytes, not {SIZES[name]:,}")
-    return content[16:]
+        return Path(cfg.root).expanduser().absolute() if cfg.root else Path(platformdirs.user_cache_dir("rnnexp"))
+    except RuntimeError as error:  # ~nobody
+        raise UserError(f"data.root={cfg.root} can't be found ({error}); try data.root=FOLDER") from error
 
 
 def _missing(raw: Path) -> list[str]:

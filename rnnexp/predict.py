@@ -55,19 +55,18 @@ def load(run_dir: str | os.PathLike[str]) -> Predictor:
     Raises:
         UserError: the run is not over, or its files or its model's class can't be read.
     """
-    import torchvision.datasets
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
     from rnnexp.data import Sequences
-    from rnnexp.dataset_files import TORCHVISION_CLASS
+    from rnnexp.dataset_files import CLASS_NAMES
 
     folder = RunFolder(Path(run_dir))
     result = _read_result(folder)
     try:
         cfg = schema.typed(result.config)
         sequences, target = Sequences(cfg.data), cfg.model["_target_"]
-        names = getattr(torchvision.datasets, TORCHVISION_CLASS[cfg.data.name]).classes
+        names = CLASS_NAMES[cfg.data.name]
     except (ValueError, TypeError, KeyError, OmegaConfBaseException) as error:
         raise UserError(f"{folder.result} is corrupt ({_line(error)})") from error
     try:

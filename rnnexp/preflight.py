@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -26,7 +27,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rnnexp import checks, schema
 from rnnexp.checks import nearest
-from rnnexp.dataset_files import ensure
 from rnnexp.schema import UserError
 from rnnexp.store import RunFolder
 
@@ -56,10 +56,13 @@ class CommandLine:
         GlobalHydra.instance().clear()
         self.hydra = Hydra.create_main_hydra2(task_name="rnnexp", config_search_path=search_path)
         GlobalHydra.instance().clear()
+        loader = self.hydra.config_loader
+        assert isinstance(loader, ConfigLoaderImpl)
+        self.repository = loader.repository
 
     def options(self, group: str) -> list[str]:
         """Returns the options of a group that are meant to be chosen."""
-        options = self.hydra.config_loader.get_group_options(group)
+        options = self.repository.get_group_options(group)  # the loader's own copies it all first
         return sorted(option for option in options if not option.endswith("_schema"))
 
     def compose(self, overrides: list[str]) -> DictConfig:
@@ -240,6 +243,8 @@ class CommandLine:
 
             if fault := device_fault(cfg.train.device):
                 return [fault]
+        from rnnexp.dataset_files import ensure  # what it needs to unpack them takes its time to import
+
         try:
             ensure(cfg.data)
         except UserError as error:

@@ -149,6 +149,7 @@ def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mappin
     """Sets up torch and returns the result as far as it is known before training."""
     device, threads = machine.pick_device(cfg.train.device), cfg.train.threads or num_physical_cores()
     torch.set_num_threads(threads)
+    machine.keep_memory()
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -224,12 +225,16 @@ def describe(trainer: Trainer, cfg: DictConfig, result: RunResult, x_BTI: torch.
     if cfg.model.get("dropout") and cfg.model.get("num_layers") == 1:
         log.warning("model.dropout=%s does nothing with model.num_layers=1", cfg.model.dropout)
     shapes = f"{tuple(x_BTI.shape)} -> {tuple(logits_BO.shape)}"
-    log.info("%s, %s parameters: %s", cfg.model._target_, f"{result.metrics['num_parameters']:,}", shapes)
+    is_fused = getattr(trainer.model, "is_fused", lambda device: False)(x_BTI.device)
+    target = f"{cfg.model._target_}{', fused layers' * is_fused}"
+    log.info("%s, %s parameters: %s", target, f"{result.metrics['num_parameters']:,}", shapes)
     for name, parameter in trainer.model.named_parameters():
         log.info("  %-24s %s", name, tuple(parameter.shape))
     if result.device == "cpu" and result.threads > 1 and machine.is_busy():
-        log.warning("other processes keep this machine busy: one thread can be many times faster; try train.threads=1")
-    log.info("%s, %d threads, %s, seed %d", result.device, result.threads, cfg.train.precision, cfg.seed)
+        log.warning("other processes keep this machine busy: one thread may be faster; try train.threads=1")
+    threads = f"{result.threads} thread{'s' * (result.threads > 1)}"
+    why = "one for each physical core" if cfg.train.threads is None else f"train.threads={cfg.train.threads}"
+    log.info("%s, %s (%s), %s, seed %d", result.device, threads, why, cfg.train.precision, cfg.seed)
 
 
 def note(row: Row, trainer: Trainer, folder: RunFolder) -> None:

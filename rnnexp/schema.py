@@ -59,6 +59,7 @@ class RecurrentSchema:
     bidirectional: bool = MISSING
     dropout: float = number(ge=0, lt=1)
     readout: str = one_of("last", "mean")
+    backend: str = one_of("auto", "torch", "fused")
 
 
 @dataclass
@@ -75,6 +76,7 @@ class GruSchema(RecurrentSchema):
 @dataclass
 class LstmSchema(RecurrentSchema):
     cell: str = one_of("lstm")
+    backend: str = one_of("auto", "torch")
 
 
 @dataclass
@@ -142,6 +144,7 @@ class JitterConfig:
     translate: float = number(ge=0, lt=1)
     scale: float = number(ge=0, lt=1)
     shear: float = number(ge=0, lt=90)
+    elastic: float = number(ge=0, lt=1)
 
 
 @dataclass

@@ -12,7 +12,18 @@ from rnnexp.cli import CONFIG_DIR
 
 PACKAGE = Path(__file__).parent.parent / "rnnexp"
 FLOORS = (
-    {"schema", "cores", "seeds", "stats", "schedules", "interrupt", "sweep", "sweep.settings", "sweep.compose"},
+    {
+        "schema",
+        "cores",
+        "seeds",
+        "stats",
+        "schedules",
+        "interrupt",
+        "fused",
+        "sweep",
+        "sweep.settings",
+        "sweep.compose",
+    },
     {"checks", "dataset_files", "models", "machine", "prepare", "store"},
     {"data", "drawing", "table", "frames", "sweep.space"},
     {"train", "formats", "collect", "verdict", "figures", "sweep.plan"},

@@ -147,12 +147,12 @@ def centre(x_HW):
 
 def test_jitter_within_zero_bounds_changes_nothing():
     x_BHW = some_images().float() / 255
-    torch.testing.assert_close(jitter(x_BHW, JitterConfig(0, 0, 0, 0), drawn()), x_BHW, atol=1e-5, rtol=0)
+    torch.testing.assert_close(jitter(x_BHW, JitterConfig(0, 0, 0, 0, 0), drawn()), x_BHW, atol=1e-5, rtol=0)
 
 
 def test_jitter_treats_each_image_alike_on_each_call_and_apart_from_its_neighbours():
     x_BHW = blob().repeat(8, 1, 1)
-    bounds = JitterConfig(degrees=10, translate=0.1, scale=0.1, shear=5)
+    bounds = JitterConfig(degrees=10, translate=0.1, scale=0.1, shear=5, elastic=0.05)
     one, again, other = jitter(x_BHW, bounds, drawn()), jitter(x_BHW, bounds, drawn()), jitter(x_BHW, bounds, drawn(1))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
@@ -164,19 +164,19 @@ def test_jitter_treats_each_image_alike_on_each_call_and_apart_from_its_neighbou
 def test_jitter_stays_within_its_bounds():
     x_BHW = blob().repeat(400, 1, 1)
     start = centre(x_BHW[0])
-    moved = [centre(x) for x in jitter(x_BHW, JitterConfig(0, 0.1, 0, 0), drawn())]
+    moved = [centre(x) for x in jitter(x_BHW, JitterConfig(0, 0.1, 0, 0, 0), drawn())]
     shifts = torch.tensor([[r - start[0], c - start[1]] for r, c in moved])
     assert shifts.abs().max() <= 2.8 + 1e-3  # a tenth of 28 pixels
     assert shifts.abs().max() > 2.6
     assert shifts.mean(0).abs().max() < 0.3
-    sizes = jitter(blob(10, 10, 8).repeat(400, 1, 1), JitterConfig(0, 0, 0.2, 0), drawn()).sum((1, 2)).sqrt() / 8
+    sizes = jitter(blob(10, 10, 8).repeat(400, 1, 1), JitterConfig(0, 0, 0.2, 0, 0), drawn()).sum((1, 2)).sqrt() / 8
     assert 0.77 < sizes.min() < 0.83
     assert 1.17 < sizes.max() < 1.23
 
 
 def test_a_translation_moves_by_its_own_draw_in_pixels():
     draws = torch.rand(20, 5, generator=drawn()) * 2 - 1
-    moved = jitter(blob().repeat(20, 1, 1), JitterConfig(0, 0.1, 0, 0), drawn())
+    moved = jitter(blob().repeat(20, 1, 1), JitterConfig(0, 0.1, 0, 0, 0), drawn())
     start = centre(blob()[0])
     for image, u in zip(moved, draws.tolist(), strict=True):
         row, column = centre(image)
@@ -189,7 +189,7 @@ def test_rotation_turns_by_the_stated_angle():
     line = torch.zeros(1, 28, 28)
     line[0, 13:15, 4:24] = 1
     angles = []
-    for x_HW in jitter(line.repeat(300, 1, 1), JitterConfig(30, 0, 0, 0), drawn()):
+    for x_HW in jitter(line.repeat(300, 1, 1), JitterConfig(30, 0, 0, 0, 0), drawn()):
         rows, columns = torch.meshgrid(torch.arange(28.0) - 13.5, torch.arange(28.0) - 13.5, indexing="ij")
         mass = x_HW.sum()
         xx, yy, xy = ((x_HW * a * b).sum() / mass for a, b in ((columns, columns), (rows, rows), (rows, columns)))
@@ -203,3 +203,18 @@ def test_images_are_jittered_only_when_a_generator_is_given(compose):
     sequences = Sequences(compose("data.augment=true").data)
     assert torch.equal(sequences(some_images()), Sequences(compose().data)(some_images()))
     assert not torch.equal(sequences(some_images(), drawn()), sequences(some_images()))
+
+
+def test_a_warp_moves_ink_smoothly_and_no_further_than_told():
+    dot = torch.zeros(1, 28, 28)
+    dot[0, 13, 13] = 1
+    moved = jitter(dot.repeat(2000, 1, 1), JitterConfig(0, 0, 0, 0, 0.1), drawn())
+    shifts = torch.tensor([centre(x) for x in moved if x.sum() > 0.5]) - 13
+    assert 2 < shifts.abs().max() < 1.3 * 2.8  # a tenth of 28 pixels, and what the interpolation adds
+    assert shifts.mean(0).abs().max() < 0.1
+    stripe = torch.zeros(1, 28, 28)
+    stripe[0, :, 13:15] = 1
+    for image in jitter(stripe.repeat(50, 1, 1), JitterConfig(0, 0, 0, 0, 0.05), drawn())[:, 2:-2]:
+        columns = (image * torch.arange(28.0)).sum(1) / image.sum(1)
+        assert columns.diff().abs().max() < 1  # still one line
+        assert columns.max() - columns.min() > 0.1  # but bent

@@ -1,8 +1,12 @@
 """The classifier against steps written by hand from the cells' published equations."""
 
+from functools import partial
+
 import pytest
 import torch
+from torch import nn
 
+from rnnexp import fused
 from rnnexp.models import RecurrentClassifier
 
 B, T, INPUTS, H, CLASSES = 3, 5, 4, 6, 10
@@ -120,3 +124,75 @@ def test_dropout_acts_between_layers_while_training_alone():
     assert not torch.equal(model(x), model(x))
     single = classifier("gru", dropout=0.5).train()  # there is nothing between layers to drop
     assert torch.equal(single(x), single(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("cell", "changes"),
+    [
+        ("gru", {}),
+        ("rnn", {}),
+        ("rnn", {"nonlinearity": "relu"}),
+        ("gru", {"num_layers": 3, "bidirectional": True, "dropout": 0.4}),
+        ("rnn", {"num_layers": 2, "bidirectional": True, "dropout": 0.4, "readout": "mean"}),
+        ("gru", {"num_layers": 2, "readout": "mean"}),
+    ],
+)
+def test_the_fused_layers_equal_torchs_within_rounding_forward_and_backward(cell, changes, dtype, monkeypatch):
+    monkeypatch.setattr(fused, "BLOCK_FLOATS", 4 * B * H)  # several blocks of steps, the last one shorter
+    logits, gradients, draws = [], [], []
+    for backend in ("torch", "fused"):
+        model = classifier(cell, backend=backend, **changes).to(dtype).train()
+        x_BTI = torch.randn(B, 11, INPUTS, dtype=dtype, requires_grad=True, generator=torch.Generator().manual_seed(1))
+        torch.manual_seed(2)  # of dropout
+        logits.append(model(x_BTI))
+        draws.append(torch.rand(1))
+        torch.nn.functional.cross_entropy(logits[-1], torch.arange(B)).backward()
+        gradients.append([x_BTI.grad, *(p.grad for p in model.parameters())])
+    tolerance = {"atol": 1e-6 if dtype == torch.float32 else 1e-14, "rtol": 1e-6 if dtype == torch.float32 else 1e-12}
+    torch.testing.assert_close(*logits, **tolerance)
+    torch.testing.assert_close(*gradients, **tolerance)
+    torch.testing.assert_close(*draws)  # dropout has drawn as often
+
+
+class Fused(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x_BTI):
+        return fused.run(self.layer, x_BTI)
+
+
+@pytest.mark.parametrize("module", [nn.GRU, nn.RNN, partial(nn.RNN, nonlinearity="relu")])
+def test_the_fused_gradients_are_those_of_finite_differences(module, monkeypatch):
+    monkeypatch.setattr(fused, "BLOCK_FLOATS", 12)
+    torch.manual_seed(0)
+    layer = Fused(module(2, 3, batch_first=True).double())
+    names, weights = zip(*layer.named_parameters(), strict=True)
+    x_BTI = torch.randn(2, 5, 2, dtype=torch.float64, requires_grad=True)
+
+    def outputs(x_BTI, *weights):
+        return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), x_BTI)
+
+    assert torch.autograd.gradcheck(outputs, (x_BTI, *weights))
+
+
+def test_under_autocast_the_fused_layers_are_as_near_to_fp32_as_torchs():
+    x_BTI = torch.randn(64, 28, INPUTS, generator=torch.Generator().manual_seed(1))
+    for cell in ("gru", "rnn"):
+        exact, *rounded = (classifier(cell, hidden_size=32, backend=b) for b in ("torch", "torch", "fused"))
+        expected = exact(x_BTI)
+        with torch.autocast("cpu", torch.bfloat16):
+            errors = [(model(x_BTI).float() - expected).abs().mean().item() for model in rounded]
+        assert 0 < errors[1] < 1.5 * errors[0]
+
+
+def test_the_backend_is_ours_on_a_cpu_where_it_is_faster_and_torchs_elsewhere():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert [classifier(c, backend="auto").is_fused(cpu) for c in ("rnn", "gru", "lstm")] == [True, True, False]
+    assert not classifier("gru", backend="auto").is_fused(cuda)
+    assert not classifier("gru", backend="torch").is_fused(cpu)
+    assert classifier("gru", backend="fused").is_fused(cuda)
+    with pytest.raises(ValueError, match="backend=fused has gru and rnn, not lstm"):
+        classifier("lstm", backend="fused")

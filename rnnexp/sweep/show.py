@@ -45,6 +45,8 @@ class Screen:
         self.is_live = sys.stderr.isatty()
         kind = "grid" if plan.is_grid else f"search by {plan.sampler_name}, pruner {plan.pruner_name}"
         workers = f"{num_workers} worker{'s' * (num_workers > 1)}"
+        if plan.settings.trial_overrides:
+            workers += f" with {' '.join(plan.settings.trial_overrides)}"
         print(f"{plan.folder}: {kind}, {plan.n_trials} trials, {workers}", flush=True)
         if shown:
             print(f"going on: {len(shown)} of {plan.n_trials} trials are over", flush=True)

@@ -1,6 +1,6 @@
 PYTHON ?= python
 
-.PHONY: check format test
+.PHONY: check format test bench
 check: ## what must be clean before a commit: format, lint, types, fast tests
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
@@ -13,3 +13,6 @@ format: ## puts the code into its format
 
 test: ## every test, and which lines they reach
 	$(PYTHON) -m pytest -q --cov --cov-report=term
+
+bench: ## ratios beside the peers, into benchmarks/results/
+	$(PYTHON) benchmarks/run.py

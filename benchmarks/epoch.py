@@ -1,122 +1,59 @@
-"""Time per epoch of rnnexp beside the notebook's own loop, as ratios: `python benchmarks/epoch.py`.
+"""Seconds for an epoch of the notebook's model: rnnexp beside the notebook's loop, PyTorch Lightning and Keras 3.
 
-The notebook's loop loads each image through torchvision's dataset and its transforms, in a DataLoader with 4 workers or
-with none, and steps the same LSTM with the same optimizer. They train on the same number of images in turn, A B C D
-A B C D ..., so that a machine whose speed drifts is the same for all; figures are medians. Validation is
-left out on both sides.
+All train the same LSTM (two layers of 100, batches of 64, Adadelta) on the same 20,000 images, in processes of their
+own, on all cores, and take turns; validation is left out. The notebook's loop has 4 DataLoader workers, or none.
 """
 
 from __future__ import annotations
 
-import argparse
-import resource
-import statistics
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
 
-import torch
-import torchvision.transforms as T
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from torch import nn
-from torch.utils.data import DataLoader, Subset
-from torchvision.datasets import MNIST
-from tqdm import tqdm
+from bench import HERE, Row, Subject, environment, in_turn
+from data_root import data_root
 
-from rnnexp import data, interrupt, schema
-from rnnexp.cli import CONFIG_DIR
-from rnnexp.cores import num_physical_cores
-from rnnexp.dataset_files import ensure
-from rnnexp.train import Progress, Trainer
+NUM_IMAGES = 20_000
+PEERS = HERE / "peers"
+PATH = {"PYTHONPATH": str(HERE)}
 
 
-def notebook_epoch(num_images: int, num_workers: int) -> Callable[[], None]:
-    """Returns a function that trains one epoch as the notebook does."""
-    transform = T.Compose([T.ToTensor(), T.Normalize((0.5,), (0.5,))])
-    dataset = MNIST(ensure(config("data.sequence=columns").data), train=True, transform=transform)
-    loader = DataLoader(Subset(dataset, range(num_images)), 64, shuffle=True, num_workers=num_workers)
-    lstm, linear = nn.LSTM(28, 100, num_layers=2), nn.Linear(100, 10)
-    optimizer = torch.optim.Adadelta([*lstm.parameters(), *linear.parameters()], lr=0.1)
+def measure(rounds: int = 5) -> Iterator[Row]:
+    lightning = environment("lightning", "lightning")
+    keras = environment("keras", "keras", "jax")
+    root, images = data_root(), str(NUM_IMAGES)
 
-    def epoch() -> None:
-        for image, label in loader:
-            x_TBI = image.squeeze(1).permute(2, 0, 1)  # columns are the time steps
-            out_TBH, _ = lstm(x_TBI)
-            loss = nn.functional.cross_entropy(linear(out_TBH[-1]), label)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            loss.item()
+    def ours(precision: str) -> Subject:
+        return Subject(
+            *(sys.executable, PEERS / "ours.py", f"data.limit={NUM_IMAGES}", f"train.precision={precision}"), env=PATH
+        )
 
-    return epoch
+    def keras_on(backend: str, policy: str) -> Subject:
+        return Subject(keras, PEERS / "keras_epoch.py", root, images, policy, env=PATH | {"KERAS_BACKEND": backend})
 
+    def lightning_at(precision: str) -> Subject:
+        return Subject(lightning, PEERS / "lightning_epoch.py", root, images, precision, env=PATH)
 
-def rnnexp_epoch(num_images: int, precision: str) -> Callable[[], None]:
-    """Returns a function that trains one epoch as `python -m rnnexp` does."""
-    cfg = config(f"data.limit={num_images}", f"train.precision={precision}")
-    dataset = data.load(cfg.data, torch.device("cpu"))
-    plain = schema.plain(cfg)
-    model = instantiate(plain["model"], input_size=28, num_classes=10)
-    trainer = Trainer(
-        model=model,
-        optimizer=instantiate(plain["optim"], _partial_=True)(model.parameters()),
-        schedule=instantiate(plain["schedule"], _partial_=True),
-        data=dataset,
-        cfg=cfg.train,
-        seed=0,
-        augment=False,
-        device=torch.device("cpu"),
-        stop=interrupt.Stop(),
-        save=lambda: None,
-        on_epoch=lambda row: False,
-    )
-
-    def epoch() -> None:
-        trainer.progress = Progress()
-        trainer.train_epoch()
-
-    return epoch
-
-
-def config(*overrides: str):
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        return compose("config", overrides=list(overrides))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=20_000, help="images per epoch (default: 20,000 of the 55,000)")
-    parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
-    schema.register()
-    torch.set_num_threads(num_physical_cores())
-    loops = {
-        "notebook, DataLoader with 4 workers": notebook_epoch(args.images, 4),
-        "notebook, DataLoader with 0 workers": notebook_epoch(args.images, 0),
-        "rnnexp, fp32": rnnexp_epoch(args.images, "fp32"),
-        "rnnexp, bf16": rnnexp_epoch(args.images, "bf16"),
+    subjects = {
+        "fp32": ours("fp32"),
+        "bf16": ours("bf16"),
+        "the notebook's loop, 4 workers": Subject(sys.executable, PEERS / "notebook.py", root, images, "4", env=PATH),
+        "the notebook's loop, 0 workers": Subject(sys.executable, PEERS / "notebook.py", root, images, "0", env=PATH),
+        "Lightning, fp32": lightning_at("32-true"),
+        "Lightning, bf16": lightning_at("bf16-mixed"),
+        "Keras on jax, fp32": keras_on("jax", "float32"),
+        "Keras on jax, bf16": keras_on("jax", "mixed_bfloat16"),
+        "Keras on torch, fp32": keras_on("torch", "float32"),
+        "Keras on torch, bf16": keras_on("torch", "mixed_bfloat16"),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for _ in tqdm(range(args.rounds), "rounds", disable=None):
-        for name, epoch in loops.items():
-            started = time.perf_counter()
-            epoch()
-            seconds[name].append(time.perf_counter() - started)
-    print(
-        f"{args.images:,} images an epoch, {args.rounds} rounds, {torch.get_num_threads()} threads; median [min, max]"
-    )
-    for name, own in seconds.items():
-        ratios = {
-            f"{workers} workers": statistics.median(a / b for a, b in zip(base, own, strict=True))
-            for workers, base in (
-                (4, seconds["notebook, DataLoader with 4 workers"]),
-                (0, seconds["notebook, DataLoader with 0 workers"]),
-            )
-        }
-        faster = "  ".join(f"{ratio:.2f} x as fast as with {workers}" for workers, ratio in ratios.items())
-        print(f"{name:<36} {statistics.median(own):6.2f} s [{min(own):.2f}, {max(own):.2f}]  {faster}")
-    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
-
-
-if __name__ == "__main__":
-    main()
+    try:
+        seconds = in_turn(subjects, rounds, "epoch")
+    finally:
+        peaks = {name: subject.close() for name, subject in subjects.items()}
+    for name in list(subjects)[2:]:
+        for precision in ("fp32", "bf16"):
+            if name.startswith("the notebook") or name.endswith(precision):
+                theirs = name.removesuffix(", fp32").removesuffix(", bf16")
+                row = f"epoch of the notebook's model, {precision}"
+                yield Row(row, theirs, "s", seconds[precision], seconds[name], goal=1.0)
+    for name in ("the notebook's loop, 4 workers", "the notebook's loop, 0 workers"):
+        yield Row("peak memory of the training process", name, "MiB", [peaks["fp32"]], [peaks[name]], goal=1.0)

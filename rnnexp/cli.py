@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -109,6 +110,7 @@ def main() -> None:
             print(command.shown_space(args.cfg))
             return
     app()
+    gc.freeze()  # the interpreter would look through all of torch for garbage again before it ends
 
 
 def help_text(command: CommandLine) -> str:

@@ -88,33 +88,37 @@ def load(cfg: DataConfig, device: torch.device, *, with_test: bool = True) -> Da
             raise UserError(f"{cfg.name} has a label {labels.max()}; delete {root} and run again")
         return Images(images.view(-1, 28, 28), labels.long())
 
-    train, test = read("train"), read("t10k") if with_test else None
+    file, test = read("train"), read("t10k") if with_test else None
+    used = torch.arange(len(file))
     if cfg.valid_from == "train":
-        train, valid = hold_out(train, cfg.valid_size, derive(cfg.split_seed, "split"))
+        used, held = hold_out(file.labels, cfg.valid_size, derive(cfg.split_seed, "split"))
+        valid = file.take(held)
     else:
         assert test is not None
         valid = test
-    if cfg.limit is not None and cfg.limit < len(train):
-        _, train = hold_out(train, cfg.limit, derive(cfg.split_seed, "limit"))
+    if cfg.limit is not None and cfg.limit < len(used):
+        _, few = hold_out(file.labels[used], cfg.limit, derive(cfg.split_seed, "limit"))
+        used = used[few]
+    train = file if len(used) == len(file) else file.take(used)
     seen = None if test is None else test.to(device)
     return Dataset(train.to(device), valid.to(device), seen, Sequences(cfg))
 
 
-def hold_out(all_images: Images, size: int, seed: int) -> tuple[Images, Images]:
-    """Returns the images left and `size` images drawn from them, each class in its proportion."""
+def hold_out(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Returns the indices left and `size` indices drawn from all, both in order, each class in its proportion."""
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(all_images), generator=generator)
-    labels = all_images.labels[order]
+    order = torch.randperm(len(labels), generator=generator)
+    shuffled = labels[order]
     counts = torch.bincount(labels)
     quota, remainder = counts * size // len(labels), counts * size % len(labels)  # whole numbers: exact
     short = size - int(quota.sum())
     quota[remainder.argsort(descending=True, stable=True)[:short]] += 1  # largest remainders first
     rank = torch.empty_like(labels)
     for label, count in enumerate(counts.tolist()):
-        rank[labels == label] = torch.arange(count)
-    drawn = torch.zeros(len(labels), dtype=torch.bool)
-    drawn[order[rank < quota[labels]]] = True
-    return all_images.take(~drawn), all_images.take(drawn)
+        rank[shuffled == label] = torch.arange(count)
+    is_drawn = torch.zeros(len(labels), dtype=torch.bool)
+    is_drawn[order[rank < quota[shuffled]]] = True
+    return (~is_drawn).nonzero().flatten(), is_drawn.nonzero().flatten()
 
 
 def jitter(x_BHW: Tensor, cfg: JitterConfig, generator: torch.Generator) -> Tensor:

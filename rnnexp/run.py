@@ -149,7 +149,6 @@ def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mappin
     """Sets up torch and returns the result as far as it is known before training."""
     device, threads = machine.pick_device(cfg.train.device), cfg.train.threads or num_physical_cores()
     torch.set_num_threads(threads)
-    machine.keep_memory()
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -180,6 +179,7 @@ def build(
     """Returns everything that training needs, at its beginning, and says what it is."""
     config, device = result.config, torch.device(result.device)
     dataset = data.load(cfg.data, device, with_test=test)
+    machine.keep_memory()  # from here on: the files that the dataset was taken from are given back
     torch.manual_seed(derive(cfg.seed, "init"))
     x_BTI = dataset.sequences(dataset.train.images[: cfg.train.batch_size])
     model = instantiate(config["model"], input_size=x_BTI.shape[2], num_classes=schema.NUM_CLASSES, _convert_="all")

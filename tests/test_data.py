@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rnnexp import dataset_files
-from rnnexp.data import Images, Sequences, hold_out, jitter, load
+from rnnexp.data import Sequences, hold_out, jitter, load
 from rnnexp.schema import JitterConfig, UserError
 
 CPU = torch.device("cpu")
@@ -75,12 +75,11 @@ def test_without_the_test_set_its_files_are_not_read(compose, mnist, tmp_path):
 
 def test_holding_out_keeps_the_old_order_and_gives_largest_remainders_first():
     labels = torch.tensor([0] * 7 + [1] * 5 + [2] * 3)
-    everything = Images(torch.arange(15, dtype=torch.uint8).view(15, 1, 1), labels)
-    left, drawn = hold_out(everything, 4, seed=3)
-    assert torch.bincount(drawn.labels).tolist() == [2, 1, 1]  # of 1.87, 1.33 and 0.8
+    left, drawn = hold_out(labels, 4, seed=3)
+    assert torch.bincount(labels[drawn]).tolist() == [2, 1, 1]  # of 1.87, 1.33 and 0.8
     for part in (left, drawn):
-        assert part.images.flatten().tolist() == sorted(part.images.flatten().tolist())
-    assert sorted([*left.images.flatten().tolist(), *drawn.images.flatten().tolist()]) == list(range(15))
+        assert part.tolist() == sorted(part.tolist())
+    assert sorted([*left.tolist(), *drawn.tolist()]) == list(range(15))
 
 
 def shares(counts, size):
@@ -96,9 +95,9 @@ def shares(counts, size):
 @pytest.mark.parametrize("size", [10, 999, 5_000, 23_367, 26_668, 59_990])  # in float32, two of them come out wrong
 def test_every_class_has_its_share_by_largest_remainder(mnist, size):
     everything = torch.cat([mnist.train.labels, mnist.valid.labels])
-    left, drawn = hold_out(Images(torch.arange(60_000), everything), size, seed=0)
-    assert torch.bincount(drawn.labels, minlength=10).tolist() == shares(torch.bincount(everything).tolist(), size)
-    assert torch.cat([left.images, drawn.images]).sort().values.equal(torch.arange(60_000))  # disjoint, and all
+    left, drawn = hold_out(everything, size, seed=0)
+    assert torch.bincount(everything[drawn], minlength=10).tolist() == shares(torch.bincount(everything).tolist(), size)
+    assert torch.cat([left, drawn]).sort().values.equal(torch.arange(60_000))  # disjoint, and all
 
 
 def test_columns_and_rows_and_pixels_are_what_they_say(compose):

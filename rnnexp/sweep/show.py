@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Any
 
 import optuna
-import pandas as pd
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
@@ -23,7 +22,6 @@ from rnnexp.schema import UserError
 from rnnexp.store import atomic
 from rnnexp.sweep.plan import Plan, key_of
 from rnnexp.sweep.study import Outcome, SweepStudy, hide_password
-from rnnexp.table import table
 
 WORDS = {
     TrialState.COMPLETE: "complete",
@@ -59,6 +57,8 @@ class Screen:
 
     def update(self) -> None:
         """Shows what has changed, and writes the files if trials have ended."""
+        import rnnexp.table  # noqa: F401  - pandas, for the summary: a second's work while the workers are at theirs
+
         began = time.monotonic()
         trials = self.study.trials()[: self.plan.n_trials]
         ended = [trial for trial in trials if trial.state.is_finished()]
@@ -230,6 +230,10 @@ def short_number(text: str) -> str:
 
 def _table(plan: Plan, trials: Sequence[FrozenTrial]) -> list[str]:
     """Returns the trials as a table, keys without their group where that is clear."""
+    import pandas as pd
+
+    from rnnexp.table import table
+
     keys = dict.fromkeys(parameter.key for parameter in plan.space.parameters)
     leaves = [key.rpartition(".")[2] for key in keys]
     taken = {"trial", "seconds", *(plan.label(i) for i in range(len(plan.directions)))}

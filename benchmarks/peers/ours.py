@@ -1,0 +1,42 @@
+"""rnnexp's loop as a subject: `python ours.py OVERRIDE...`; validation is left out."""
+
+import sys
+
+import torch
+from bench import serve
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from rnnexp import data, interrupt, machine, schema
+from rnnexp.cli import CONFIG_DIR
+from rnnexp.cores import num_physical_cores
+from rnnexp.train import Progress, Trainer
+
+schema.register()
+with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    cfg = compose("config", overrides=sys.argv[1:])
+torch.set_num_threads(cfg.train.threads or num_physical_cores())
+machine.keep_memory()
+plain = schema.plain(cfg)
+model = instantiate(plain["model"], input_size=28, num_classes=10)
+trainer = Trainer(
+    model=model,
+    optimizer=instantiate(plain["optim"], _partial_=True)(model.parameters()),
+    schedule=instantiate(plain["schedule"], _partial_=True),
+    data=data.load(cfg.data, torch.device("cpu")),
+    cfg=cfg.train,
+    seed=0,
+    augment=cfg.data.augment,
+    device=torch.device("cpu"),
+    stop=interrupt.Stop(),
+    save=lambda: None,
+    on_epoch=lambda row: False,
+)
+
+
+def epoch() -> None:
+    trainer.progress = Progress()
+    trainer.train_epoch()
+
+
+serve(epoch)

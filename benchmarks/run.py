@@ -1,0 +1,120 @@
+"""`make bench`: every benchmark in turn, then one table and one figure of all that has been measured.
+
+    python benchmarks/run.py                    start cells epoch collect fast search: about half an hour on two cores
+    python benchmarks/run.py cells epoch        these
+    python benchmarks/run.py best               five runs of experiment=best: an hour
+    python benchmarks/run.py --table            no measuring: the table and the figure of what is in results/
+
+Each leaves results/NAME.json with its rows, round by round, and the machine that it ran on; results/table.md and
+results/ratios.png are made of all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import statistics
+import sys
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+from bench import RESULTS, Row, save
+
+USUAL = ("start", "cells", "epoch", "collect", "fast", "search")
+RARE = ("best",)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"of {' '.join(USUAL + RARE)}; none: all but {' '.join(RARE)}")
+    parser.add_argument("--rounds", type=int, help="how often each subject takes its turn; every benchmark has its own")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    args = parser.parse_args()
+    if unknown := set(args.names) - {*USUAL, *RARE}:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(USUAL + RARE)}")
+    for name in [] if args.table else args.names or USUAL:
+        measure = importlib.import_module(name).measure
+        save(name, list(measure(args.rounds) if args.rounds else measure()))
+    table = write_table()
+    draw()
+    sys.stdout.write(table)
+
+
+def load() -> list[tuple[str, dict, list[Row]]]:
+    """Returns name, machine and rows of every benchmark that has been run."""
+    found = []
+    for name in USUAL + RARE:
+        if (path := RESULTS / f"{name}.json").exists():
+            content = json.loads(path.read_text())
+            found.append((name, content["machine"], [Row(**row) for row in content["rows"]]))
+    return found
+
+
+def write_table() -> str:
+    lines = []
+    for name, machine, rows in load():
+        about = "{processor}, {cores} cores, {capability}, {memory_gb} GB, Python {python}, torch {torch}".format(
+            **machine
+        )
+        lines += [f"## {name}", "", f"`python benchmarks/run.py {name}` on {about}; {machine['date']}, commit "]
+        lines[-1] += f"{machine['commit']}, load {machine['load_at_end']}. Medians, and [least, most] of the rounds."
+        lines += ["", "| what | rnnexp | beside | | ratio | goal | |", "|---|---|---|---|---|---|---|"]
+        lines += [line(row) for row in rows]
+        lines.append("")
+    text = "\n".join(lines)
+    (RESULTS / "table.md").write_text(text)
+    return text
+
+
+def line(row: Row) -> str:
+    met = {None: "", True: "met", False: "**not met**"}[row.is_met]
+    if row.theirs:
+        goal = "" if row.goal is None else f"{row.goal:g}"
+        cells = [
+            row.what,
+            spread(row.ours, row.unit),
+            row.against,
+            spread(row.theirs, row.unit),
+            spread(row.ratios, "x"),
+        ]
+    else:
+        goal = "" if row.goal is None else f"{'>=' if row.higher else '<='} {row.goal:g} {row.unit}"
+        cells = [row.what, spread(row.ours, row.unit), row.against, "", ""]
+    return f"| {' | '.join([*cells, goal, f'{met} {row.note}'.strip()])} |"
+
+
+def spread(values: list[float], unit: str) -> str:
+    """Returns the median and the range, to three digits: `1.52 [1.47, 1.60] x`."""
+    middle, *ends = (
+        f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+        for value in (statistics.median(values), min(values), max(values))
+    )
+    return f"{middle} {unit}" if len(values) == 1 else f"{middle} [{', '.join(ends)}] {unit}"
+
+
+def draw() -> None:
+    """Draws every ratio with its range, and the goals, into `results/ratios.png`."""
+    rows = [row for _, _, rows in load() for row in rows if row.theirs and row.goal is not None]
+    figure, axes = plt.subplots(figsize=(9, 0.26 * len(rows) + 1.2), layout="constrained")
+    for place, row in enumerate(reversed(rows)):
+        colour = "tab:blue" if row.is_met else "tab:orange"
+        axes.plot([min(row.ratios), max(row.ratios)], [place, place], color=colour, linewidth=2, alpha=0.5)
+        axes.plot(statistics.median(row.ratios), place, "o", color=colour, markersize=5)
+        axes.plot(row.goal, place, "|", color="black", markersize=10)
+    axes.set_yticks(
+        range(len(rows)), [f"{row.what} beside {row.against.replace('`', '')}" for row in reversed(rows)], fontsize=7
+    )
+    axes.axvline(1, color="0.7", linewidth=1, zorder=0)
+    axes.set_xscale("log")
+    ticks = [0.5, 1, 2, 5, 10, 20, 50]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("times as fast as (or as little memory as); dot: median, line: range of the rounds, tick: goal")
+    figure.savefig(RESULTS / "ratios.png", dpi=130)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,9 +3,9 @@
     python benchmarks/barrier.py
 
 Sixteen trials of 1 to 8 s on two workers, by our sweeper and by hydra-optuna-sweeper 1.4.0rc3 (with hydra-core and the
-joblib launcher of that release, in an environment that this program makes, or that --official-venv names). Measured is
-the time from the first trial's start to the last one's end, against the ideal: each worker takes the next trial, in
-the order seen, the moment that it is free.
+joblib launcher of that release, in an environment that this program makes). Measured is the time from the first
+trial's start to the last one's end, against the ideal: each worker takes the next trial, in the order seen, the moment
+that it is free.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import environment
+
 TASK = Path(__file__).parent / "uneven.py"
 RELEASE = ("hydra-core==1.4.0rc3", "hydra-optuna-sweeper==1.4.0rc3", "hydra-joblib-launcher==1.4.0rc3")
 SECONDS = (1.0, 7.5, 2.0, 8.0, 1.5, 6.0, 3.0, 1.2, 5.0, 7.0, 1.8, 2.5, 4.0, 6.5, 1.1, 3.5)
@@ -27,10 +29,9 @@ WIDTH = 60  # characters of the longest timeline
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--official-venv", type=Path, help="an environment that has the official sweeper")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        venv = args.official_venv or make_environment(Path(folder) / "venv")
+        official = environment("official", *RELEASE)
         values = ",".join(map(str, SECONDS))
         ours = ["hydra/sweeper=optuna", f"hydra.sweeper.workers={args.workers}", f"seconds={values}"]
         theirs = ["hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", f"hydra.sweeper.n_jobs={args.workers}"]
@@ -38,13 +39,7 @@ def main() -> None:
         print(f"{len(SECONDS)} trials of {min(SECONDS)} to {max(SECONDS)} s, {sum(SECONDS):.1f} s in all")
         print(f"{'':>10}  {'seconds':>7}  {'ideal':>6}  {'ratio':>5}  {'idle':>5}  {'command':>7}")
         measure("rnnexp", Path(sys.executable), ours, Path(folder) / "ours", args.workers)
-        measure("official", venv / "bin" / "python", theirs, Path(folder) / "theirs", args.workers)
-
-
-def make_environment(folder: Path) -> Path:
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    subprocess.run([folder / "bin" / "pip", "install", "-q", "--pre", *RELEASE], check=True)
-    return folder
+        measure("official", official, theirs, Path(folder) / "theirs", args.workers)
 
 
 def measure(name: str, python: Path, overrides: list[str], folder: Path, workers: int) -> None:

@@ -1,54 +1,52 @@
-"""Seconds and memory to read many finished runs into one table: `python benchmarks/collect.py --runs 1000,10000`.
+"""Seconds to read 1,000 and 10,000 finished runs into one table, each time in a new process.
 
-The runs are copies of one real, tiny run, each with a seed of its own. Each size is read three times in a process of
-its own; the first time, which may find files outside the system's cache, is told apart. On a busy machine the
-processor's time says more than the clock's.
+The runs are copies of one real, tiny run, each with a seed of its own. The first round, which may find files outside of
+the system's cache, doesn't count.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from bench import Row
+from tqdm import tqdm
+
 TINY = "data.limit=200 data.valid_size=100 model.hidden_size=4 model.num_layers=1 train.epochs=3 train.threads=1"
+FEW, MANY = 1_000, 10_000
 READ = """
-import resource, sys, time
+import sys, time
 import rnnexp.results
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-times, processor = [], []
-for _ in range(3):
-    began, worked = time.perf_counter(), time.process_time()
-    frame = rnnexp.results.collect(sys.argv[1])
-    times.append(time.perf_counter() - began)
-    processor.append(time.process_time() - worked)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-size = frame.memory_usage(deep=True).sum() / 1e6
-print(f"{len(frame):6d} runs: {times[0]:.2f} s at first, {min(times[1:]):.2f} s warm, of which the "
-      f"processor {min(processor[1:]):.2f} s, {1e6 * min(processor[1:]) / len(frame):.0f} us a run; "
-      f"table of {frame.shape[1]} columns, {size:.0f} MB; "
-      f"process {after / 1e3:.0f} MB, of which imports {before / 1e3:.0f} MB", flush=True)
+began = time.perf_counter()
+frame = rnnexp.results.collect(sys.argv[1])
+print(time.perf_counter() - began)
+assert len(frame) == int(sys.argv[2]), len(frame)
 """
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", default="1000,10000", help="how many, for one measurement each")
-    args = parser.parse_args()
+def measure(rounds: int = 5) -> Iterator[Row]:
+    seconds: dict[int, list[float]] = {FEW: [], MANY: []}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         command = [sys.executable, "-m", "rnnexp", *TINY.split(), f"hydra.run.dir={root / 'first'}", "name=first"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        made = 0
-        for wanted in map(int, args.runs.split(",")):
-            for number in range(made, wanted):
-                copy_run(root / "first", root / "runs" / f"{number // 100}" / f"{number}", number)
-            made = max(made, wanted)
-            subprocess.run([sys.executable, "-c", READ, str(root / "runs")], check=True)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for count in (FEW, MANY):
+            for number in tqdm(range(count), f"making {count} runs", disable=None):
+                copy_run(root / "first", root / str(count) / f"{number // 100}" / f"{number}", number)
+        for number in tqdm(range(rounds + 1), "collect", disable=None):
+            for count, taken in seconds.items():
+                read = [sys.executable, "-c", READ, str(root / str(count)), str(count)]
+                last = float(subprocess.check_output(read, text=True))
+                if number:
+                    taken.append(last)
+    yield Row(f"{MANY:,} runs collected", "3 s", "s", seconds[MANY], goal=3)
+    tenth = [s * FEW / MANY for s in seconds[MANY]]
+    yield Row(f"seconds per {FEW:,} of {MANY:,} runs", f"{FEW:,} runs", "s", tenth, seconds[FEW], goal=0.9)
 
 
 def copy_run(source: Path, target: Path, seed: int) -> None:
@@ -58,7 +56,3 @@ def copy_run(source: Path, target: Path, seed: int) -> None:
     result["seed"] = result["config"]["seed"] = seed
     result["metrics"]["test_accuracy"] += seed * 1e-7
     (target / "result.json").write_text(json.dumps(result, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

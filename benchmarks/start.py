@@ -1,26 +1,28 @@
 """What it takes to begin: `--help` beside `import torch`, the first training step beside its imports, and memory.
 
 The first step is that of `python -m rnnexp` as it comes, which is left as soon as the step is done; its baseline
-imports torch and torchvision and reads the four IDX files through torchvision. Memory is the peak of a worker, sweeper
-included (the basic launcher has one process), beside the notebook's process without those of its DataLoader.
+imports torch and torchvision and reads the four IDX files through torchvision. Memory is the peak
+of a sweep's worker over two trials, beside the notebook's process without those of its DataLoader.
 """
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from bench import HERE, Row, Subject
 from data_root import data_root
 from tqdm import tqdm
 
 PEERS = HERE / "peers"
-TRIALS = ["-m", "seed=0,1", "data.limit=20000", "train.epochs=1", "hydra/launcher=basic", "name=memory"]
+TRIALS = ["-m", "seed=0,1", "data.limit=20000", "train.epochs=1", "workers=1", "name=memory"]
 
 FIRST_STEP = """
 import os
@@ -69,13 +71,19 @@ def measure(rounds: int = 7) -> Iterator[Row]:
 
 
 def worker_mib() -> float:
+    """Returns the largest peak of a worker, as Linux keeps it for each process."""
+    peak = 0.0
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "rnnexp", *TRIALS, f"hydra.sweep.dir={folder}"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        return usage.ru_maxrss / 1024
+        sweeper = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while sweeper.poll() is None:
+            for child in sweeper.children(recursive=True):
+                with suppress(OSError):  # it has just ended
+                    status = Path(f"/proc/{child.pid}/status").read_text()
+                    peak = max([peak, *(int(kb) / 1024 for kb in re.findall(r"VmHWM:\s+(\d+) kB", status))])
+            time.sleep(0.1)
+        assert sweeper.returncode == 0
+    return peak
 
 
 def notebook_mib() -> float:

@@ -109,6 +109,7 @@ def main() -> None:
         if args.cfg and args.multirun:  # Hydra refuses the two together
             print(command.shown_space(args.cfg))
             return
+    gc.enable()
     app()
     gc.freeze()  # the interpreter would look through all of torch for garbage again before it ends
 

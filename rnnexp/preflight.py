@@ -28,9 +28,9 @@ from omegaconf.errors import OmegaConfBaseException
 from rnnexp import checks, schema
 from rnnexp.checks import nearest
 from rnnexp.schema import UserError
-from rnnexp.store import RunFolder
 
 if TYPE_CHECKING:
+    from rnnexp.store import RunFolder
     from rnnexp.sweep.plan import Plan
 
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -234,6 +234,8 @@ class CommandLine:
             return []
         if is_resuming and not any(text.startswith(("name=", "hydra.run.dir=")) for text in self.texts):
             return ["train.resume=true goes on with a run of a known name; type name=... too"]
+        from rnnexp.store import RunFolder  # as torchless as this module, but no help for --help
+
         if RunFolder(out).is_run() and not is_resuming:
             return [f"{out} holds a run already; type another name=, or train.resume=true to go on"]
         if changes := recorded_difference(RunFolder(out), cfg):

@@ -1,5 +1,9 @@
 """What is recorded of the machine."""
 
+import os
+import platform
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -18,3 +22,26 @@ def test_the_version_of_optuna_is_recorded_where_it_is_installed(monkeypatch, in
     versions = machine.environment()["versions"]
     assert versions.get("optuna") == ("optuna 1" if installed else None)
     assert versions["hydra-core"] == "hydra-core 1"
+
+
+def test_waiting_threads_spin_briefly_unless_the_user_says_otherwise():
+    show = "import os, rnnexp; print(os.environ.get('GOMP_SPINCOUNT'))"
+    for given, expected in (({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "None")):
+        env = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")} | given
+        assert subprocess.check_output([sys.executable, "-c", show], env=env, text=True).strip() == expected
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives large blocks back at once")
+def test_memory_that_a_step_frees_stays_with_the_process():
+    program = """
+import resource, torch
+from rnnexp.machine import keep_memory
+keep_memory()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(8_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults(), faults())
+"""
+    first, second = map(int, subprocess.check_output([sys.executable, "-c", program], text=True).split())
+    assert second < 8 < first  # 8 million floats are 7,813 pages of 4 KiB, or 16 of 2 MiB

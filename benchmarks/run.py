@@ -60,7 +60,9 @@ def write_table() -> str:
             **machine
         )
         lines += [f"## {name}", "", f"`python benchmarks/run.py {name}` on {about}; {machine['date']}, commit "]
-        lines[-1] += f"{machine['commit']}, load {machine['load_at_end']}. Medians, and [least, most] of the rounds."
+        lines[-1] += (
+            f"{machine['commit']}, load {machine['load_at_end']}. Medians (of accuracies, means) and [least, most]."
+        )
         lines += ["", "| what | rnnexp | beside | | ratio | goal | |", "|---|---|---|---|---|---|---|"]
         lines += [line(row) for row in rows]
         lines.append("")
@@ -87,33 +89,38 @@ def line(row: Row) -> str:
 
 
 def spread(values: list[float], unit: str) -> str:
-    """Returns the median and the range, to three digits: `1.52 [1.47, 1.60] x`."""
-    middle, *ends = (
-        f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
-        for value in (statistics.median(values), min(values), max(values))
-    )
-    return f"{middle} {unit}" if len(values) == 1 else f"{middle} [{', '.join(ends)}] {unit}"
+    """Returns median and range to three digits, `1.52 [1.47, 1.60] x`; of accuracies, the mean and two decimals."""
+    middle = statistics.mean(values) if unit == "%" else statistics.median(values)
+    texts = [f"{v:.2f}" if unit == "%" else f"{v:.3g}" if v < 1000 else f"{v:,.0f}" for v in (middle, *values)]
+    if len(values) == 1:
+        return f"{texts[0]} {unit}"
+    least, most = texts[1 + values.index(min(values))], texts[1 + values.index(max(values))]
+    return f"{texts[0]} [{least}, {most}] {unit}"
 
 
 def draw() -> None:
-    """Draws every ratio with its range, and the goals, into `results/ratios.png`."""
-    rows = [row for _, _, rows in load() for row in rows if row.theirs and row.goal is not None]
-    figure, axes = plt.subplots(figsize=(9, 0.26 * len(rows) + 1.2), layout="constrained")
+    """Draws every ratio that has a goal, with its range, into `results/ratios.png`; cells on all cores alone."""
+    rows = [row for _, _, rows in load() for row in rows if row.ratios and row.goal and ", 1 thread," not in row.what]
+    figure, axes = plt.subplots(figsize=(10, 0.25 * len(rows) + 1), layout="constrained")
     for place, row in enumerate(reversed(rows)):
         colour = "tab:blue" if row.is_met else "tab:orange"
         axes.plot([min(row.ratios), max(row.ratios)], [place, place], color=colour, linewidth=2, alpha=0.5)
         axes.plot(statistics.median(row.ratios), place, "o", color=colour, markersize=5)
         axes.plot(row.goal, place, "|", color="black", markersize=10)
-    axes.set_yticks(
-        range(len(rows)), [f"{row.what} beside {row.against.replace('`', '')}" for row in reversed(rows)], fontsize=7
-    )
+    names = [f"{row.what}  |  {row.against}".replace("`", "") for row in reversed(rows)]
+    axes.set_yticks(range(len(rows)), names, fontsize=7)
+    axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.axvline(1, color="0.7", linewidth=1, zorder=0)
     axes.set_xscale("log")
     ticks = [0.5, 1, 2, 5, 10, 20, 50]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("times as fast as (or as little memory as); dot: median, line: range of the rounds, tick: goal")
-    figure.savefig(RESULTS / "ratios.png", dpi=130)
+    axes.grid(axis="y", color="0.93")
+    axes.set_axisbelow(True)
+    figure.supxlabel(
+        "theirs / ours. Dot: median, line: range of the rounds, tick: goal; blue: met, orange: not met", fontsize=8
+    )
+    figure.savefig(RESULTS / "ratios.png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def test_a_row_says_its_median_range_and_whether_the_goal_is_met(copy):
     assert "| slow | 2 [1, 4] s | peer | 3 [3, 4] s | 1.5 [1, 3] x | 1.6 | **not met** |" in text  # round by round
     assert "| 1.5 | met |" in text
     assert "| known | 2 [1, 4] s | peer | 3 [3, 4] s | 1.5 [1, 3] x |  |  |" in text
-    assert "| accuracy | 99.5 [99.4, 99.7] % |  |  |  | >= 99.5 % | met |" in text
+    assert "| accuracy | 99.55 [99.40, 99.70] % |  |  |  | >= 99.5 % | met |" in text
     assert "| minutes | 11.5 [11, 12] min |  |  |  | <= 10 min | **not met** |" in text
 
 

@@ -111,7 +111,6 @@ def main() -> None:
             return
     gc.enable()
     app()
-    gc.freeze()  # the interpreter would look through all of torch for garbage again before it ends
 
 
 def help_text(command: CommandLine) -> str:

@@ -70,7 +70,7 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("experiment=null", "experiment=null: Hydra leaves a group out by ~experiment; type that, or nothing"),
         ("model=lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
         ("model=lstm_schema", "model=lstm_schema: no such model; there are gru, lstm, rnn"),
-        ("experiment=notebok", "experiment=notebok: no such experiment (did you mean notebook?); there are notebook"),
+        ("experiment=notebok", "experiment=notebok: no such experiment (did you mean notebook?); there are best,"),
         ("+foo=1", "there is no key foo; python -m rnnexp --help lists them"),
         ("+optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); python -m rnnexp --help lists them"),
         ("~optim", "optim has no value; type optim=..."),

@@ -6,7 +6,6 @@ the launcher, for a launcher loses what it returns when a neighbour dies: outcom
 
 from __future__ import annotations
 
-import gc
 import logging
 import math
 import numbers
@@ -92,8 +91,6 @@ class Worker:
                         break
                     with keeper.keeping(*claimed):
                         self.run_trial(*claimed)
-        if is_alone:
-            gc.freeze()  # the interpreter would look through all of torch for garbage again before it ends
 
     def told_to_stop(self) -> int | None:
         """Returns how the sweeper wants its workers to stop, if it does."""

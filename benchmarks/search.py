@@ -1,6 +1,6 @@
 """Forty trials of one search by rnnexp, the official Optuna sweeper and Ray Tune, in turn, with one run function.
 
-All search cell, learning rate, size and batch size on 2,000 images, up to nine epochs, with TPE on all cores: rnnexp by
+All search cell, learning rate, size and batch size on 2,000 images, up to 27 epochs, with TPE on all cores: rnnexp by
 ASHA with a worker for each core; hydra-optuna-sweeper with the basic launcher (one trial at a time, on all cores) and
 with joblib (batches of as many trials as cores, one thread each); Ray Tune with ASHA and OptunaSearch. Wall time is
 that of the whole command. What a search found is its best validation accuracy; `to the same accuracy` is the time until

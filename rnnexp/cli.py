@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnnexp import __version__, schema, sweep
 from rnnexp.interrupt import Interrupted
-from rnnexp.preflight import CommandLine, without_hydra
+from rnnexp.preflight import CommandLine, spelled_out, without_hydra
 from rnnexp.schema import Status, UserError
 
 PACKAGED = Path(__file__).parent / "conf"
@@ -98,6 +98,7 @@ def main() -> None:
         return
     args = get_args_parser().parse_intermixed_args()
     flags = [argument for argument in sys.argv[1:] if argument not in args.overrides]
+    args.overrides = spelled_out(args.overrides)
     sys.argv[1:] = [*flags, *args.overrides]  # Hydra's parser wants the flags together
     if not (args.hydra_help or args.info or args.shell_completion):
         command = CommandLine(args, CONFIG_DIR)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +34,19 @@ if TYPE_CHECKING:
     from rnnexp.store import RunFolder
     from rnnexp.sweep.plan import Plan
 
+LAUNCHERS = {"slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def spelled_out(texts: list[str]) -> list[str]:
+    """Returns overrides as Hydra knows them: launcher=slurm is short for hydra/launcher=slurm."""
+    return [f"hydra/{text}" if text.startswith("launcher=") else text for text in texts]
+
+
+def is_missing_extra(launcher: str) -> bool:
+    """Returns whether a launcher's plugin would have to be installed first."""
+    plugin = LAUNCHERS.get(launcher)
+    return plugin is not None and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None
 
 
 class CommandLine:
@@ -47,7 +60,7 @@ class CommandLine:
     def __init__(self, args: argparse.Namespace, config_dir: Path) -> None:
         self.multirun: bool = args.multirun
         self.is_dry: bool = args.cfg is not None  # only shows the configuration
-        self.texts: list[str] = args.overrides
+        self.texts = spelled_out(args.overrides)
         self.config_name = args.config_name or "config"
         self.extra_dir = Path(args.config_dir).absolute() if args.config_dir else None
         search_path = create_config_search_path(args.config_path or str(config_dir))
@@ -121,6 +134,8 @@ class CommandLine:
                 if not override.is_delete() and option is not None and str(option) not in options:
                     hint = nearest(str(option), options)
                     yield f"{group}={option}: no such {group}{hint}; there are {', '.join(options)}"
+                elif group == "hydra/launcher" and is_missing_extra(str(option)):
+                    yield f"launcher={option} is an extra; type pip install 'rnnexp[{option}]'"
 
     def value_faults(self, override: Override, presets: DictConfig) -> Iterator[str]:
         """Yields a line for an unknown key, or for each value of the wrong type."""

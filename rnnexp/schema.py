@@ -196,6 +196,8 @@ class Config:
     direction: Any = MISSING
     n_trials: int | None = number(ge=0)
     workers: int | None = number(ge=1)
+    wait: bool = True
+    storage: str | None = None
     repeats: int = number(ge=1)
     resume: str = one_of("auto", "force")
     model: Any = MISSING
@@ -314,7 +316,8 @@ class RunResult:
 
 # Keys that say where, how fast and how often, but not what is computed.
 NOT_IN_FINGERPRINT = (
-    *("name", "experiment", "search", "objective", "direction", "n_trials", "workers", "repeats", "resume"),
+    *("name", "experiment", "search", "objective", "direction", "n_trials", "workers"),
+    *("wait", "storage", "repeats", "resume"),
     "data.root",
     "train.eval_batch_size",
     "train.device",

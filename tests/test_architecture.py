@@ -24,14 +24,14 @@ FLOORS = (
         "sweep.settings",
         "sweep.compose",
     },
-    {"checks", "dataset_files", "models", "machine", "prepare", "store"},
-    {"data", "drawing", "table", "frames", "sweep.space"},
+    {"checks", "dataset_files", "models", "machine", "prepare", "store", "sweep.fleet"},
+    {"data", "drawing", "table", "frames", "sweep.space", "sweep.storage"},
     {"train", "formats", "collect", "verdict", "figures", "sweep.plan"},
     {"run", "results", "sweep.study"},
     {"sweep.show", "sweep.worker", "recorded", "page"},
     {"sweep.sweeper", "page.run", "page.sweep", "page.comparison"},
-    {"predict", "reproduce", "report", "preflight"},
-    {"cli"},
+    {"predict", "reproduce", "report", "preflight", "status"},
+    {"cli", "proxy", "stop"},
     {"__main__", "compare"},
 )
 FILES = {

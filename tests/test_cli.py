@@ -1,5 +1,6 @@
 """The command line as a user meets it: its answers, its exit status, and what it leaves behind."""
 
+import importlib.util
 import shlex
 import subprocess
 import sys
@@ -71,6 +72,12 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("model=lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
         ("model=lstm_schema", "model=lstm_schema: no such model; there are gru, lstm, rnn"),
         ("experiment=notebok", "experiment=notebok: no such experiment (did you mean notebook?); there are best,"),
+        ("-m launcher=slrum seed=0,1", "hydra/launcher=slrum: no such hydra/launcher (did you mean slurm?)"),
+        (
+            "-m storage=postgresql://me:secret@host/db seed=0,1",
+            "storage postgresql://me:...@host/db: its password would be in every record; put it into PGPASSWORD",
+        ),
+        ("-m storage=nonsense seed=0,1", "storage 'nonsense' is no URL; try postgresql://user@host/database or redis"),
         ("+foo=1", "there is no key foo; python -m rnnexp --help lists them"),
         ("+optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); python -m rnnexp --help lists them"),
         ("~optim", "optim has no value; type optim=..."),
@@ -344,3 +351,13 @@ def test_the_space_of_a_search_is_shown_with_its_configuration(tmp_path):
     assert "#   model.hidden_size  tag(log, int(interval(16, 64)))" in done.stdout
     assert "\n  hidden_size: 16\n" in done.stdout  # one trial's configuration
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["slurm", "ray"])
+def test_a_launcher_that_is_not_installed_is_one_line_with_its_extra(monkeypatch, option):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *args: None if "launcher" in name else find(name))
+    schema.register()
+    args = get_args_parser().parse_intermixed_args(["-m", "seed=0,1", f"launcher={option}", "workers=2"])
+    faults = CommandLine(args, CONFIG_DIR).faults()
+    assert faults == [f"launcher={option} is an extra; type pip install 'rnnexp[{option}]'"]

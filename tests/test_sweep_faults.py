@@ -21,8 +21,10 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
+from rnnexp.sweep import storage as storages
 from rnnexp.sweep import study as studies
-from rnnexp.sweep.study import Process, SweepStudy, Watch, hide_password
+from rnnexp.sweep.storage import hide_password
+from rnnexp.sweep.study import Process, SweepStudy, Watch
 
 WALKER = Path(__file__).parent / "apps" / "walker.py"
 BASIC = ("hydra/launcher=basic",)
@@ -649,7 +651,7 @@ LOCKED = OperationalError("select", {}, sqlite3.OperationalError("database is lo
 
 @pytest.mark.parametrize("error", [LOCKED, internal(LOCKED), ConnectionError(), TimeoutError()], ids=repr)
 def test_a_call_of_a_storage_that_is_away_for_a_moment_is_made_again(error):
-    storage = studies._patient(Flaky, 20)(3, error)
+    storage = storages._patient(Flaky, 20)(3, error)
     assert storage.get_all_studies() == ["study"]
     assert storage.calls == 4
 
@@ -658,14 +660,14 @@ def test_a_call_of_a_storage_that_stays_away_gives_up_after_its_time(monkeypatch
     now = [0.0]
     monkeypatch.setattr(studies.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(studies.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    storage = studies._patient(Flaky, 60)(10**6, ConnectionError("away"))
+    storage = storages._patient(Flaky, 60)(10**6, ConnectionError("away"))
     with pytest.raises(ConnectionError, match="away"):
         storage.get_all_studies()
     assert 55 <= now[0] <= 60
 
 
 def test_a_call_that_is_wrong_is_not_made_again():
-    storage = studies._patient(Flaky, 60)(1, KeyError("no such study"))
+    storage = storages._patient(Flaky, 60)(1, KeyError("no such study"))
     with pytest.raises(KeyError):
         storage.get_all_studies()
     assert storage.calls == 1

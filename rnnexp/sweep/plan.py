@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rnnexp.checks import nearest
 from rnnexp.schema import UserError, flatten
 from rnnexp.sweep import space as spaces
+from rnnexp.sweep import storage
 from rnnexp.sweep.settings import ALLOWED, PRUNERS, SAMPLERS, SweeperConfig
 from rnnexp.sweep.space import Space, one_line
 
@@ -72,7 +73,34 @@ class Command:
 
 
 @dataclass
-class Plan:
+class Goal:
+    """What a sweep is to improve, within which bounds."""
+
+    objectives: list[str]  # names of metrics; empty: the task returns plain numbers
+    directions: list[str]
+    constraints: list[Constraint]
+
+    @classmethod
+    def of_request(cls, request: Mapping[str, Any]) -> Goal:
+        """Returns the goal of a recorded sweep."""
+        found = [parsed for text in request.get("constraints", []) if (parsed := _constraint(text))]
+        return cls(list(request.get("objective", [])), list(request.get("direction", ["minimize"])), found)
+
+    def label(self, index: int) -> str:
+        """Returns the name of an objective."""
+        return self.objectives[index] if self.objectives else "value" if len(self.directions) == 1 else f"value_{index}"
+
+    def values(self, metrics: Mapping[str, float]) -> list[float] | None:
+        """Returns the objectives among the metrics, or None if one is missing."""
+        names = [self.label(i) for i in range(len(self.directions))]
+        return [metrics[name] for name in names] if all(name in metrics for name in names) else None
+
+    def violations(self, metrics: Mapping[str, float]) -> list[float]:
+        return [constraint.violation(metrics) for constraint in self.constraints]
+
+
+@dataclass
+class Plan(Goal):
     """A checked sweep, complete and picklable: workers get it as it is.
 
     `n_trials` is the total; the first `len(queue)` trials try the queue, a grid's cells follow in their order.
@@ -88,9 +116,6 @@ class Plan:
     pruner_config: dict[str, Any]
     space: Space
     overrides: list[str]  # of every trial, before its sampled ones
-    objectives: list[str]  # names of metrics; empty: the task returns plain numbers
-    directions: list[str]
-    constraints: list[Constraint]
     queue: list[dict[str, Any]]
     n_trials: int
     first_seed: int
@@ -115,15 +140,6 @@ class Plan:
             self._cell_list = list(self.space.cells())
         return self._cell_list
 
-    def label(self, index: int) -> str:
-        """Returns the name of an objective."""
-        return self.objectives[index] if self.objectives else "value" if len(self.directions) == 1 else f"value_{index}"
-
-    def values(self, metrics: Mapping[str, float]) -> list[float] | None:
-        """Returns the objectives among the metrics, or None if one is missing."""
-        names = [self.label(i) for i in range(len(self.directions))]
-        return [metrics[name] for name in names] if all(name in metrics for name in names) else None
-
     def overrides_of(self, params: Mapping[str, Any]) -> list[str]:
         """Returns a trial's sampled overrides."""
         return [p.override(params[p.name]) for p in self.space.parameters if p.name in params]
@@ -132,9 +148,6 @@ class Plan:
         """Returns all overrides of a trial: as they were typed, then those of the configuration."""
         places = {key_of(text): i for i, text in enumerate(self.arguments)}
         return sorted([*self.overrides, *sampled], key=lambda text: places.get(key_of(text), len(places)))
-
-    def violations(self, metrics: Mapping[str, float]) -> list[float]:
-        return [constraint.violation(metrics) for constraint in self.constraints]
 
     def rerun_command(self, overrides: Sequence[str]) -> str:
         """Returns the command that runs a trial's configuration alone."""
@@ -271,6 +284,8 @@ def _faults(settings: SweeperConfig) -> Iterator[str]:
         for word in _names(getattr(settings, name)):
             if word not in allowed:
                 yield f"hydra.sweeper.{name} must be {' or '.join(allowed)}, got {word}{nearest(word, allowed)}"
+    if settings.storage is not None:
+        yield from storage.faults(settings.storage)
     for text in settings.constraints:
         if _constraint(text) is None:
             yield f"constraint {text!r} can't be read; write METRIC <= NUMBER or METRIC >= NUMBER"
@@ -296,6 +311,9 @@ def _faults_together(
         yield f"pruner {pruner} needs one objective, got {len(directions)}; try hydra/sweeper/pruner=none"
     if len(directions) > 1 and (settings.stop.value is not None or settings.stop.patience is not None):
         yield f"stop.value and stop.patience need one objective, got {len(directions)}; try stop.seconds"
+    stop = settings.stop
+    if not settings.wait and (stop.seconds or stop.value is not None or stop.patience):
+        yield "stop.seconds, stop.value and stop.patience need a command that waits; try wait=true, or stop.steps"
     if space.is_search and sampler == "grid" and space.num_cells is None:
         yield "sampler grid needs choices or stepped intervals: an interval without a step has no end of values"
     elif space.is_search and settings.n_trials is None and sampler != "grid":

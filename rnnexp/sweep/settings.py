@@ -185,6 +185,7 @@ class SweeperConfig:
     direction: Any = "minimize"  # or maximize; a list for several objectives
     n_trials: int | None = None  # a total over all commands of this name; null: the whole grid
     workers: int | None = None  # null: one for each GPU, else for each physical core
+    wait: bool = True  # false: hand the workers to Slurm and leave; they end when the budget is spent
     params: Any = field(default_factory=dict)  # key: "choice(...)", "interval(...)", ...
     when: Any = field(default_factory=dict)  # "key=value": {key: "...", when: {...}}
     enqueue: list[Any] = field(default_factory=list)  # first guesses: "key=value key=value", or lists of overrides

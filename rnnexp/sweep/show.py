@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from rnnexp.schema import UserError
 from rnnexp.store import atomic
-from rnnexp.sweep.plan import Plan, key_of
-from rnnexp.sweep.study import Outcome, SweepStudy, hide_password
+from rnnexp.sweep.plan import Goal, Plan, key_of
+from rnnexp.sweep.storage import hide_password
+from rnnexp.sweep.study import Outcome, SweepStudy
 
 WORDS = {
     TrialState.COMPLETE: "complete",
@@ -91,7 +92,7 @@ class Screen:
             print("\n".join(summary(self.plan, self.study, signum, why)), flush=True)
 
 
-def best(plan: Plan, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def best(plan: Goal, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Returns the complete trials that keep the constraints, best first; of several objectives, the Pareto front."""
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE and trial.values]
     if plan.constraints:

@@ -11,27 +11,21 @@ from __future__ import annotations
 import functools
 import os
 import platform
-import sqlite3
 import statistics
 import time
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import optuna
 import psutil
 from filelock import FileLock
-from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage, RDBStorage
-from optuna.storages.journal import JournalStorage
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
-from rnnexp.schema import UserError
+from rnnexp.sweep.storage import SQLITE, open_storage
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -40,8 +34,6 @@ LEASE, LOSSES, RUNS, OUTCOME = "lease", "losses", "runs", "outcome"
 REQUEST, READY, STOP, WORKER = "request", "ready", "stop", "worker"
 DRAIN, SOFTLY, NOW = 1, 2, 3  # how to stop: claim no more, give running trials back, die
 
-Storage = TypeVar("Storage", bound=BaseStorage)
-
 
 @dataclass(frozen=True)
 class Process:
@@ -49,11 +41,11 @@ class Process:
 
     host: str
     pid: int
-    born: float  # as its own host counts
+    born: float  # seconds since its host started
 
     @classmethod
     def own(cls) -> Process:
-        return cls(_host(), os.getpid(), psutil.Process().create_time())
+        return cls(_host(), os.getpid(), _born(psutil.Process()))
 
     @property
     def name(self) -> str:
@@ -68,9 +60,15 @@ class Process:
             return False
         try:
             process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.born) > 1 or process.status() == psutil.STATUS_ZOMBIE
+            return abs(_born(process) - self.born) > 1 or process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
+
+
+def _born(process: psutil.Process) -> float:
+    """Returns when a process began, in a count that stays when the clock is set: on Linux, since the host started."""
+    since = psutil.boot_time() if psutil.LINUX else 0.0
+    return process.create_time() - since
 
 
 def _host() -> str:
@@ -92,13 +90,14 @@ class Lease:
     attempt: int = 1
     seconds: float = 0.0  # that all attempts together have run
     beat: int = 0
+    seen: float = 0.0  # when it was renewed by its holder's clock, in s since 1970; to be shown, not to be relied on
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Lease | None:
         if (recorded := trial.user_attrs.get(LEASE)) is None:
             return None
         process = Process(**recorded["process"]) if recorded["process"] else None
-        return cls(process, recorded["attempt"], recorded["seconds"], recorded["beat"])
+        return cls(process, recorded["attempt"], recorded["seconds"], recorded["beat"], recorded.get("seen", 0.0))
 
 
 @dataclass
@@ -131,15 +130,16 @@ class SweepStudy:
     """One sweep's study in its storage.
 
     Args:
-        url: as Optuna takes it, or `redis://`.
+        url: as `open_storage` takes it.
         name: of the study.
         seconds: how long a storage that is away is tried again.
+        is_patient: so it is from the first moment; otherwise, a storage that can't be opened is an error at once.
     """
 
-    def __init__(self, url: str, name: str, seconds: float) -> None:
+    def __init__(self, url: str, name: str, seconds: float, is_patient: bool = False) -> None:
         self.url, self.base = url, name
-        self.storage = open_storage(url, seconds)
-        file = url.removeprefix("sqlite:///")
+        self.storage = open_storage(url, seconds, is_patient)
+        file = url.removeprefix(SQLITE)
         # SQLite has no row to lock between Optuna's look at a trial's state and its change of it.
         self.start_lock: AbstractContextManager[Any] = FileLock(f"{file}.lock") if file != url else nullcontext()
         self.name = self._latest() or name
@@ -211,6 +211,15 @@ class SweepStudy:
     def set(self, key: str, value: Any) -> None:
         self.storage.set_study_user_attr(self.id, key, value)
 
+    def stop(self, how: int) -> list[str]:
+        """Tells all sweepers and workers of this sweep to stop. Returns the sweepers' names."""
+        attrs = self.attrs()
+        sweepers = {value["sweeper"] for key, value in attrs.items() if key.startswith(f"{WORKER}:")}
+        sweepers |= {key.removeprefix(f"{STOP}:") for key in attrs if key.startswith(f"{STOP}:")}
+        for name in sweepers:
+            self.set(f"{STOP}:{name}", how)
+        return sorted(sweepers)
+
     def trials(self) -> list[FrozenTrial]:
         """Returns all trials, by number; they are the storage's own objects, to be read only."""
         return self.storage.get_all_trials(self.id, deepcopy=False)
@@ -245,6 +254,14 @@ class SweepStudy:
             return None
         return trial_id, lease
 
+    def forgotten(self, process: Process) -> tuple[int, Lease] | None:
+        """Returns a trial that an idle worker holds without knowing: the storage gave it, but its answer was lost."""
+        for trial in self.trials():
+            held = Lease.of(trial) if trial.state is TrialState.RUNNING else None
+            if held and held.process == process:
+                return trial._trial_id, held
+        return None
+
     def _start(self, trial_id: int) -> bool:
         try:
             with self.start_lock:
@@ -264,7 +281,7 @@ class SweepStudy:
         return trial.state is TrialState.RUNNING and holders[0] == holders[1]
 
     def renew_lease(self, trial_id: int, lease: Lease) -> None:
-        lease.beat += 1
+        lease.beat, lease.seen = lease.beat + 1, time.time()
         self.storage.set_trial_user_attr(trial_id, LEASE, asdict(lease))
 
     def release(self, trial_id: int) -> None:
@@ -328,87 +345,6 @@ class Watch:
             since = now
         self.seen[trial._trial_id] = (sign, since)
         return now - since > self.seconds
-
-
-def open_storage(url: str, seconds: float) -> BaseStorage:
-    """Returns Optuna's storage behind an URL, each call of which is tried again while the server is away.
-
-    Raises:
-        UserError: there is no such storage.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            if url.startswith("redis"):
-                from optuna.storages.journal import JournalRedisBackend
-
-                return _patient(JournalStorage, seconds)(JournalRedisBackend(url))
-            if url.startswith("sqlite:///"):
-                return optuna.storages.get_storage(_open_sqlite(url, seconds))
-            options = {"pool_pre_ping": True}
-            return optuna.storages.get_storage(_patient(RDBStorage, seconds)(url, engine_kwargs=options))
-    except (ImportError, ValueError, StorageInternalError, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise UserError(f"cannot open the storage {hide_password(url)}: {lines[0] if lines else error}") from error
-
-
-def _open_sqlite(url: str, seconds: float) -> RDBStorage:
-    """Returns a storage in one file with a write-ahead log: eight times faster than as it comes, and as safe here.
-
-    With synchronous=NORMAL a power cut may lose the last trials, but never harms the file.
-    """
-    path = Path(url.removeprefix("sqlite:///"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(path, timeout=60) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-        connection.execute("PRAGMA synchronous=NORMAL")
-        return connection
-
-    # Not by the URL, in which a folder's braces and question marks would mean something.
-    return _patient(RDBStorage, seconds)("sqlite:///study.db", engine_kwargs={"creator": connect})
-
-
-def hide_password(url: str) -> str:
-    """Returns an URL that can be shown."""
-    scheme, _, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
-    return f"{scheme}://{user.partition(':')[0]}{':...' if ':' in user else ''}{at}{host}"
-
-
-def _patient(kind: type[Storage], seconds: float) -> type[Storage]:
-    """Returns a storage class whose calls wait for a server that is away, each for so many seconds at most."""
-
-    def patient(call: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(call)
-        def retried(*args: Any, **kwargs: Any) -> Any:
-            deadline, pause = time.monotonic() + seconds, 0.05
-            while True:
-                try:
-                    return call(*args, **kwargs)
-                except Exception as error:
-                    if not _is_passing(error) or time.monotonic() + pause > deadline:
-                        raise
-                time.sleep(pause)
-                pause = min(2 * pause, 2.0)
-
-        return retried
-
-    # Optuna's cache in front of a database calls these three, too.
-    names = [*BaseStorage.__abstractmethods__, "_get_trials", "_set_trial_param", "_create_new_trial"]
-    calls = {name: patient(getattr(kind, name)) for name in names if hasattr(kind, name)}
-    return type(kind.__name__, (kind,), calls)
-
-
-def _is_passing(error: BaseException) -> bool:
-    """Whether trying again may help: the server restarts, the file is locked, the disk is full."""
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return isinstance(cause, (OperationalError, InterfaceError, ConnectionError, TimeoutError)) or (
-        type(cause).__module__.startswith(("redis.", "grpc.")) and "Error" in type(cause).__name__
-    )
 
 
 def copy(trial: FrozenTrial, values: Sequence[float] | None, params: Mapping[str, Any], reports: bool) -> FrozenTrial:

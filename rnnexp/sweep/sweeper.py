@@ -14,13 +14,10 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from filelock import FileLock
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobStatus
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState
 
@@ -29,6 +26,7 @@ from rnnexp.schema import UserError
 from rnnexp.store import atomic
 from rnnexp.sweep import show
 from rnnexp.sweep.compose import Composer
+from rnnexp.sweep.fleet import BASIC, JOBLIB, Fleet, brief
 from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official
 from rnnexp.sweep.study import (
     DRAIN,
@@ -46,9 +44,6 @@ from rnnexp.sweep.study import (
     copy,
 )
 from rnnexp.sweep.worker import STOPPING, Worker
-
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 
 
 def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, arguments: Sequence[str]) -> None:
@@ -70,17 +65,26 @@ def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, a
 
 
 class Sweeper:
-    """One command's part in a sweep: others may take part at the same time, here or elsewhere."""
+    """One command's part in a sweep: others may take part at the same time, here or elsewhere.
+
+    Raises:
+        UserError: the launcher or the storage isn't there, or the folder holds another sweep.
+    """
 
     def __init__(self, plan: Plan, config: DictConfig, hydra_context: HydraContext, task: TaskFunction) -> None:
         self.plan, self.config, self.hydra_context, self.task = plan, config, hydra_context, task
         self.process = Process.own()
+        self.why_stopped: str | None = None  # the rule that ended it early
+        self.fleet = Fleet(config, hydra_context, self.say)
+        if not plan.settings.wait and not self.fleet.outlives_sweeper:
+            raise UserError(
+                "wait=false needs hydra/launcher=slurm; the workers of this launcher end with their command"
+            )
         self.study = open_study(plan)
         self.watch = Watch(plan.settings.lease_seconds)
         self.reap_lock = FileLock(plan.folder / ".reap.lock")
         self.started = time.monotonic()
         self.ended_before = {t.number for t in self.trials() if t.state.is_finished()}
-        self.why_stopped: str | None = None  # the rule that ended it early
 
     def trials(self) -> list[FrozenTrial]:
         """Returns the trials within the budget."""
@@ -88,36 +92,57 @@ class Sweeper:
 
     def run(self) -> None:
         self.write_request()
-        launcher, num_workers = self.launcher()
+        num_workers = self.num_workers()
         screen = show.Screen(self.plan, self.study, self.ended_before, num_workers)
         monitor = Monitor(self, screen)
         STOPPING.signum = None
         self.study.set(f"{STOP}:{self.process.name}", 0)  # that of an earlier sweeper with this pid
         with self.handlers(), monitor:
-            idle_launches = 0
-            while not self.is_stopping():
-                num_open, num_running = self.left()
-                if not num_open and not num_running:
-                    break
-                monitor.check_rules()  # a rule of an earlier command may hold already
-                if self.is_stopping():
-                    break
-                if not num_open:  # another sweeper's workers are at the rest, and may leave it to us
-                    time.sleep(0.5)
-                    continue
-                before = self.progress()
-                suspects = self.suspects()
-                self.launch(launcher, 1 if suspects else min(num_workers, num_open), suspects)
-                self.reap(is_over=True)
-                idle_launches = idle_launches + 1 if self.progress() == before else 0
-                if idle_launches >= 3 * self.plan.settings.max_attempts:
-                    self.why_stopped = "the workers end without getting any further; see the files in workers/"
+            self.run_workers(num_workers, monitor)
+            if not self.plan.settings.wait and self.fleet.jobs and not self.is_stopping():
+                self.say(f"{num_workers} workers are on their way; python -m rnnexp.status {self.plan.folder}")
+                return
+            self.wait_for_trials()
+            self.fleet.cancel()  # those that still wait for their turn
         screen.summary(STOPPING.signum, self.why_stopped)
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
         is_barren = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}
         if (self.why_stopped and not monitor.is_success) or is_barren:
             sys.exit(1)
+
+    def run_workers(self, num_workers: int, monitor: Monitor) -> None:
+        """Keeps so many workers at work until the budget is spent or a rule ends the sweep."""
+        progress, idle_launches = None, 0
+        while not self.is_stopping():
+            num_open, num_running = self.left()
+            if not num_open and not num_running:
+                break
+            monitor.check_rules()  # a rule of an earlier command may hold already
+            if self.is_stopping():
+                break
+            suspects = self.suspects() if self.fleet.is_waited_for else frozenset[int]()
+            missing = min(1 if suspects else num_workers - self.fleet.count(), num_open)
+            if missing <= 0:  # workers are at the rest, and may leave some of it to us
+                time.sleep(0.5)
+                continue
+            before, progress = progress, self.progress()
+            idle_launches = idle_launches + 1 if progress == before else 0
+            if idle_launches >= 3 * self.plan.settings.max_attempts:
+                self.why_stopped = "the workers end without getting any further; see the files in workers/"
+                break
+            self.launch(missing, suspects)
+            if not self.plan.settings.wait:
+                break
+
+    def wait_for_trials(self) -> None:
+        """Waits until no worker of this sweeper holds a trial."""
+        while any(self.holds(trial) for trial in self.trials()) and self.fleet.count():
+            time.sleep(0.2)
+
+    def say(self, text: str) -> None:
+        if not self.is_stopping():
+            print(f"sweep: {text}", file=sys.stderr)
 
     def write_request(self) -> None:
         """Writes sweep.yaml: what was asked, resolved, and how to go on."""
@@ -153,20 +178,19 @@ class Sweeper:
     def is_stopping(self) -> bool:
         return STOPPING.signum is not None or self.why_stopped is not None
 
+    def holds(self, trial: FrozenTrial) -> bool:
+        """Whether a worker of this sweeper is recorded as running the trial."""
+        lease = Lease.of(trial)
+        if trial.state is not TrialState.RUNNING or lease is None or lease.process is None:
+            return False
+        worker = self.study.attrs().get(f"{WORKER}:{lease.process.name}")
+        return worker is not None and worker["sweeper"] == self.process.name
+
     def reap(self, is_over: bool = False) -> None:
         """Gives trials back whose workers are gone; with `is_over`, all that this sweeper's own workers still hold."""
-        own = set()
-        if is_over:
-            attrs = self.study.attrs()
-            mine = [v for k, v in attrs.items() if k.startswith(WORKER) and v["sweeper"] == self.process.name]
-            own = {(worker["host"], worker["pid"]) for worker in mine}
         with self.reap_lock:  # of two sweepers that see the same loss, the second sees it mended
             lost = self.watch.lost(self.study)
-            for trial in self.study.trials():
-                lease = Lease.of(trial)
-                holder = lease.process if lease else None
-                if trial.state is TrialState.RUNNING and holder and (holder.host, holder.pid) in own:
-                    lost.append(trial)
+            lost += [trial for trial in self.study.trials() if is_over and self.holds(trial)]
             for trial in {trial.number: trial for trial in lost}.values():
                 if not self.study.is_held(trial._trial_id, Lease.of(trial)):
                     continue
@@ -175,44 +199,24 @@ class Sweeper:
                 else:
                     self.study.lose(trial, self.plan.settings.max_attempts)
 
-    def launcher(self) -> tuple[DictConfig, int]:
-        """Returns the configuration to launch with, and how many workers."""
-        config = self.config.copy()
-        target = config.hydra.launcher._target_
-        self.gpus = visible_gpus() if target == JOBLIB else []
-        wanted = self.plan.settings.workers or len(self.gpus) or num_physical_cores()
-        with open_dict(config):
-            if target == BASIC:
-                if (self.plan.settings.workers or 1) > 1:
-                    print("sweep: the basic launcher runs one worker; for more add hydra/launcher=joblib")
-                wanted = 1
-            elif "n_jobs" in config.hydra.launcher:
-                config.hydra.launcher.n_jobs = wanted
-            if root := config.hydra.hydra_logging.get("root"):
-                root.level = "WARNING"  # "launching 2 jobs", the workers, would mislead
-        return config, wanted
+    def num_workers(self) -> int:
+        """Returns how many workers are wanted at once."""
+        self.gpus = visible_gpus() if self.fleet.target == JOBLIB else []
+        wanted = self.plan.settings.workers
+        if self.fleet.target == BASIC:
+            if (wanted or 1) > 1:
+                print("sweep: the basic launcher runs one worker; for more add hydra/launcher=joblib")
+            return 1
+        return wanted or len(self.gpus) or num_physical_cores()
 
-    def launch(self, config: DictConfig, num_workers: int, only: frozenset[int]) -> None:
-        """Runs workers until all have ended, whatever way; on these trials, if there are any, and on no others."""
-        with open_dict(config):
-            if "n_jobs" in config.hydra.launcher:
-                # One job of one would be run in this very process by joblib, and could take it along.
-                config.hydra.launcher.n_jobs = max(2, num_workers)
-        worker = Worker(self.plan, self.config, self.hydra_context, self.task, self.process, self.gpus, only)
-        launcher = Plugins.instance().instantiate_launcher(
-            config=config, hydra_context=self.hydra_context, task_function=worker
-        )
+    def launch(self, num_workers: int, only: frozenset[int]) -> None:
+        """Starts workers, and waits for them if the launcher does; on these trials, if any, and on no others."""
+        leash = None if self.fleet.outlives_sweeper else self.process
+        worker = Worker(self.plan, self.config, self.hydra_context, self.task, self.process, leash, self.gpus, only)
         place = ["hydra.output_subdir=null", "hydra.sweep.subdir=workers", "hydra/job_logging=none"]
-        overrides = [*next(self.plan.space.examples()), *place]
-        try:
-            jobs = launcher.launch([overrides] * num_workers, initial_job_idx=0)
-        except Exception as error:  # a killed worker ends the launcher's call, and its neighbours
-            if not self.is_stopping():
-                print(f"sweep: lost workers ({_brief(error)}); going on", file=sys.stderr)
-            return
-        for job in jobs or []:
-            if job.status is JobStatus.FAILED and not self.is_stopping():
-                print(f"sweep: a worker ended: {_brief(job._return_value)}", file=sys.stderr)
+        self.fleet.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers)
+        if self.fleet.is_waited_for:
+            self.reap(is_over=True)
 
     @contextmanager
     def handlers(self) -> Iterator[None]:
@@ -237,6 +241,7 @@ class Sweeper:
             STOPPING.signum = STOPPING.signum or signal.SIGINT
             self.pass_on(NOW)
             self.kill_workers(signal.SIGKILL)
+            self.fleet.cancel()
             time.sleep(0.2)
             self.reap(is_over=True)
         finally:
@@ -278,7 +283,7 @@ class Monitor(threading.Thread):
         try:
             self.screen.update()
         except Exception as error:
-            self.screen.say(f"can't look at the study just now: {_brief(error)}")
+            self.screen.say(f"can't look at the study just now: {brief(error)}")
 
     def run(self) -> None:
         last = 0.0
@@ -293,7 +298,7 @@ class Monitor(threading.Thread):
                     self.check_rules()
                     last = time.monotonic()
             except Exception as error:  # the storage is away: the workers wait for it, and so do we
-                self.screen.say(f"can't look at the study just now: {_brief(error)}")
+                self.screen.say(f"can't look at the study just now: {brief(error)}")
                 last = time.monotonic()
 
     def pass_on(self, how: int) -> None:
@@ -304,6 +309,9 @@ class Monitor(threading.Thread):
         if self.passed_on:
             return
         sweeper, stop = self.sweeper, self.sweeper.plan.settings.stop
+        if told := sweeper.study.attrs().get(f"{STOP}:{sweeper.process.name}"):
+            self.end("stopped from elsewhere (rnnexp.stop)", told, True)
+            return
         ended = [t for t in sweeper.trials() if t.state.is_finished()]
         new = [t for t in ended if t.number not in sweeper.ended_before]
         failed = [t for t in new if t.state is TrialState.FAIL and Outcome.of(t).same_as is None]
@@ -418,8 +426,3 @@ def visible_gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [str(i) for i, line in enumerate(x for x in listed.splitlines() if x.startswith("GPU "))]
-
-
-def _brief(error: Any) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"

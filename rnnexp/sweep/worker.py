@@ -37,11 +37,12 @@ from rnnexp.interrupt import Interrupted, Stop
 from rnnexp.seeds import derive
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan
-from rnnexp.sweep.study import NOW, OUTCOME, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy
+from rnnexp.sweep.study import NOW, OUTCOME, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
 
 log = logging.getLogger("rnnexp.sweep")
 HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
 KEEPS_CONSTRAINTS = ("tpe", "gp", "nsgaii")
+SPARE_SECONDS = 20  # of a job's time, in which no trial begins: it takes as long to load and to be saved again
 AT_WORK = threading.Lock()  # held while a worker of this process is at work
 STOPPING = Stop()  # set by a signal in this process, be it a worker's own or the sweeper's
 
@@ -55,7 +56,8 @@ class Worker:
 
     Args:
         config: the master configuration that trials are composed from.
-        sweeper: the process that launched it; when that is gone from this host, the worker stops as well.
+        sweeper: the process that launched it.
+        leash: the process without which the worker stops as well, if there is one and it was of this host.
         gpus: the devices of this machine that workers take in turn; empty: what the launcher gives them.
         only: the trials to run, if there are any; otherwise all that are to be had.
     """
@@ -67,30 +69,43 @@ class Worker:
         hydra_context: HydraContext,
         task: TaskFunction,
         sweeper: Process,
+        leash: Process | None,
         gpus: Sequence[str],
         only: frozenset[int] = frozenset(),
     ) -> None:
         self.plan, self.config, self.hydra_context, self.task, self.sweeper = plan, config, hydra_context, task, sweeper
-        self.gpus, self.only = gpus, only
+        self.leash, self.gpus, self.only = leash, gpus, only
+        self.made_of = tuple(vars(self))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what it was made of: a job that is queued again begins anew."""
+        return {name: getattr(self, name) for name in (*self.made_of, "made_of")}
 
     def __call__(self, cfg: DictConfig) -> None:
-        """Works until there is nothing to claim, or until it is told to stop."""
+        """Works until there is nothing to claim, its time is up, or it is told to stop."""
+        limit = Limit(self.config.hydra.launcher)
         self.process = Process.own()
         self.composer = Composer(self.hydra_context.config_loader, self.config)
         is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
         if is_alone and self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[HydraConfig.get().job.num % len(self.gpus)]
         with _redirected(self.plan.folder / "workers", self.process.name, is_alone), _handlers(is_alone):
-            self.study = SweepStudy(self.plan.url, self.plan.study_name, self.plan.settings.storage_seconds)
+            seconds = self.plan.settings.storage_seconds
+            self.study = SweepStudy(self.plan.url, self.plan.study_name, seconds, is_patient=True)
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
             with Keeper(self, is_alone) as keeper:
-                while STOPPING.signum is None and not self.told_to_stop():
+                while STOPPING.signum is None and not self.told_to_stop() and not limit.is_near():
                     max_steps = self.plan.settings.stop.steps
-                    claimed = self.study.claim(self.process, self.plan.n_trials, self.only, max_steps)
+                    claimed = self.study.forgotten(self.process) or self.study.claim(
+                        self.process, self.plan.n_trials, self.only, max_steps
+                    )
                     if claimed is None:
-                        break
+                        return
                     with keeper.keeping(*claimed):
                         self.run_trial(*claimed)
+            is_unwanted = bool(self.told_to_stop())
+        if is_alone and not is_unwanted:
+            limit.yield_to_queue(STOPPING.signum)
 
     def told_to_stop(self) -> int | None:
         """Returns how the sweeper wants its workers to stop, if it does."""
@@ -105,7 +120,7 @@ class Worker:
             state, outcome = active.run()
         except (Interrupted, KeyboardInterrupt) as stopped:
             if not active.is_lost:
-                STOPPING.signum = getattr(stopped, "signum", signal.SIGINT)
+                STOPPING.signum = STOPPING.signum or getattr(stopped, "signum", signal.SIGINT)
             if self.study.is_held(trial_id, lease):
                 lease.seconds = before + time.monotonic() - started
                 self.study.renew_lease(trial_id, lease)
@@ -133,6 +148,37 @@ class Worker:
             if root and "console" in root.get("handlers", []) and not cfg.hydra.verbose:  # the sweeper has the screen
                 root.handlers = [name for name in root.handlers if name != "console"]
         return cfg
+
+
+class Limit:
+    """The time that a job of a cluster has, and what becomes of it when its time is up or its place is wanted.
+
+    submitit has Slurm send SIGUSR2 before the time limit, and queues the job again when it arrives. A job that is
+    preempted gets SIGTERM, and is queued again by Slurm itself unless it ends before it is killed.
+
+    Args:
+        launcher: `hydra.launcher`; only submitit's jobs on Slurm have limits.
+    """
+
+    def __init__(self, launcher: DictConfig) -> None:
+        self.has_queue = "timeout_min" in launcher and "SLURM_JOB_ID" in os.environ
+        self.ends = math.inf
+        if self.has_queue:
+            notice = float(launcher.get("signal_delay_s", 0))
+            self.ends = time.monotonic() + 60 * launcher.timeout_min - notice
+
+    def is_near(self) -> bool:
+        """Whether it is too late to begin with a trial."""
+        return time.monotonic() > self.ends - SPARE_SECONDS
+
+    def yield_to_queue(self, signum: int | None) -> None:
+        """Lets the job be queued again, with its trials given back; a job that has done all it can just ends."""
+        if not self.has_queue:
+            return
+        if signum == signal.SIGTERM:
+            time.sleep(600)  # until Slurm kills it: one that ends before is not queued again
+        elif signum == signal.SIGUSR2 or self.is_near():
+            os.kill(os.getpid(), signal.SIGUSR2)  # submitit's own handler is back
 
 
 class Active:
@@ -382,12 +428,14 @@ class Keeper(threading.Thread):
         self.seconds = worker.plan.settings.lease_seconds / 6
         self.done = threading.Event()
         self.held: tuple[int, Lease] | None = None
+        self.watch = Watch(worker.plan.settings.lease_seconds)
 
     def __enter__(self) -> Keeper:
         self.start()
         if self.is_alone:
             AT_WORK.acquire()
-            threading.Thread(target=_leave_with, args=[self.worker.sweeper], name="leash", daemon=True).start()
+            if leash := self.worker.leash:
+                threading.Thread(target=_leave_with, args=[leash], name="leash", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -409,11 +457,13 @@ class Keeper(threading.Thread):
         beaten = time.monotonic()
         while not self.done.wait(1.0):
             try:
-                if self.is_alone and self.worker.sweeper.is_dead():
+                if self.is_alone and self.worker.leash and self.worker.leash.is_dead():
                     self.stop()
                 if time.monotonic() - beaten >= self.seconds:
                     beaten = time.monotonic()
                     self.beat()
+                    if self.worker.leash is None:  # there may be no sweeper to do it
+                        self.reap()
                     how = self.worker.told_to_stop() if self.is_alone else None
                     if how == NOW:
                         os._exit(128 + signal.SIGKILL)
@@ -431,6 +481,13 @@ class Keeper(threading.Thread):
             self.worker.study.renew_lease(trial_id, lease)
         elif self.held is held and isinstance(sweep._listener, Active):
             sweep._listener.is_lost = True
+
+    def reap(self) -> None:
+        """Gives trials back whose workers are gone."""
+        study = self.worker.study
+        for trial in self.watch.lost(study):
+            if study.is_held(trial._trial_id, Lease.of(trial)):
+                study.lose(trial, self.worker.plan.settings.max_attempts)
 
     def stop(self) -> None:
         """Stops the worker as a signal would: its task may be in the middle of something that only it can end."""
@@ -450,7 +507,7 @@ def _leave_with(sweeper: Process) -> None:
 
 @contextmanager
 def _handlers(is_alone: bool) -> Iterator[None]:
-    """Lets SIGTERM stop a worker after its checkpoint; Ctrl-C is the sweeper's to pass on.
+    """Lets SIGTERM and SIGUSR2 stop a worker after its checkpoint; Ctrl-C is the sweeper's to pass on.
 
     In the sweeper's own process the handlers are the sweeper's.
     """
@@ -460,11 +517,15 @@ def _handlers(is_alone: bool) -> Iterator[None]:
     STOPPING.signum = None
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        STOPPING.signum = signum
+        STOPPING.signum = STOPPING.signum or signum
+        if signum == signal.SIGUSR2:
+            signal.raise_signal(signal.SIGTERM)  # which the running task listens to
 
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+    before = {signum: signal.getsignal(signum) for signum in signals}
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, handle)
     try:
         yield
     finally:

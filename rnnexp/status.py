@@ -1,0 +1,173 @@
+"""`python -m rnnexp.status [NAME]`: what a sweep is doing, wherever its workers are. No torch."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+
+from rnnexp.schema import UserError
+from rnnexp.sweep.plan import Goal
+from rnnexp.sweep.show import WORDS, best, number_text, short_number
+from rnnexp.sweep.storage import SQLITE
+from rnnexp.sweep.study import REQUEST, STOP, Lease, Outcome, SweepStudy
+
+RECENT = 20  # trials that the pace is measured by
+SWEEPS = Path("outputs/sweeps")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m rnnexp.status", description=__doc__)
+    parser.add_argument("name", nargs="?", help=f"a sweep below {SWEEPS}, or its folder; without it, all of them")
+    parser.add_argument("--watch", action="store_true", help="show it again every two seconds, until Ctrl-C")
+    args = parser.parse_args()
+    try:
+        while True:
+            lines = status(open_sweep(args.name)) if args.name else overview(SWEEPS)
+            print("\033[H\033[J" * (args.watch and sys.stdout.isatty()) + "\n".join(lines), flush=True)
+            if not args.watch:
+                break
+            time.sleep(2)
+    except UserError as error:
+        print(f"rnnexp.status: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+class RecordedSweep:
+    """A sweep as its folder and its storage have it.
+
+    Raises:
+        UserError: there is no sweep, or its storage can't be opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.recorded: dict[str, Any] = yaml.safe_load((folder / "sweep.yaml").read_text())
+            url, name = self.recorded["storage"], self.recorded["study"]
+            self.n_trials = int(self.recorded["n_trials"])
+        except OSError as error:
+            raise UserError(f"{folder} holds no sweep; python -m rnnexp.status lists those of {SWEEPS}") from error
+        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{folder / 'sweep.yaml'} is damaged; type the sweep's command again") from error
+        if url.startswith(SQLITE):
+            url = f"{SQLITE}{(folder / 'study.db').absolute()}"  # it may have been moved
+            if not (folder / "study.db").exists():
+                raise UserError(f"{folder} has lost its study.db")
+        self.study = SweepStudy(url, name.partition("~")[0], seconds=10)
+        if not self.study.exists:
+            raise UserError(f"{folder}: its storage has no study {name}")
+        self.goal = Goal.of_request(self.study.attrs().get(REQUEST, {}))
+
+    def trials(self) -> list[FrozenTrial]:
+        """Returns the trials within the budget."""
+        return self.study.trials()[: self.n_trials]
+
+
+def open_sweep(name: str) -> RecordedSweep:
+    """Returns a sweep by its name below outputs/sweeps, or by its folder."""
+    named = SWEEPS / name
+    return RecordedSweep(named if (named / "sweep.yaml").exists() else Path(name))
+
+
+def overview(root: Path) -> list[str]:
+    """Returns a line for each sweep below a folder, the newest last."""
+    files = sorted(root.glob("*/sweep.yaml"), key=lambda path: path.stat().st_mtime)
+    lines = []
+    for file in files:
+        try:
+            lines.append(headline(RecordedSweep(file.parent)))
+        except UserError as error:
+            lines.append(f"{file.parent.name}: {error}")
+    return lines or [f"there are no sweeps in {root}"]
+
+
+def headline(sweep: RecordedSweep) -> str:
+    """Returns how far a sweep is, in a line."""
+    trials = sweep.trials()
+    counts = {state: sum(trial.state is state for trial in trials) for state in WORDS}
+    counts[TrialState.WAITING] += sweep.n_trials - len(trials)
+    ended = sum(number for state, number in counts.items() if state.is_finished())
+    parts = ", ".join(f"{number} {WORDS[state]}" for state, number in counts.items() if number)
+    return f"{sweep.folder.name}: {ended} of {sweep.n_trials} trials are over ({parts})"
+
+
+def status(sweep: RecordedSweep) -> list[str]:
+    """Returns everything about a sweep: trials by state, the best, the pace, and who is at work."""
+    trials = sweep.trials()
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    lines = [headline(sweep)]
+    top = best(sweep.goal, ended)
+    if len(sweep.goal.directions) > 1:
+        lines.append(f"Pareto front: {len(top)} trials")
+    elif top and top[0].values:
+        texts = [f"{name.partition(' @ ')[0]}={short_number(str(value))}" for name, value in top[0].params.items()]
+        lines.append(f"best    {sweep.goal.label(0)} {number_text(top[0].values[0])}, trial {top[0].number}")
+        lines.append(f"        {' '.join(texts)}")
+    if pace := _pace(ended):
+        left = timedelta(seconds=round((sweep.n_trials - len(ended)) / pace * 3600))
+        lines.append(f"pace    {pace:.3g} trials an hour" + (f", {left} h left" if left else ""))
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    if any(how for key, how in sweep.study.attrs().items() if key.startswith(STOP)) and running:
+        lines.append("it was told to stop")
+    if running:
+        lines += ["", *_workers(running)]
+    return lines
+
+
+def _pace(ended: Sequence[FrozenTrial]) -> float | None:
+    """Returns how many trials end in an hour, by the recent ones."""
+    times = sorted(t.datetime_complete for t in ended if t.datetime_complete and Outcome.of(t).same_as is None)
+    times = times[-RECENT:]
+    if len(times) < 2 or times[0] == times[-1]:
+        return None
+    return (len(times) - 1) * 3600 / (times[-1] - times[0]).total_seconds()
+
+
+def _workers(running: Sequence[FrozenTrial]) -> list[str]:
+    """Returns a table of who runs what, and for how long its lease has not been renewed."""
+    import pandas as pd
+
+    from rnnexp.table import table
+
+    rows = []
+    for trial in running:
+        lease = Lease.of(trial)
+        process = lease.process if lease else None
+        sign = "none yet"
+        if process and process.is_here():
+            sign = "gone" if process.is_dead() else "at work"
+        elif lease and lease.seen:
+            sign = f"{max(0, round(time.time() - lease.seen))} s ago"
+        rows.append(
+            {
+                "trial": trial.number,
+                "host": process.host.partition(" ")[0] if process else "",
+                "process": str(process.pid) if process else "",
+                "since": _clock(trial.datetime_start),
+                "attempt": lease.attempt if lease else 1,
+                "reports": len(trial.intermediate_values),
+                "sign of life": sign,
+            }
+        )
+    frame = pd.DataFrame(rows)
+    return table(frame, list(frame.columns), shutil.get_terminal_size((120, 24)).columns)
+
+
+def _clock(moment: datetime | None) -> str:
+    return f"{moment:%H:%M:%S}" if moment else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Real servers for tests, on loopback, each in a folder of its own. Where one isn't installed, its tests skip."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+SLURM = Path(__file__).parent / "slurm"
+
+
+def need(*programs):
+    """Returns where the programs are, or skips."""
+    places = os.pathsep.join([os.environ["PATH"], "/usr/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+    found = [shutil.which(program, path=places) for program in programs]
+    for program, place in zip(programs, found, strict=True):
+        if place is None:
+            pytest.skip(f"{program} is not installed")
+    return found
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_until(check, what, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, f"{what} took more than {seconds} s"
+        time.sleep(0.1)
+
+
+def answers(port):
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+class Postgres:
+    """A PostgreSQL server; root runs it as another user, as it insists."""
+
+    def __init__(self, folder, address="127.0.0.1", password=None):
+        initdb, self.pg_ctl = need("initdb", "pg_ctl")
+        self.folder, self.port, self.address = folder, free_port(), address
+        self.user = "postgres" if os.getuid() == 0 else getpass.getuser()
+        folder.mkdir(parents=True)
+        if os.getuid() == 0:
+            shutil.chown(folder, self.user)
+            for parent in folder.parents:  # pytest's folders are the owner's alone
+                with suppress(PermissionError):
+                    parent.chmod(parent.stat().st_mode | 0o011)
+        how = ["--auth=trust"]
+        if password:
+            (folder / "password").write_text(password)
+            shutil.chown(folder / "password", self.user)
+            how = ["--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
+        self.run(initdb, "-D", folder / "data", "-U", "rnnexp", "--no-sync", *how)
+        with (folder / "data" / "postgresql.conf").open("a") as file:
+            file.write(f"port={self.port}\nlisten_addresses='{address}'\nunix_socket_directories=''\n")
+        with (folder / "data" / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all samenet {'scram-sha-256' if password else 'trust'}\n")
+        self.url = f"postgresql://rnnexp@{address}:{self.port}/postgres"
+        self.start()
+
+    def run(self, *command):
+        as_user = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"]
+        command = [*(as_user if os.getuid() == 0 else []), *map(str, command)]
+        subprocess.run(command, check=True, cwd=self.folder, stdout=subprocess.DEVNULL)
+
+    def start(self):
+        self.run(self.pg_ctl, "-D", self.folder / "data", "-l", self.folder / "data" / "server.log", "-w", "start")
+
+    def stop(self, how="fast"):
+        self.run(self.pg_ctl, "-D", self.folder / "data", "-m", how, "-w", "stop")
+
+
+@contextmanager
+def postgres(folder, **options):
+    server = Postgres(folder, **options)
+    try:
+        yield server
+    finally:
+        with suppress(subprocess.CalledProcessError):
+            server.stop("immediate")
+
+
+@contextmanager
+def redis(folder, *options):
+    """Yields a URL."""
+    (program,) = need("redis-server")
+    folder.mkdir()
+    port = free_port()
+    where = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    process = subprocess.Popen([program, *where, *options], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(port), "redis-server")
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def proxy(url):
+    """Yields the URL of a proxy in front of a database."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "rnnexp.proxy", url, "--port", str(port)])
+    try:
+        wait_until(lambda: answers(port), "rnnexp.proxy")
+        yield f"grpc://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def slurm(folder):
+    """Yields the environment in which a Slurm of one node answers."""
+    need("slurmctld", "slurmd", "sbatch", "munged")
+    if os.getuid() != 0:
+        pytest.skip("slurmd needs root")
+    up = subprocess.run([SLURM / "up.sh", folder], capture_output=True, text=True)
+    assert up.returncode == 0, up.stderr
+    try:
+        yield os.environ | {
+            "SLURM_CONF": str(folder / "slurm.conf"),
+            "PATH": f"{SLURM}{os.pathsep}{os.environ['PATH']}",
+        }
+    finally:
+        subprocess.run([SLURM / "down.sh", folder], capture_output=True)

@@ -1,0 +1,260 @@
+"""Sweeps on real engines that the tests start on this machine: PostgreSQL, Redis, Optuna's proxy, Slurm, Ray."""
+
+import csv
+import functools
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import servers
+import yaml
+from optuna.trial import TrialState
+from servers import wait_until
+
+from rnnexp.sweep.study import SweepStudy
+
+pytestmark = [pytest.mark.external, pytest.mark.slow]
+WALKER = Path(__file__).parent / "apps" / "walker.py"
+SPACE = ("x=interval(0,4)", "y=choice(1,2,3)", "hydra.sweeper.objective=loss", "hydra.sweeper.lease_seconds=3")
+JOBLIB = ("hydra/launcher=joblib",)
+SLURM = (
+    *("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.max_num_timeout=100"),
+    "hydra.launcher.signal_delay_s=1",
+)
+RAY = (
+    *("hydra/launcher=ray", "+hydra.launcher.ray.init.include_dashboard=false", "+hydra.launcher.ray.init.num_cpus=2"),
+    *("+hydra.launcher.ray.remote.max_retries=0", "+hydra.launcher.ray.remote.num_cpus=1"),
+)
+ENGINES = ("postgresql", "redis", "grpc", "slurm", "ray")
+
+
+class Sweep:
+    """Commands of one sweep of the walker."""
+
+    def __init__(self, folder, arguments, env):
+        self.folder, self.arguments, self.env = folder, arguments, env
+        self.log = folder.parent / "log.txt"
+
+    def start(self, *more, n_trials=24):
+        command = [sys.executable, str(WALKER), "-m", f"hydra.sweep.dir='{self.folder}'", *SPACE, *self.arguments]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, f"hydra.sweeper.n_trials={n_trials}", *more], env=self.env, stdout=log, stderr=log
+            )
+        return self.process
+
+    def end(self, code=0):
+        assert self.process.wait(120) == code, self.text()
+        return self.text()
+
+    def text(self):
+        return self.log.read_text()
+
+    @functools.cached_property
+    def study(self):
+        wait_until((self.folder / "sweep.yaml").exists, "the study")
+        recorded = yaml.safe_load((self.folder / "sweep.yaml").read_text())
+        return SweepStudy(recorded["storage"], recorded["study"], 30)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        backend = getattr(self.study.storage, "_backend", None)
+        if hasattr(backend, "engine"):
+            backend.engine.dispose()
+
+    def has_begun(self):
+        return (self.folder / "runs.log").exists()
+
+    def num_ended(self):
+        return sum(trial.state.is_finished() for trial in self.study.trials())
+
+    def holders(self):
+        """Returns the processes that hold a trial."""
+        leases = [t.user_attrs["lease"] for t in self.study.trials() if t.state is TrialState.RUNNING]
+        return [lease["process"]["pid"] for lease in leases if lease and lease["process"]]
+
+    def columns(self):
+        return next(csv.reader(io.StringIO((self.folder / "results.csv").read_text())))
+
+    def assert_whole(self, n=24):
+        """Fails unless each trial is over, complete, in the table once, and none is left running."""
+        trials = self.study.trials()
+        assert [trial.state.name for trial in trials[:n]] == ["COMPLETE"] * n
+        assert all(trial.state is TrialState.WAITING for trial in trials[n:])
+        rows = csv.DictReader(io.StringIO((self.folder / "results.csv").read_text()))
+        assert [int(row["trial"]) for row in rows] == list(range(n))
+
+    def runs(self):
+        """Returns how often each trial was begun."""
+        return Counter(map(int, (self.folder / "runs.log").read_text().split()))
+
+
+@contextmanager
+def engine(name, folder):
+    """Yields what a sweep on an engine is typed with, and its environment."""
+    if name == "slurm":
+        pytest.importorskip("submitit")
+        with servers.slurm(folder / "slurm") as env:
+            yield SLURM, env
+    elif name == "ray":
+        pytest.importorskip("ray")
+        yield RAY, dict(os.environ)
+    elif name == "redis":
+        pytest.importorskip("redis")
+        with servers.redis(folder / "redis") as url:
+            yield (*JOBLIB, f"hydra.sweeper.storage='{url}'"), dict(os.environ)
+    else:
+        pytest.importorskip("psycopg")
+        with servers.postgres(folder / "postgres") as server:
+            if name == "postgresql":
+                yield (*JOBLIB, f"hydra.sweeper.storage='{server.url}'"), dict(os.environ)
+            else:
+                pytest.importorskip("grpc")
+                with servers.proxy(server.url) as url:
+                    yield (*JOBLIB, f"hydra.sweeper.storage='{url}'"), dict(os.environ)
+
+
+@pytest.fixture
+def on(tmp_path):
+    """Returns a context manager from an engine's name to a sweep of two workers."""
+
+    @contextmanager
+    def on(name):
+        with engine(name, tmp_path) as (arguments, env):
+            sweep = Sweep(tmp_path / "a sweep", (*arguments, "hydra.sweeper.workers=2"), env)
+            with closing(sweep):
+                yield sweep
+
+    return on
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_search_runs_every_trial_exactly_once_on_every_engine(on, name):
+    with on(name) as sweep:
+        sweep.start()
+        sweep.end()
+        sweep.assert_whole()
+        assert sweep.runs() == Counter(range(24))
+        assert sweep.columns() == [
+            *("trial", "state", "reason", "loss", "cost", "x", "y"),
+            *("reports", "attempt", "seconds", "worker", "folder"),
+        ]
+
+
+@pytest.mark.parametrize("name", ["slurm", "ray"])
+def test_a_killed_worker_is_replaced_and_its_trial_goes_on(on, name):
+    with on(name) as sweep:
+        sweep.start("pause=0.1")
+        for kill in range(3):
+            wait_until(lambda: sweep.has_begun() and sweep.holders(), "a worker at work", 90)
+            victim = sweep.holders()[0]
+            os.kill(victim, signal.SIGKILL)
+            wait_until(lambda victim=victim: victim not in sweep.holders(), f"kill {kill} to be noticed")
+        sweep.end()
+        sweep.assert_whole()
+        assert 24 < sum(sweep.runs().values()) <= 27
+
+
+def jobs(env):
+    """Returns the states of Slurm's jobs, by id."""
+    listed = subprocess.run(["squeue", "-h", "-r", "-o", "%i %T"], env=env, capture_output=True, text=True).stdout
+    return dict(line.split() for line in listed.splitlines())
+
+
+def running(env):
+    return [job for job, state in jobs(env).items() if state == "RUNNING"]
+
+
+@pytest.mark.parametrize("how", ["usr2", "requeue", "cancel"])
+def test_slurm_may_take_a_job_away_at_any_time(on, how):
+    with on("slurm") as sweep:
+        sweep.start("pause=0.3")
+        wait_until(lambda: sweep.has_begun() and len(sweep.holders()) == 2, "both workers at work")
+        (job, *_) = running(sweep.env)
+        commands = {"usr2": ["scancel", "--signal=USR2", job], "requeue": ["scontrol", "requeue", job]}
+        before = time.monotonic()
+        subprocess.run(commands.get(how, ["scancel", job]), env=sweep.env, check=True)
+        wait_until(lambda: len(sweep.holders()) < 2, "the trial to be given back")
+        assert time.monotonic() - before < 5
+        text = sweep.end()
+        sweep.assert_whole()
+        assert sum(sweep.runs().values()) in (25, 26)  # the trial that was given back went on
+        assert ("lost worker" in text) == (how == "cancel")
+
+
+def test_a_detached_sweep_ends_by_itself_and_can_be_looked_at_and_stopped(on, tmp_path):
+    with on("slurm") as sweep:
+        sweep.start("pause=0.2", "hydra.sweeper.wait=false")
+        assert "2 workers are on their way" in sweep.end()
+        wait_until(lambda: sweep.has_begun() and len(sweep.holders()) == 2, "both workers at work")
+        command = [sys.executable, "-m", "rnnexp.status", str(sweep.folder)]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert re.match(r"a sweep: \d+ of 24 trials are over \(.*2 running", shown)
+        assert shown.count("at work") == 2
+        subprocess.run([sys.executable, "-m", "rnnexp.stop", str(sweep.folder)], check=True, capture_output=True)
+        wait_until(lambda: not jobs(sweep.env), "the workers to end")
+        assert not sweep.holders()
+        assert 2 <= sweep.num_ended() < 24
+        sweep.start("pause=0.2")
+        sweep.end()
+        sweep.assert_whole()
+        assert sweep.runs() == Counter(range(24))
+
+
+def test_a_worker_begins_no_trial_near_its_time_limit_and_is_queued_again(on):
+    with on("slurm") as sweep:
+        sweep.start("hydra.launcher.timeout_min=1", "pause=0.5", n_trials=40)
+        wait_until(lambda: len(running(sweep.env)) == 2, "the workers")
+        shown = subprocess.run(["scontrol", "show", "job", "-o"], env=sweep.env, capture_output=True, text=True).stdout
+        assert shown.count("TimeLimit=00:01:00") == 2
+        sweep.end()
+        sweep.assert_whole(40)
+        assert sweep.runs() == Counter(range(40))  # none was interrupted
+        shown = subprocess.run(["scontrol", "show", "job", "-o"], env=sweep.env, capture_output=True, text=True).stdout
+        assert shown.count("Restarts=1") == 2
+
+
+def test_a_database_that_is_away_for_twenty_seconds_costs_time_and_nothing_else(tmp_path):
+    pytest.importorskip("psycopg")
+    with servers.postgres(tmp_path / "postgres") as server:
+        arguments = (*JOBLIB, "hydra.sweeper.workers=2", f"hydra.sweeper.storage='{server.url}'", "pause=0.1")
+        with closing(Sweep(tmp_path / "a sweep", arguments, dict(os.environ))) as sweep:
+            sweep.start()
+            wait_until(lambda: sweep.has_begun() and sweep.num_ended() > 3, "some trials")
+            server.stop("immediate")
+            time.sleep(20)
+            server.start()
+            sweep.end()
+            sweep.assert_whole()
+            assert sweep.runs() == Counter(range(24))
+
+
+def test_a_password_stays_in_the_environment(tmp_path):
+    pytest.importorskip("psycopg")
+    secret = "correct-horse"
+    with servers.postgres(tmp_path / "postgres", password=secret) as server:
+        storage = f"hydra.sweeper.storage='{server.url}'"
+        sweep = Sweep(tmp_path / "a sweep", (*JOBLIB, storage), os.environ | {"PGPASSWORD": secret})
+        sweep.start(n_trials=3)
+        sweep.end()
+        files = [path for path in (*sweep.folder.rglob("*"), sweep.log) if path.is_file()]
+        assert len(files) > 10
+        assert not [path for path in files if secret.encode() in path.read_bytes()]
+        typed = server.url.replace("rnnexp@", f"rnnexp:{secret}@")
+        refused = Sweep(tmp_path / "refused", (*JOBLIB, f"hydra.sweeper.storage='{typed}'"), dict(os.environ))
+        refused.log = tmp_path / "refused.txt"
+        refused.start()
+        text = refused.end(2)
+        assert "put it into PGPASSWORD" in text
+        assert secret not in text
+        assert not refused.folder.exists()

@@ -356,7 +356,7 @@ def study(tmp_path):
 def gone():
     """Returns a process of this host that is over."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        found = replace(HERE, pid=child.pid, born=psutil.Process(child.pid).create_time())
+        found = Process.here(child.pid)
         assert not found.is_dead()
     return found
 
@@ -719,8 +719,11 @@ def test_a_folder_that_cannot_be_written_is_one_line(start, tmp_path, place):
 
 
 def test_a_storage_that_is_not_there_is_one_line_without_its_password(start):
-    text = start(*SPACE, budget(1), "hydra.sweeper.storage='nosuch://me:secret@host/db'", *BASIC).end(2)
-    assert text.startswith("sweep: cannot open the storage nosuch://me:...@host/db")
+    text = start(*SPACE, budget(1), "hydra.sweeper.storage='nosuch://me@host/db'", *BASIC).end(2)
+    assert text.startswith("sweep: cannot open the storage nosuch://me@host/db")
+    assert len(text.splitlines()) == 1
+    text = start(*SPACE, budget(1), "hydra.sweeper.storage='mysql://me:secret@host/db'", *BASIC).end(2)
+    assert text.startswith("sweep: storage mysql://me:...@host/db: its password would be in every record")
     assert "secret" not in text
     assert len(text.splitlines()) == 1
 

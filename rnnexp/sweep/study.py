@@ -45,7 +45,12 @@ class Process:
 
     @classmethod
     def own(cls) -> Process:
-        return cls(_host(), os.getpid(), _born(psutil.Process()))
+        return cls.here(os.getpid())
+
+    @classmethod
+    def here(cls, pid: int) -> Process:
+        """Returns a process of this host. Raises: psutil.NoSuchProcess."""
+        return cls(_host(), pid, _born(psutil.Process(pid)))
 
     @property
     def name(self) -> str:

@@ -36,6 +36,7 @@ rnnexp {version} trains recurrent networks on images read as sequences.
   python -m rnnexp.compare name=cells                            tune the three networks alike: which is better?
   python -m rnnexp.results outputs                               every run in one table
   python -m rnnexp.report outputs/runs/NAME                      a page with figures, of a run, sweep or comparison
+  python -m rnnexp.status NAME                                   what a sweep is doing, on any host; rnnexp.stop ends it
   python -m rnnexp.predict RUN_DIR image.png                     classify images with a finished run
   python -m rnnexp.reproduce RUN_DIR                             run a recorded run again: is it identical?
 
@@ -98,8 +99,7 @@ def main() -> None:
         return
     args = get_args_parser().parse_intermixed_args()
     flags = [argument for argument in sys.argv[1:] if argument not in args.overrides]
-    args.overrides = spelled_out(args.overrides)
-    sys.argv[1:] = [*flags, *args.overrides]  # Hydra's parser wants the flags together
+    sys.argv[1:] = [*flags, *spelled_out(args.overrides)]  # Hydra's parser wants the flags together
     if not (args.hydra_help or args.info or args.shell_completion):
         command = CommandLine(args, CONFIG_DIR)
         if faults := command.faults() if not args.help else []:

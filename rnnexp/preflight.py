@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from rnnexp.store import RunFolder
     from rnnexp.sweep.plan import Plan
 
-LAUNCHERS = {"slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -45,8 +44,10 @@ def spelled_out(texts: list[str]) -> list[str]:
 
 def is_missing_extra(launcher: str) -> bool:
     """Returns whether a launcher's plugin would have to be installed first."""
-    plugin = LAUNCHERS.get(launcher)
-    return plugin is not None and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None
+    from rnnexp.sweep.fleet import EXTRAS
+
+    plugins = [plugin for plugin, extra in EXTRAS.items() if extra == launcher]
+    return any(importlib.util.find_spec(f"hydra_plugins.{plugin}") is None for plugin in plugins)
 
 
 class CommandLine:

@@ -93,32 +93,28 @@ def postgres(folder, **options):
 
 
 @contextmanager
-def redis(folder, *options):
-    """Yields a URL."""
+def listening(scheme, *command):
+    """Yields the URL of a server that takes --port."""
+    port = free_port()
+    process = subprocess.Popen([*map(str, command), "--port", str(port)], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(port), command[0])
+        yield f"{scheme}://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def redis(folder):
+    """Returns a server that keeps nothing, as a context manager of its URL."""
     (program,) = need("redis-server")
     folder.mkdir()
-    port = free_port()
-    where = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-    process = subprocess.Popen([program, *where, *options], stdout=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: answers(port), "redis-server")
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
+    return listening("redis", program, "--bind", "127.0.0.1", "--dir", folder, "--save", "")
 
 
-@contextmanager
 def proxy(url):
-    """Yields the URL of a proxy in front of a database."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "rnnexp.proxy", url, "--port", str(port)])
-    try:
-        wait_until(lambda: answers(port), "rnnexp.proxy")
-        yield f"grpc://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
+    """Returns a proxy in front of a database, as a context manager of its URL."""
+    return listening("grpc", sys.executable, "-m", "rnnexp.proxy", url)
 
 
 @contextmanager

@@ -71,7 +71,10 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("experiment=null", "experiment=null: Hydra leaves a group out by ~experiment; type that, or nothing"),
         ("model=lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
         ("model=lstm_schema", "model=lstm_schema: no such model; there are gru, lstm, rnn"),
-        ("experiment=notebok", "experiment=notebok: no such experiment (did you mean notebook?); there are best,"),
+        (
+            "experiment=notebok",
+            "experiment=notebok: no such experiment (did you mean notebook?); there are best, fast, notebook",
+        ),
         ("-m launcher=slrum seed=0,1", "hydra/launcher=slrum: no such hydra/launcher (did you mean slurm?)"),
         (
             "-m storage=postgresql://me:secret@host/db seed=0,1",

@@ -216,14 +216,13 @@ class SweepStudy:
     def set(self, key: str, value: Any) -> None:
         self.storage.set_study_user_attr(self.id, key, value)
 
-    def stop(self, how: int) -> list[str]:
-        """Tells all sweepers and workers of this sweep to stop. Returns the sweepers' names."""
+    def stop(self, how: int) -> None:
+        """Tells all sweepers and workers of this sweep to stop."""
         attrs = self.attrs()
         sweepers = {value["sweeper"] for key, value in attrs.items() if key.startswith(f"{WORKER}:")}
         sweepers |= {key.removeprefix(f"{STOP}:") for key in attrs if key.startswith(f"{STOP}:")}
         for name in sweepers:
             self.set(f"{STOP}:{name}", how)
-        return sorted(sweepers)
 
     def trials(self) -> list[FrozenTrial]:
         """Returns all trials, by number; they are the storage's own objects, to be read only."""

@@ -9,6 +9,10 @@ from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="the fault suite with many more faults: an hour or more")
+
+
 @pytest.fixture(scope="session")
 def compose():
     """Returns a function from overrides to the configuration that the command line would make of them."""

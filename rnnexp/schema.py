@@ -198,6 +198,7 @@ class Config:
     workers: int | None = number(ge=1)
     wait: bool = True
     storage: str | None = None
+    depot: str | None = None
     repeats: int = number(ge=1)
     resume: str = one_of("auto", "force")
     model: Any = MISSING
@@ -317,7 +318,7 @@ class RunResult:
 # Keys that say where, how fast and how often, but not what is computed.
 NOT_IN_FINGERPRINT = (
     *("name", "experiment", "search", "objective", "direction", "n_trials", "workers"),
-    *("wait", "storage", "repeats", "resume"),
+    *("wait", "storage", "depot", "repeats", "resume"),
     "data.root",
     "train.eval_batch_size",
     "train.device",

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rnnexp.cores import num_physical_cores
 from rnnexp.schema import UserError
 from rnnexp.store import atomic
-from rnnexp.sweep import show
+from rnnexp.sweep import depot, show
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.fleet import BASIC, JOBLIB, Fleet, brief
 from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official
@@ -104,6 +104,7 @@ class Sweeper:
                 return
             self.wait_for_trials()
             self.fleet.cancel()  # those that still wait for their turn
+        self.fetch()
         screen.summary(STOPPING.signum, self.why_stopped)
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
@@ -139,6 +140,12 @@ class Sweeper:
         """Waits until no worker of this sweeper holds a trial."""
         while any(self.holds(trial) for trial in self.trials()) and self.fleet.count():
             time.sleep(0.2)
+
+    def fetch(self) -> None:
+        """Fetches the folders of trials that were run elsewhere."""
+        if place := self.plan.depot():
+            for problem in depot.fetch(place, self.plan.folder):
+                print(f"sweep: {problem}", file=sys.stderr)
 
     def say(self, text: str) -> None:
         if not self.is_stopping():

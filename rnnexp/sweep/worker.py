@@ -92,6 +92,7 @@ class Worker:
         with _redirected(self.plan.folder / "workers", self.process.name, is_alone), _handlers(is_alone):
             seconds = self.plan.settings.storage_seconds
             self.study = SweepStudy(self.plan.url, self.plan.study_name, seconds, is_patient=True)
+            self.depot = self.plan.depot()
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
             with Keeper(self, is_alone) as keeper:
                 while STOPPING.signum is None and not self.told_to_stop() and not limit.is_near():
@@ -115,6 +116,9 @@ class Worker:
         """Runs a claimed trial to its end and tells it, or gives it back when it is stopped."""
         started, before = time.monotonic(), lease.seconds
         active = Active(self, trial_id, lease)
+        folder = self.plan.folder / str(active.number)
+        if self.depot and lease.attempt > 1 and (problem := self.depot.get_if_there(folder)):
+            log.warning("trial %d begins at its beginning: %s", active.number, problem)
         sweep.listen(active)
         try:
             state, outcome = active.run()
@@ -122,6 +126,8 @@ class Worker:
             if not active.is_lost:
                 STOPPING.signum = STOPPING.signum or getattr(stopped, "signum", signal.SIGINT)
             if self.study.is_held(trial_id, lease):
+                if self.depot and (problem := self.depot.put(folder)):
+                    log.warning("trial %d can go on from its checkpoint here only: %s", active.number, problem)
                 lease.seconds = before + time.monotonic() - started
                 self.study.renew_lease(trial_id, lease)
                 self.study.release(trial_id)
@@ -133,6 +139,8 @@ class Worker:
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         outcome.seconds = before + time.monotonic() - started
         outcome.attempt, outcome.worker = lease.attempt, self.process.name
+        if self.depot and folder.exists() and (problem := self.depot.put(folder, self.plan.settings.depot_without)):
+            outcome.reason = "; ".join(filter(None, [outcome.reason, problem]))
         if self.study.is_held(trial_id, lease):
             active.tell(state, outcome)
         else:

@@ -123,6 +123,21 @@ def proxy(url):
 
 
 @contextmanager
+def ray():
+    """Yields the address of a Ray cluster of one node."""
+    program, port = shutil.which("ray", path=str(Path(sys.executable).parent)), free_port()
+    words = f"start --head --block --port={port} --num-cpus=2 --include-dashboard=false --disable-usage-stats".split()
+    env = os.environ | {"RAY_AUTH_MODE": "disabled"}  # else it wants a token of its home folder's
+    process = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, env=env, start_new_session=True)
+    try:
+        wait_until(lambda: answers(port), "ray")
+        yield f"127.0.0.1:{port}", env
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
 def slurm(folder):
     """Yields the environment in which a Slurm of one node answers."""
     need("slurmctld", "slurmd", "sbatch", "munged")

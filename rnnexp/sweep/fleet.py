@@ -23,7 +23,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from rnnexp.schema import UserError
+from rnnexp.schema import UserError, brief
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -149,8 +149,3 @@ def _ray_jobs(launcher: Launcher, overrides: Sequence[Sequence[str]]) -> list[Jo
         return ray.get(task) if ray.wait([task], timeout=0)[0] else None
 
     return [Job(task.hex()[:8], partial(result, task), partial(ray.cancel, task, force=True)) for task in tasks]
-
-
-def brief(error: Any) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"

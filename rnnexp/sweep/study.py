@@ -95,6 +95,7 @@ class Lease:
     attempt: int = 1
     seconds: float = 0.0  # that all attempts together have run
     beat: int = 0
+    why: str | None = None  # its holder ends its own process, if it does
     seen: float = 0.0  # when it was renewed by its holder's clock, in s since 1970; to be shown, not to be relied on
 
     @classmethod
@@ -102,7 +103,7 @@ class Lease:
         if (recorded := trial.user_attrs.get(LEASE)) is None:
             return None
         process = Process(**recorded["process"]) if recorded["process"] else None
-        return cls(process, recorded["attempt"], recorded["seconds"], recorded["beat"], recorded.get("seen", 0.0))
+        return cls(**recorded | {"process": process})
 
 
 @dataclass
@@ -307,7 +308,8 @@ class SweepStudy:
             self.release(trial._trial_id)
             return False
         lease = Lease.of(trial)
-        reason = f"its worker died {count} times in the same place (killed, or out of memory?)"
+        why = lease.why if lease and lease.why else "killed, out of memory, or hung?"
+        reason = f"its worker died {count} times in the same place ({why})"
         outcome = Outcome(reason, seconds=lease.seconds if lease else 0.0, attempt=lease.attempt if lease else 1)
         self.end(trial._trial_id, TrialState.FAIL, None, outcome)
         return True

@@ -110,9 +110,17 @@ class RunFolder:
                 message = f"another process is running in {self.path}; wait for it, or take another name="
                 raise UserError(message) from None
         try:
+            self._tidy()
             yield
         finally:
             lock.release()
+
+    def _tidy(self) -> None:
+        """Deletes what a writer that was killed has left of its files; whoever claims the folder is alone in it."""
+        for target in (self.result, self.history, self.checkpoint, self.model, self.test_outcomes):
+            for half in self.path.glob(f".{target.name}-*"):
+                with suppress(OSError):
+                    half.unlink()
 
     def is_claimed(self) -> bool:
         """Whether a living process holds the folder."""

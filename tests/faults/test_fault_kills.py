@@ -220,7 +220,7 @@ def kill_and_go_on(start, arguments, victim, kills, draw, name):
     """Runs a sweep to its end, through so many kills at most. Returns how many hit, and its last command."""
     struck = 0
     while True:
-        command = start(*arguments, "hydra.sweeper.study_name=walk", name=name)
+        command = start(*arguments, name=name)
         while struck < kills and command.process.poll() is None:
             if draw.random() < 0.7:  # else at any moment of its beginning
                 wait_for_work(command)
@@ -235,7 +235,7 @@ def kill_and_go_on(start, arguments, victim, kills, draw, name):
         wait_for(lambda: command.process.poll() is not None, "the command to end")  # noqa: B023
     if victim != "worker":
         command.process.wait()
-        command = start(*arguments, "hydra.sweeper.study_name=walk", name=name)
+        command = start(*arguments, name=name)
     command.end()
     return struck, command
 

@@ -50,7 +50,7 @@ class Process:
     @classmethod
     def here(cls, pid: int) -> Process:
         """Returns a process of this host. Raises: psutil.NoSuchProcess."""
-        return cls(_host(), pid, _born(psutil.Process(pid)))
+        return cls(_host(), pid, _born(pid))
 
     @property
     def name(self) -> str:
@@ -64,16 +64,15 @@ class Process:
         if not self.is_here():
             return False
         try:
-            process = psutil.Process(self.pid)
-            return abs(_born(process) - self.born) > 1 or process.status() == psutil.STATUS_ZOMBIE
+            return abs(_born(self.pid) - self.born) > 1 or psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
 
 
-def _born(process: psutil.Process) -> float:
+def _born(pid: int) -> float:
     """Returns when a process began, in a count that stays when the clock is set: on Linux, since the host started."""
-    since = psutil.boot_time() if psutil.LINUX else 0.0
-    return process.create_time() - since
+    since = psutil.boot_time() if psutil.LINUX else 0.0  # asked first: psutil before 6 keeps it for the next question
+    return psutil.Process(pid).create_time() - since
 
 
 def _host() -> str:

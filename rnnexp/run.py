@@ -104,9 +104,7 @@ def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
     """
     if not cfg.train.resume:
         if folder.result.exists() or folder.checkpoint.exists() or folder.history.exists():
-            raise UserError(
-                f"{folder.path} holds a run already; type another name=, or train.resume=true to go on with it"
-            )
+            raise UserError(folder.taken)
         return None
     try:
         result = folder.read_result()

@@ -93,22 +93,41 @@ class RunFolder:
         """Whether something of a run is here."""
         return any(p.exists() for p in (self.result, self.history, self.checkpoint, self.hydra_config))
 
-    @contextmanager
-    def claim(self) -> Iterator[None]:
-        """Holds the folder for this process.
+    @property
+    def command_lock(self) -> Path:
+        """Held by a command for as long as it lives, for Hydra writes into the folder before the run claims it."""
+        return self.path / ".command.lock"
+
+    @property
+    def taken(self) -> str:
+        """What a command is told that would run here anew."""
+        return f"{self.path} holds a run already; type another name=, or train.resume=true to go on with it"
+
+    def hold(self, path: Path) -> FileLock:
+        """Returns one of the folder's locks, held.
 
         Raises:
             UserError: another process holds it, or it can't be written.
         """
         with _explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.lock)
-        with _explained(self.lock):
+        lock = FileLock(path)
+        with _explained(path):
             try:
                 lock.acquire(timeout=2)
             except Timeout:
                 message = f"another process is running in {self.path}; wait for it, or take another name="
                 raise UserError(message) from None
+        return lock
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Holds the folder for this run.
+
+        Raises:
+            UserError: another process holds it, or it can't be written.
+        """
+        lock = self.hold(self.lock)
         try:
             self._tidy()
             yield
@@ -117,8 +136,9 @@ class RunFolder:
 
     def _tidy(self) -> None:
         """Deletes what a writer that was killed has left of its files; whoever claims the folder is alone in it."""
-        for target in (self.result, self.history, self.checkpoint, self.model, self.test_outcomes):
-            for half in self.path.glob(f".{target.name}-*"):
+        own = (self.result, self.history, self.checkpoint, self.model, self.test_outcomes)
+        for target in (*own, self.hydra_config, self.hydra_choices):
+            for half in target.parent.glob(f".{target.name}-*"):
                 with suppress(OSError):
                     half.unlink()
 

@@ -40,7 +40,7 @@ def test_eight_first_starts_at_once_share_an_empty_cache_and_end_alike(start, sm
     cache = tmp_path / "cache"
     environment = os.environ | {"XDG_CACHE_HOME": str(cache), "HOME": str(tmp_path)}
     names = [f"name=run{i}" for i in range(8)]
-    commands = [start.run([*RNNEXP, *small, "train.epochs=1", name], tmp_path, environment) for name in names]
+    commands = [start.run([*RNNEXP, *small, name], tmp_path, environment) for name in names]
     for command in commands:
         command.end()
     frame = collect(tmp_path / "outputs")
@@ -86,7 +86,7 @@ def facts(frame):
 
 def test_whoever_reads_a_sweep_while_it_runs_meets_no_error_and_no_wrong_number(start, small, tmp_path, capsys, inject):
     folder = tmp_path / "outputs" / "sweeps" / "s"
-    command = start.run([*RNNEXP, "-m", *small, "train.epochs=4", "seed=0,1,2,3,4,5", "name=s", "workers=2"], folder)
+    command = start.run([*RNNEXP, "-m", *small, "seed=0,1,2,3,4,5", "name=s", "workers=2"], folder)
     wait_for(lambda: (folder / "sweep.yaml").exists(), "the sweep to begin")
     tables, epochs, csvs, looks = [], [], [], 0
     while command.process.poll() is None:
@@ -126,9 +126,7 @@ def test_whoever_reads_a_sweep_while_it_runs_meets_no_error_and_no_wrong_number(
 
 def test_of_two_runs_in_one_folder_the_second_refuses_and_the_record_is_the_first_ones(start, small, tmp_path, inject):
     inject("run in a folder in use")
-    one, two = (
-        start.run([*RNNEXP, *small, "train.epochs=12", "name=same", f"seed={seed}"], tmp_path) for seed in (1, 2)
-    )
+    one, two = (start.run([*RNNEXP, *small, "name=same", f"seed={seed}"], tmp_path) for seed in (1, 2))
     codes = sorted(command.process.wait(180) for command in (one, two))
     assert codes == [0, 2]
     loser = one if one.process.returncode else two
@@ -147,6 +145,12 @@ def test_of_two_runs_in_one_folder_the_second_refuses_and_the_record_is_the_firs
 # Clocks.
 
 LIBFAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+ODD_SLEEP = """
+import runpy, select, sys, time
+time.sleep = lambda seconds: select.select((), (), (), seconds)  # which libfaketime, unlike Python's own, leaves alone
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 NO_FAKETIME = pytest.mark.skipif(LIBFAKETIME is None, reason="no faketime here: apt-get install faketime")
 
 
@@ -162,7 +166,7 @@ def test_a_clock_that_is_set_in_one_worker_kills_no_living_trial_and_keeps_no_de
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # which nobody can set
     }
     arguments = [*SPACE, "steps=6", "pause=0.4", budget(8), "hydra.sweeper.lease_seconds=2", *BASIC]
-    odd = start(*arguments, environment=environment)
+    odd = start(*arguments, before=("-c", ODD_SLEEP), environment=environment)
     wait_for(lambda: has_begun(odd), "a trial to begin")
     even = start(*arguments)
     wait_for(lambda: len(runs(odd.folder)) == 2, "both to be at work")

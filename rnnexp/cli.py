@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from filelock import FileLock
 from hydra._internal.utils import get_args_parser
 from hydra.core import utils as hydra_utils
 from hydra.core.hydra_config import HydraConfig
@@ -75,21 +76,23 @@ hydra_utils._save_config = save_config
 
 
 class Claim(Callback):
-    """Keeps every other command out of a run's folder, from before Hydra writes the configuration there."""
+    """Holds a run's folder while Hydra writes the configuration there, until the run itself claims it."""
+
+    lock: FileLock | None = None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         if config.hydra.output_subdir is None:
             return
         folder = RunFolder(Path(config.hydra.run.dir))
         try:
-            self.lock = folder.hold(folder.command_lock)
+            self.lock = folder.hold()
             if folder.is_run() and not config.train.resume:
                 raise UserError(folder.taken)
         except UserError as error:
             fail(str(error).splitlines())
 
-    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
-        if config.hydra.output_subdir is not None:
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if self.lock is not None:  # whoever gets it now sees that a run is here
             self.lock.release()
 
 

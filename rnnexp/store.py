@@ -94,25 +94,20 @@ class RunFolder:
         return any(p.exists() for p in (self.result, self.history, self.checkpoint, self.hydra_config))
 
     @property
-    def command_lock(self) -> Path:
-        """Held by a command for as long as it lives, for Hydra writes into the folder before the run claims it."""
-        return self.path / ".command.lock"
-
-    @property
     def taken(self) -> str:
         """What a command is told that would run here anew."""
         return f"{self.path} holds a run already; type another name=, or train.resume=true to go on with it"
 
-    def hold(self, path: Path) -> FileLock:
-        """Returns one of the folder's locks, held.
+    def hold(self) -> FileLock:
+        """Returns the folder's lock, held.
 
         Raises:
             UserError: another process holds it, or it can't be written.
         """
         with _explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        with _explained(path):
+        lock = FileLock(self.lock)
+        with _explained(self.lock):
             try:
                 lock.acquire(timeout=2)
             except Timeout:
@@ -127,7 +122,7 @@ class RunFolder:
         Raises:
             UserError: another process holds it, or it can't be written.
         """
-        lock = self.hold(self.lock)
+        lock = self.hold()
         try:
             self._tidy()
             yield

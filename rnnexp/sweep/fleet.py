@@ -93,7 +93,7 @@ class Fleet:
         try:
             jobs = launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # a killed worker ends the launcher's call, and its neighbours
-            self.say(f"lost workers ({brief(error)}); going on")
+            self.say(f"lost workers ({brief(error, 200)}); going on")
             return
         for returned in jobs or []:
             self._look_at(returned)
@@ -108,7 +108,7 @@ class Fleet:
                 else:
                     self._look_at(returned)
             except Exception as error:
-                self.say(f"lost worker {job.name} ({brief(error)}); going on")
+                self.say(f"lost worker {job.name} ({brief(error, 200)}); going on")
         self.jobs = left
         return len(left)
 

@@ -127,6 +127,7 @@ REPLACE = "os.replace"
 MOMENTS_OF_A_RUN = [
     ("after", "rnnexp.store.RunFolder.write_history", 1, ""),
     ("before", "torch.save", 1, ""),
+    ("after", "torch.serialization._save", 2, ""),  # in the middle of the file
     ("after", "torch.save", 2, ""),
     ("after", "os.fsync", 3, ""),
     ("before", REPLACE, 1, "checkpoint.pt"),

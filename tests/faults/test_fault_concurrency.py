@@ -172,7 +172,6 @@ def test_a_clock_that_is_set_in_one_worker_kills_no_living_trial_and_keeps_no_de
     wait_for(lambda: len(runs(odd.folder)) == 2, "both to be at work")
     clock.write_text(shift)
     inject("clock set by an hour")
-    own = f"-{odd.process.pid}"
 
     def held():
         leases = [Lease.of(t) for t in trials(odd.folder) if t.state is TrialState.RUNNING]
@@ -188,7 +187,6 @@ def test_a_clock_that_is_set_in_one_worker_kills_no_living_trial_and_keeps_no_de
     assert_whole(odd.folder, 8)
     table = rows(odd.folder)
     assert {row["state"] for row in table} == {"complete"}
-    assert any(row["worker"].endswith(own) for row in table) or max(runs(odd.folder).values()) == 2
     assert sum(int(row["attempt"]) - 1 for row in table) <= 1
 
 

@@ -7,11 +7,14 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
+from filelock import FileLock
 from hydra._internal.utils import get_args_parser
+from hydra.core import utils as hydra_utils
 from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,6 +22,7 @@ from rnnexp import __version__, schema, sweep
 from rnnexp.interrupt import Interrupted
 from rnnexp.preflight import CommandLine, spelled_out, without_hydra
 from rnnexp.schema import Status, UserError
+from rnnexp.store import RunFolder, atomic
 
 PACKAGED = Path(__file__).parent / "conf"
 CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
@@ -59,6 +63,37 @@ Options of the command:
 
 Exit status: 0 done, 1 diverged or failed, 2 a mistake in the command, 128 + signal when stopped.
 """
+
+
+def save_config(cfg: DictConfig, filename: str, output_dir: Path) -> None:
+    """Writes one of Hydra's files as Hydra does, but whole at any moment, for whoever reads the folder meanwhile."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with atomic(output_dir / filename) as out:
+        out.write(OmegaConf.to_yaml(cfg).encode())
+
+
+hydra_utils._save_config = save_config
+
+
+class Claim(Callback):
+    """Holds a run's folder while Hydra writes the configuration there, until the run itself claims it."""
+
+    lock: FileLock | None = None
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if config.hydra.output_subdir is None:
+            return
+        folder = RunFolder(Path(config.hydra.run.dir))
+        try:
+            self.lock = folder.hold()
+            if folder.is_run() and not config.train.resume:
+                raise UserError(folder.taken)
+        except UserError as error:
+            fail(str(error).splitlines())
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if self.lock is not None:  # whoever gets it now sees that a run is here
+            self.lock.release()
 
 
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")

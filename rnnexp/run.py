@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from rnnexp import checks, data, interrupt, machine, schema
 from rnnexp.cores import num_physical_cores
-from rnnexp.schema import RunResult, Status, UserError
+from rnnexp.schema import RunResult, Status, UserError, brief
 from rnnexp.seeds import derive
 from rnnexp.store import RunFolder, TestOutcomes, atomic, load_tensors
 from rnnexp.train import Row, Trainer, forward
@@ -69,7 +69,7 @@ def run(
             log.warning("stopped; go on with train.resume=true name=%s", cfg.name)
             raise
         except Exception as error:
-            result.status, result.reason = Status.FAILED, f"{type(error).__name__}: {error}"
+            result.status, result.reason = Status.FAILED, brief(error)
             with suppress(UserError):  # a full disk, say, is what failed
                 folder.write_result(result)
             raise
@@ -104,9 +104,7 @@ def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
     """
     if not cfg.train.resume:
         if folder.result.exists() or folder.checkpoint.exists() or folder.history.exists():
-            raise UserError(
-                f"{folder.path} holds a run already; type another name=, or train.resume=true to go on with it"
-            )
+            raise UserError(folder.taken)
         return None
     try:
         result = folder.read_result()

@@ -93,9 +93,13 @@ class RunFolder:
         """Whether something of a run is here."""
         return any(p.exists() for p in (self.result, self.history, self.checkpoint, self.hydra_config))
 
-    @contextmanager
-    def claim(self) -> Iterator[None]:
-        """Holds the folder for this process.
+    @property
+    def taken(self) -> str:
+        """What a command is told that would run here anew."""
+        return f"{self.path} holds a run already; type another name=, or train.resume=true to go on with it"
+
+    def hold(self) -> FileLock:
+        """Returns the folder's lock, held.
 
         Raises:
             UserError: another process holds it, or it can't be written.
@@ -109,10 +113,29 @@ class RunFolder:
             except Timeout:
                 message = f"another process is running in {self.path}; wait for it, or take another name="
                 raise UserError(message) from None
+        return lock
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Holds the folder for this run.
+
+        Raises:
+            UserError: another process holds it, or it can't be written.
+        """
+        lock = self.hold()
         try:
+            self._tidy()
             yield
         finally:
             lock.release()
+
+    def _tidy(self) -> None:
+        """Deletes what a writer that was killed has left of its files; whoever claims the folder is alone in it."""
+        own = (self.result, self.history, self.checkpoint, self.model, self.test_outcomes)
+        for target in (*own, self.hydra_config, self.hydra_choices):
+            for half in target.parent.glob(f".{target.name}-*"):
+                with suppress(OSError):
+                    half.unlink()
 
     def is_claimed(self) -> bool:
         """Whether a living process holds the folder."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from rnnexp.schema import GROUPS
+from rnnexp.schema import GROUPS, printable
 
 ENVIRONMENT = ("git.", "versions.")  # columns with a dot that are not of the configuration
 
@@ -64,7 +64,7 @@ def _follows_choice(frame: pd.DataFrame, name: str) -> bool:
 
 def table(frame: pd.DataFrame, columns: list[str], width: int) -> list[str]:
     """Returns the lines of a table, none wider than `width`: the widest columns are shortened until it fits."""
-    texts = {name: [_printable(name), *_cells(frame, name)] for name in columns}
+    texts = {name: [printable(name), *_cells(frame, name)] for name in columns}
     widths = {name: min(max(map(len, texts[name])), width) for name in columns}
     while sum(widths.values()) + len(GAP) * (len(columns) - 1) > width and max(widths.values()) > 6:
         widths[max(widths, key=widths.__getitem__)] -= 1
@@ -77,7 +77,7 @@ def table(frame: pd.DataFrame, columns: list[str], width: int) -> list[str]:
 
 
 def _width(frame: pd.DataFrame, name: str) -> int:
-    return max(map(len, [_printable(name), *_cells(frame, name)]))
+    return max(map(len, [printable(name), *_cells(frame, name)]))
 
 
 def _cells(frame: pd.DataFrame, name: str) -> list[str]:
@@ -96,12 +96,7 @@ def cell_text(value: Any, name: str) -> str:
         if name == "train_seconds":
             return f"{value:.1f}"
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
-    return _printable(str(value))
-
-
-def _printable(text: str) -> str:
-    """Returns text that stays on its line and leaves the terminal as it is."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return printable(str(value))
 
 
 def _shorten(text: str, width: int, keep_end: bool) -> str:

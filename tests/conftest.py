@@ -4,6 +4,7 @@ import pytest
 import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from sweeps import Starter
 
 from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR
@@ -23,6 +24,14 @@ def compose():
             return hydra_compose("config", overrides=list(overrides))
 
     return composed
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Returns a function that starts a sweep of the walker; what the test leaves running is killed."""
+    starter = Starter(tmp_path)
+    yield starter
+    starter.kill()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import os
-import random
 import shutil
 import signal
 import subprocess
@@ -14,6 +12,7 @@ import pandas as pd
 import platformdirs
 import pytest
 import yaml
+from comparisons import SMALL, TWO, compare, result
 
 from rnnexp import recorded
 from rnnexp.compare import arm_specs, main, merged
@@ -22,11 +21,6 @@ from rnnexp.schema import UserError
 from rnnexp.store import RunFolder
 
 OPTIONS = {"model": ["gru", "lstm", "rnn"], "optim": ["adam", "sgd"]}
-SMALL = (
-    "search=quick data.limit=300 data.valid_size=100 train.epochs=1 model.hidden_size=8 model.num_layers=1 "
-    "compare.trials=2 compare.seeds=2"
-).split()
-TWO = 'compare.arms=["model=gru","model=rnn optim=adam"]'
 
 
 def specs(arms):
@@ -97,24 +91,6 @@ def test_a_wrong_command_is_one_line_and_leaves_nothing(arguments, line, tmp_pat
     assert left.value.code == 2
     assert capsys.readouterr().err.startswith(f"rnnexp: {line}")
     assert not list(tmp_path.iterdir())
-
-
-def compare(folder, *arguments, code=0):
-    """Runs the command in a folder and returns what it printed."""
-    command = [sys.executable, "-W", "error", "-m", "rnnexp.compare", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
-    assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def result(folder, name="c"):
-    """Returns comparison.json without times and folders, which no two runs share."""
-    found = json.loads((folder / "outputs" / "compare" / name / "comparison.json").read_text())
-    for arm in found["arms"]:
-        del arm["train_seconds"]
-        del arm["search"]["seconds"]
-        arm["runs"] = len(arm["runs"])
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -205,35 +181,6 @@ def test_another_question_under_the_same_name_is_refused(whole):
     assert "holds another comparison (overrides: " in done.stderr
     assert "type another name=, or resume=force" in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_and_started_again_it_ends_alike(whole, tmp_path):
-    """Five kills of the whole family, at random moments; then the table of one that nothing has disturbed."""
-    command = [sys.executable, "-m", "rnnexp.compare", "name=c", TWO, "workers=1", *SMALL]
-    generator = random.Random(0)
-    for _ in range(5):
-        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            time.sleep(generator.uniform(4, 14))
-            process.kill()
-    deadline = time.monotonic() + 60  # the sweep that it had begun hears of its death and saves its runs
-    while family(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not family(tmp_path)
-    compare(tmp_path, *command[3:])
-    assert result(tmp_path) == result(whole[0])
-
-
-def family(folder):
-    """Returns the processes that work in a folder."""
-    found = []
-    for entry in os.listdir("/proc"):
-        try:
-            if entry.isdigit() and os.readlink(f"/proc/{entry}/cwd") == str(folder):
-                found.append(int(entry))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.slow

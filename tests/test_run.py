@@ -1,7 +1,5 @@
 """One run: exact, resumable after any kind of stop, and a record whatever happens."""
 
-import csv
-import json
 import math
 import os
 import resource
@@ -13,53 +11,13 @@ import time
 import numpy as np
 import pytest
 import torch
+from records import SMALL, assert_identical, histories
 
 from rnnexp import data, machine, schema
 from rnnexp.interrupt import Interrupted
 from rnnexp.run import run
 from rnnexp.schema import Status, UserError
 from rnnexp.store import RunFolder
-
-SMALL = [
-    "train.epochs=3",
-    "train.threads=1",
-    "data.limit=2000",
-    "data.valid_size=200",
-    "data.augment=true",
-    "model.hidden_size=16",
-    "model.dropout=0.1",
-    "optim=adam",
-    "schedule=onecycle",
-]
-
-
-def histories(*folders):
-    """Returns each folder's history as text, without its times."""
-    found = []
-    for folder in folders:
-        with (folder / "history.csv").open() as lines:
-            rows = [{k: v for k, v in row.items() if k not in schema.TIME_COLUMNS} for row in csv.DictReader(lines)]
-        found.append(rows)
-    return found
-
-
-def weights(folder):
-    return torch.load(folder / "model.pt", weights_only=True)
-
-
-def assert_identical(one, other):
-    """Checks that two run folders hold the same history, kept weights and metrics, bit for bit."""
-    first, second = histories(one, other)
-    assert first
-    assert first == second
-    a, b = weights(one), weights(other)
-    assert a.keys() == b.keys()
-    assert all(torch.equal(a[key], b[key]) for key in a)
-    results = [json.loads((folder / "result.json").read_text()) for folder in (one, other)]
-    for result in results:
-        del result["metrics"]["train_seconds"]
-    assert results[0]["metrics"] == results[1]["metrics"]
-    assert results[0]["fingerprint"] == results[1]["fingerprint"]
 
 
 @pytest.fixture(scope="module")
@@ -100,61 +58,6 @@ def test_the_result_says_what_ran(reference):
     assert result.config["optim"]["betas"] == [0.9, 0.999]
     assert result.fingerprint == schema.fingerprint(result.config)
     assert result.environment["versions"]["torch"] == torch.__version__
-
-
-KILL_MANY = """
-import os, random, shutil, signal, sys, time
-from pathlib import Path
-from hydra import compose, initialize_config_dir
-from rnnexp import machine, schema
-from rnnexp.cli import CONFIG_DIR
-from rnnexp.run import run
-
-out, kills, overrides = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-schema.register()
-with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-    cfg = compose("config", overrides=[*overrides, "train.resume=true", "train.checkpoint_seconds=0.05"])
-
-def start(folder):  # nothing of torch has run in this process, so that a fork of it is whole
-    child = os.fork()
-    if child == 0:
-        run(cfg, folder)
-        os._exit(0)
-    return child
-
-begun = time.monotonic()
-assert os.waitpid(start(out / "whole"), 0)[1] == 0
-duration = time.monotonic() - begun
-draw = random.Random(0)
-for i in range(kills):
-    folder, killed = out / f"killed-{i}", 0
-    while True:
-        child = start(folder)
-        time.sleep(draw.uniform(0.2, 0.9) * duration)
-        os.kill(child, signal.SIGKILL)
-        status = os.waitpid(child, 0)[1]
-        assert status in (0, signal.SIGKILL), status
-        killed += status == signal.SIGKILL
-        if killed == 3:
-            assert os.waitpid(start(folder), 0)[1] == 0
-        if killed == 3 or (killed and status == 0):
-            break
-        if status == 0:  # it was over before the signal came
-            shutil.rmtree(folder)
-    print(i, killed)
-"""
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_and_resumed_ends_with_the_same_bits(tmp_path):
-    command = [sys.executable, "-W", "error", "-c", KILL_MANY, str(tmp_path), "20", *SMALL]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
-    assert done.returncode == 0, done.stderr
-    kills = [int(line.split()[1]) for line in done.stdout.splitlines()]
-    assert len(kills) == 20
-    assert min(kills) >= 1
-    for i in range(20):
-        assert_identical(tmp_path / "whole", tmp_path / f"killed-{i}")
 
 
 def start(tmp_path, *overrides):

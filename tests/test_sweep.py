@@ -238,50 +238,7 @@ def test_pruned_trials_keep_their_reports_and_the_summary_says_what_was_saved(sw
     assert done.best()["trial"] == 0
 
 
-# Tasks that misbehave.
-
-REASONS = {
-    "raise": "KeyError: 'lost'",
-    "lines": 'RuntimeError: first, "quoted" second',
-    "memory": "MemoryError",
-    "mute": "Mute",
-    "exit": "SystemExit: 3",
-    "none": "value must be a number, got NoneType None",
-    "not_finite": "value is nan",
-    "infinite": "value is -inf",
-    "text": "value must be a number, got str text",
-    "pair": "the task must return 1 objective, got 2",
-    "complex": "value must be a number, got complex (1+2j)",
-    "function": "value must be a number, got function ",
-    "empty": "the task returned no value; there are no metrics",
-    "huge": "value must be a number, got int ",
-}
-
-
-@pytest.mark.slow
-@both_launchers
-def test_a_task_that_misbehaves_fails_its_own_trial_with_its_reason(sweep, launcher):
-    ways = ["good", *REASONS, "numpy"]
-    guesses = enqueued(*(f"what={way}" for way in ways))
-    done = sweep(MISFIT, f"what={','.join(ways)}", guesses, budget(len(ways)), launcher=launcher)
-    assert done.column("what") == ways
-    rows = {row["what"]: row for row in done.rows()}
-    for way, reason in REASONS.items():
-        assert rows[way]["state"] == "failed"
-        assert rows[way]["reason"].startswith(reason), rows[way]["reason"]
-        assert "\n" not in rows[way]["reason"]
-        log = (done.folder / rows[way]["folder"] / "misfit.log").read_text()
-        assert reason.split(",")[0] in log
-    assert (rows["good"]["state"], rows["good"]["value"]) == ("complete", "1.0")
-    assert (rows["numpy"]["state"], rows["numpy"]["value"]) == ("complete", "0.5")
-    assert done.states() == ["COMPLETE", *["FAIL"] * len(REASONS), "COMPLETE"]
-    for way in ("raise", "lines", "memory", "mute"):
-        log = (done.folder / rows[way]["folder"] / "misfit.log").read_text()
-        assert "Traceback" in log
-        assert "in fail\n    raise error" in log
-    assert done.best()["command"] == f"python {MISFIT} what=numpy"
-    assert f"{len(ways)} trials: 2 complete, {len(REASONS)} failed" in done.out
-    assert not done.err
+# Tasks that misbehave: in faults/test_fault_results.py.
 
 
 @pytest.mark.slow

@@ -1,266 +1,42 @@
-"""Sweeps that are killed, stopped, raced, changed or starved: nothing may be lost, doubled or left running."""
+"""Sweeps that are stopped, changed or starved: nothing may be lost or left running. Kills are in faults/."""
 
-import csv
-import io
-import os
-import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import optuna
-import psutil
 import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
+from sweeps import (
+    BASIC,
+    JOBLIB,
+    SECONDS,
+    SPACE,
+    WALKER,
+    assert_whole,
+    budget,
+    essence,
+    has_begun,
+    opened,
+    rows,
+    runs,
+    trials,
+    wait_for,
+)
 
 from rnnexp.sweep import storage as storages
 from rnnexp.sweep import study as studies
 from rnnexp.sweep.storage import hide_password
 from rnnexp.sweep.study import Process, SweepStudy, Watch
 
-WALKER = Path(__file__).parent / "apps" / "walker.py"
-BASIC = ("hydra/launcher=basic",)
-JOBLIB = ("hydra/launcher=joblib", "hydra.sweeper.workers=2")
 LAUNCHERS = pytest.mark.parametrize("launcher", [BASIC, JOBLIB], ids=["basic", "joblib"])
 SLOW = pytest.mark.slow
-SPACE = ("x=interval(0,4)", "y=choice(1,2,3)")
-PATIENT = ("hydra.sweeper.max_attempts=1000", "hydra.sweeper.lease_seconds=2")
-SECONDS = 60.0  # that anything may take, at the very most
-
-
-@dataclass
-class Command:
-    """A sweep's command in a session of its own, so that whatever it leaves behind can be found."""
-
-    folder: Path
-    process: subprocess.Popen
-    log: Path
-
-    def members(self):
-        """Returns the living processes of the session."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                is_ours = os.getsid(process.pid) == self.process.pid
-                if is_ours and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except (psutil.NoSuchProcess, ProcessLookupError):
-                pass
-        return found
-
-    def workers(self):
-        """Returns the pids of joblib's workers."""
-        found = []
-        for process in self.members():
-            try:
-                command = " ".join(process.cmdline())
-            except (psutil.NoSuchProcess, psutil.ZombieProcess):
-                continue
-            if "popen_loky" in command and "resource_tracker" not in command:
-                found.append(process.pid)
-        return found
-
-    def end(self, code=0):
-        """Waits for the command and for all of its processes. Returns what it printed."""
-        found = self.process.wait(SECONDS)
-        wait_for(lambda: not self.members(), f"no process of the sweep to be left: {self.members()}")
-        text = self.log.read_text()
-        assert found == code, text
-        return text
-
-    def signal(self, signum):
-        os.kill(self.process.pid, signum)
-
-    def signal_group(self, signum):
-        os.killpg(self.process.pid, signum)
-
-
-def wait_for(condition, what):
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Returns a function that starts a sweep of the walker; what the test leaves running is killed."""
-    started = []
-
-    def start(*arguments, name="a sweep", app=WALKER, folder=None):
-        folder = folder or tmp_path / name
-        log = tmp_path / f"{len(started)}.out"
-        place = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-        command = [sys.executable, str(app), "-m", f"hydra.sweep.dir='{place}'", "hydra.sweeper.objective=loss"]
-        with log.open("w") as out:
-            process = subprocess.Popen(
-                [*command, *arguments], cwd=tmp_path, stdout=out, stderr=out, start_new_session=True
-            )
-        started.append(Command(folder, process, log))
-        return started[-1]
-
-    yield start
-    for command in started:
-        for process in command.members():
-            process.kill()
-        command.process.wait()
-
-
-def budget(n):
-    return f"hydra.sweeper.n_trials={n}"
-
-
-def opened(folder):
-    return SweepStudy(f"sqlite:///{folder / 'study.db'}", folder.name, 10)
-
-
-def trials(folder):
-    return opened(folder).trials()
-
-
-def rows(folder):
-    return list(csv.DictReader(io.StringIO((folder / "results.csv").read_text())))
-
-
-def runs(folder):
-    """Returns how often each trial was run, by number."""
-    return Counter(map(int, (folder / "runs.log").read_text().split()))
-
-
-def assert_whole(folder, n):
-    """Fails unless each trial of the budget is over and in the table once, and no more than those."""
-    found = trials(folder)
-    assert [int(row["trial"]) for row in rows(folder)] == list(range(n))
-    assert all(trial.state.is_finished() for trial in found[:n])
-    assert not any(trial.state.is_finished() for trial in found[n:])
-
-
-def essence(folder, n):
-    """Returns what an interruption must not change."""
-    return [(t.number, t.state.name, t.params, t.values, t.intermediate_values) for t in trials(folder)[:n]]
-
-
-def has_begun(command):
-    return (command.folder / "runs.log").exists()
-
-
-# Kills at any moment.
-
-
-def kill_and_go_on(start, arguments, victim, kills, draw):
-    """Runs a sweep to its end through so many kills. Returns its folder and the number of kills that hit."""
-    hits = 0
-    while True:
-        command = start(*arguments)
-        if hits == kills:
-            command.end()
-            return command.folder, hits
-        while command.process.poll() is None and hits < kills:
-            if draw.random() < 0.7:  # else at any moment of its beginning
-                wait_for_work(command)
-            try:
-                command.process.wait(draw.uniform(0, 2))
-            except subprocess.TimeoutExpired:
-                hits += strike(command, victim, draw)
-        if hits < kills and command.process.poll() == 0:
-            return command.folder, hits
-        wait_for(lambda: command.process.poll() is not None, "the command to end")  # noqa: B023
-
-
-def num_runs(command):
-    return len((command.folder / "runs.log").read_text().split()) if has_begun(command) else 0
-
-
-def wait_for_work(command):
-    """Waits until the command begins another trial, or ends."""
-    before = num_runs(command)
-    wait_for(lambda: num_runs(command) > before or command.process.poll() is not None, "a trial to begin")
-
-
-def strike(command, victim, draw):
-    if victim == "worker":
-        if not (pids := command.workers()):
-            return 0
-        try:
-            os.kill(draw.choice(pids), signal.SIGKILL)
-        except ProcessLookupError:
-            return 0
-    elif victim == "sweeper":
-        command.signal(signal.SIGKILL)
-    else:
-        command.signal_group(signal.SIGKILL)
-    return 1
-
-
-KILLS = [("worker", JOBLIB), ("sweeper", JOBLIB), ("group", JOBLIB), ("group", BASIC)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("victim", "launcher"), KILLS, ids=["worker", "sweeper", "group", "alone"])
-def test_kills_at_any_moment_neither_lose_nor_double_a_trial(start, victim, launcher):
-    n = 24
-    arguments = [*SPACE, "steps=5", "pause=0.06", budget(n), "hydra/sweeper/pruner=median", *PATIENT, *launcher]
-    folder, hits = kill_and_go_on(start, arguments, victim, 7 if launcher is JOBLIB else 9, random.Random(victim))
-    print(f"{hits} kills")
-    assert hits >= 4
-    assert_whole(folder, n)
-    attempts = {int(row["trial"]): int(row["attempt"]) for row in rows(folder)}
-    assert all(times <= attempts[trial] for trial, times in runs(folder).items())
-    assert max(runs(folder).values()) > 1
-    if launcher is BASIC:
-        whole = start(*arguments, folder=folder.parent / "uninterrupted" / folder.name)
-        whole.end()
-        assert essence(folder, n) == essence(whole.folder, n)
-        assert {"COMPLETE", "PRUNED"} == {trial.state.name for trial in trials(folder)[:n]}
-
-
-@pytest.mark.parametrize(("victim", "launcher", "kills"), [("group", BASIC, 3), ("worker", JOBLIB, 2)])
-def test_a_few_kills_neither_lose_nor_double_a_trial(start, victim, launcher, kills):
-    arguments = [*SPACE, "pause=0.1", budget(8), *PATIENT, *launcher]
-    command = start(*arguments)
-    for _ in range(kills):
-        wait_for_work(command)
-        wait_for(lambda: strike(command, victim, random.Random(0)), "somebody to kill")  # noqa: B023
-        if victim == "group":
-            command.process.wait()
-            command = start(*arguments)
-    command.end()
-    assert_whole(command.folder, 8)
-    attempts = {int(row["trial"]): int(row["attempt"]) for row in rows(command.folder)}
-    assert all(times <= attempts[trial] for trial, times in runs(command.folder).items())
-    assert max(runs(command.folder).values()) > 1
-
-
-# Workers that die while the sweep goes on.
-
-
-@pytest.mark.parametrize("how", ["kill", pytest.param("exit", marks=SLOW)])
-def test_a_poisonous_trial_fails_with_its_reason_and_its_neighbours_complete(start, how):
-    command = start("x=1,2", "y=1,2,3", "poison=2", f"how={how}", "pause=0.3", "steps=2", *JOBLIB)
-    command.end()
-    assert_whole(command.folder, 6)
-    for row in rows(command.folder):
-        assert row["state"] == ("failed" if row["y"] == "2" else "complete")
-        assert ("its worker died 3 times in the same place" in row["reason"]) == (row["y"] == "2")
-
-
-@pytest.mark.slow
-def test_a_trial_that_ends_the_process_of_a_sweep_without_workers_fails_after_resumes(start):
-    arguments = ["x=1", "y=1,2,3", "poison=2", "how=exit", *BASIC]
-    for _ in range(3):
-        start(*arguments).end(9)
-    command = start(*arguments)
-    command.end()
-    assert [row["state"] for row in rows(command.folder)] == ["complete", "failed", "complete"]
-    assert "its worker died 3 times" in rows(command.folder)[1]["reason"]
 
 
 # Ctrl-C and SIGTERM.
@@ -311,33 +87,6 @@ def test_workers_stop_when_their_sweeper_is_killed(start):
     command.signal(signal.SIGKILL)
     command.end(-signal.SIGKILL)
     assert {trial.state for trial in trials(command.folder)} == {TrialState.WAITING}
-
-
-# Several sweepers on one study.
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launchers", [(BASIC, BASIC, BASIC), (JOBLIB, BASIC)], ids=["three", "two"])
-def test_sweepers_started_at_once_share_one_budget(start, launchers):
-    arguments = [*SPACE, "pause=0.05", budget(16)]
-    commands = [start(*arguments, *launcher) for launcher in launchers]
-    for command in commands:
-        assert "16 trials: 16 complete" in command.end()
-    folder = commands[0].folder
-    assert_whole(folder, 16)
-    assert runs(folder) == dict.fromkeys(range(16), 1)
-
-
-@pytest.mark.slow
-def test_a_sweeper_finishes_what_a_killed_one_has_begun(start):
-    arguments = [*SPACE, "pause=0.5", "steps=8", budget(2), *BASIC]
-    first = start(*arguments)
-    wait_for(lambda: has_begun(first), "a trial to begin")
-    second = start(*arguments)
-    wait_for(lambda: len(runs(first.folder)) == 2, "both to be at work")
-    second.signal(signal.SIGKILL)
-    first.end()
-    assert_whole(first.folder, 2)
 
 
 # Leases.

@@ -23,7 +23,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from rnnexp.schema import UserError
+from rnnexp.schema import UserError, brief
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -93,7 +93,7 @@ class Fleet:
         try:
             jobs = launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # a killed worker ends the launcher's call, and its neighbours
-            self.say(f"lost workers ({brief(error)}); going on")
+            self.say(f"lost workers ({brief(error, 200)}); going on")
             return
         for returned in jobs or []:
             self._look_at(returned)
@@ -108,7 +108,7 @@ class Fleet:
                 else:
                     self._look_at(returned)
             except Exception as error:
-                self.say(f"lost worker {job.name} ({brief(error)}); going on")
+                self.say(f"lost worker {job.name} ({brief(error, 200)}); going on")
         self.jobs = left
         return len(left)
 
@@ -157,8 +157,3 @@ def _ray_jobs(launcher: Launcher, overrides: Sequence[Sequence[str]]) -> list[Jo
         return ray.get(task) if ray.wait([task], timeout=0)[0] else None
 
     return [Job(task.hex()[:8], partial(result, task), partial(ray.cancel, task, force=True)) for task in tasks]
-
-
-def brief(error: Any) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"

@@ -276,6 +276,7 @@ def _faults(settings: SweeperConfig) -> Iterator[str]:
         "repeats": (settings.repeats, operator.ge, 1),
         "max_failures": (settings.max_failures, operator.ge, 1),
         "max_attempts": (settings.max_attempts, operator.ge, 1),
+        "hang_seconds": (settings.hang_seconds, operator.gt, 0),
         "lease_seconds": (settings.lease_seconds, operator.ge, 2),
         "storage_seconds": (settings.storage_seconds, operator.ge, 0),
         "seed": (settings.seed, operator.ge, 0),

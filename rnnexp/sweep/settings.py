@@ -204,6 +204,7 @@ class SweeperConfig:
     duplicates: str = "reuse"  # a configuration that is complete already: reuse its result, rerun it, or refuse it
     max_failures: int = 20  # failed trials of one command that end it
     max_attempts: int = 3  # of a trial whose worker dies, without progress between
+    hang_seconds: float | None = None  # after so long without a report from its task, a worker is killed: a lost one
     lease_seconds: float = 30.0  # after so long without a sign of life, a worker on another host counts as gone
     trial_overrides: list[str] = field(default_factory=list)  # of every trial, unless typed otherwise
     sweep_keys: list[str] = field(default_factory=list)  # keys of the configuration that mean nothing to a single run

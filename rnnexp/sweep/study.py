@@ -50,7 +50,7 @@ class Process:
     @classmethod
     def here(cls, pid: int) -> Process:
         """Returns a process of this host. Raises: psutil.NoSuchProcess."""
-        return cls(_host(), pid, _born(psutil.Process(pid)))
+        return cls(_host(), pid, _born(pid))
 
     @property
     def name(self) -> str:
@@ -64,16 +64,15 @@ class Process:
         if not self.is_here():
             return False
         try:
-            process = psutil.Process(self.pid)
-            return abs(_born(process) - self.born) > 1 or process.status() == psutil.STATUS_ZOMBIE
+            return abs(_born(self.pid) - self.born) > 1 or psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
 
 
-def _born(process: psutil.Process) -> float:
+def _born(pid: int) -> float:
     """Returns when a process began, in a count that stays when the clock is set: on Linux, since the host started."""
-    since = psutil.boot_time() if psutil.LINUX else 0.0
-    return process.create_time() - since
+    since = psutil.boot_time() if psutil.LINUX else 0.0  # asked first: psutil before 6 keeps it for the next question
+    return psutil.Process(pid).create_time() - since
 
 
 def _host() -> str:
@@ -95,6 +94,7 @@ class Lease:
     attempt: int = 1
     seconds: float = 0.0  # that all attempts together have run
     beat: int = 0
+    why: str | None = None  # its holder ends its own process, if it does
     seen: float = 0.0  # when it was renewed by its holder's clock, in s since 1970; to be shown, not to be relied on
 
     @classmethod
@@ -102,7 +102,7 @@ class Lease:
         if (recorded := trial.user_attrs.get(LEASE)) is None:
             return None
         process = Process(**recorded["process"]) if recorded["process"] else None
-        return cls(process, recorded["attempt"], recorded["seconds"], recorded["beat"], recorded.get("seen", 0.0))
+        return cls(**recorded | {"process": process})
 
 
 @dataclass
@@ -307,7 +307,8 @@ class SweepStudy:
             self.release(trial._trial_id)
             return False
         lease = Lease.of(trial)
-        reason = f"its worker died {count} times in the same place (killed, or out of memory?)"
+        why = lease.why if lease and lease.why else "killed, out of memory, or hung?"
+        reason = f"its worker died {count} times in the same place ({why})"
         outcome = Outcome(reason, seconds=lease.seconds if lease else 0.0, attempt=lease.attempt if lease else 1)
         self.end(trial._trial_id, TrialState.FAIL, None, outcome)
         return True

@@ -22,11 +22,11 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState
 
 from rnnexp.cores import num_physical_cores
-from rnnexp.schema import UserError
+from rnnexp.schema import UserError, brief
 from rnnexp.store import atomic
 from rnnexp.sweep import depot, show
 from rnnexp.sweep.compose import Composer
-from rnnexp.sweep.fleet import BASIC, JOBLIB, Fleet, brief
+from rnnexp.sweep.fleet import BASIC, JOBLIB, Fleet
 from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official
 from rnnexp.sweep.study import (
     DRAIN,
@@ -79,6 +79,11 @@ class Sweeper:
         if not plan.settings.wait and not self.fleet.outlives_sweeper:
             raise UserError(
                 "wait=false needs hydra/launcher=slurm; the workers of this launcher end with their command"
+            )
+        if plan.settings.hang_seconds is not None and self.fleet.target == BASIC:
+            raise UserError(
+                "hang_seconds kills the process of a trial that hangs, which is this one with the basic launcher; "
+                "try hydra/launcher=joblib"
             )
         self.study = open_study(plan)
         self.watch = Watch(plan.settings.lease_seconds)

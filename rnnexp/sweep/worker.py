@@ -6,6 +6,7 @@ the launcher, for a launcher loses what it returns when a neighbour dies: outcom
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import math
 import numbers
@@ -15,6 +16,7 @@ import statistics
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +36,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rnnexp import sweep
 from rnnexp.interrupt import Interrupted, Stop
+from rnnexp.schema import brief, brief_text, printable
 from rnnexp.seeds import derive
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan
@@ -48,7 +51,10 @@ STOPPING = Stop()  # set by a signal in this process, be it a worker's own or th
 
 
 class Failed(Exception):
-    """The task's return is no objective; the text says why."""
+    """The task raised, or its return is no objective; the text says why, in one line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(brief_text(reason))
 
 
 class Worker:
@@ -86,7 +92,7 @@ class Worker:
         limit = Limit(self.config.hydra.launcher)
         self.process = Process.own()
         self.composer = Composer(self.hydra_context.config_loader, self.config)
-        is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
+        self.is_alone = is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
         if is_alone and self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[HydraConfig.get().job.num % len(self.gpus)]
         with _redirected(self.plan.folder / "workers", self.process.name, is_alone), _handlers(is_alone):
@@ -203,6 +209,7 @@ class Active:
         self.step: int = recorded["step"]  # reports so far, of all repeats together
         self.reported = dict(frozen.intermediate_values)
         self.is_lost = False
+        self.quiet_since = math.inf  # while the task is at work, when it was last heard of
         settings = self.plan.settings
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
@@ -267,7 +274,7 @@ class Active:
                 job = self._run_once(overrides, repeat)
                 if isinstance(job, sweep.Pruned):
                     self.runs.append(_numbers(job.metrics))
-                    outcome.reason = str(job)
+                    outcome.reason = brief_text(job)
                     return TrialState.PRUNED, outcome
                 self.runs.append(job)
                 if repeats > 1:
@@ -277,7 +284,8 @@ class Active:
                     outcome.reason = f"pruned after {repeat + 1} repeats"
                     return TrialState.PRUNED, outcome
         except Failed as failed:
-            log.error("trial %d failed: %s", self.number, failed, exc_info=failed.__cause__)
+            where = "".join(traceback.format_exception(failed.__cause__)) if failed.__cause__ else ""
+            log.error("\n".join(map(printable, f"trial {self.number} failed: {failed}\n{where}".splitlines())))
             outcome.reason = str(failed)
             return TrialState.FAIL, outcome
         return TrialState.COMPLETE, outcome
@@ -295,6 +303,7 @@ class Active:
             subdir, seed = f"{self.number}/{repeat}", [f"{key}={self.plan.first_seed + repeat}"]
         try:
             cfg = self.worker.compose([*overrides, *seed], self.number, subdir)
+            self.count_silence(True)
             job: JobReturn = run_job(
                 task_function=self.worker.task,
                 config=cfg,
@@ -303,23 +312,39 @@ class Active:
                 hydra_context=self.worker.hydra_context,
             )
             returned = job._return_value
-        except SystemExit as leaving:
-            returned = leaving
         except Interrupted:
             raise
-        except Exception as error:  # composing, making the folder
+        except BaseException as error:  # SystemExit and the like pass Hydra; composing, making the folder
+            if isinstance(error, KeyboardInterrupt) and STOPPING.signum is not None:
+                raise  # the second Ctrl-C; a first one raises nothing
             returned = error
+        finally:
+            self.count_silence(False)
         if isinstance(returned, Interrupted):
             raise returned
         if isinstance(returned, sweep.Pruned):
             return returned
         if isinstance(returned, optuna.TrialPruned):
-            return sweep.Pruned(str(returned) or "pruned")
-        if isinstance(returned, SystemExit):
-            raise Failed(f"SystemExit: {returned.code}") from returned
+            return sweep.Pruned(brief_text(returned) or "pruned")
         if isinstance(returned, BaseException):
-            raise Failed(_brief(returned)) from returned
-        return self._metrics(returned)
+            raise Failed(brief(returned)) from returned
+        try:
+            return self._metrics(returned)
+        except Failed:
+            raise
+        except Exception as error:  # what it returned may have any methods
+            raise Failed(f"a {type(returned).__name__} that can't be read: {brief(error)}") from error
+
+    def count_silence(self, is_on: bool) -> None:
+        """Begins to count for how long the task has not been heard of, or stops to."""
+        self.quiet_since = time.monotonic() if is_on else math.inf
+        seconds = self.plan.settings.hang_seconds
+        if seconds is None or not self.worker.is_alone:
+            return
+        if is_on:  # for a task that lets no other thread of Python run, such as the keeper
+            faulthandler.dump_traceback_later(2 * seconds, exit=True, file=2)
+        else:
+            faulthandler.cancel_dump_traceback_later()
 
     def _metrics(self, returned: Any) -> dict[str, float]:
         """Returns what the task returned as named numbers.
@@ -346,7 +371,7 @@ class Active:
             metrics = _numbers(given)
         for label in labels:
             if label not in given:
-                known = ", ".join(map(str, given)) or "no metrics"
+                known = brief_text(", ".join(map(str, given))) or "no metrics"
                 hint = "" if plan.objectives or not given else "; choose with hydra.sweeper.objective=NAME"
                 raise Failed(f"the task returned no {label}; there are {known}{hint}")
             if label not in metrics:
@@ -381,6 +406,13 @@ class Active:
         What an earlier attempt has reported stays; for its last step the question is asked again, in case that
         the answer was not heard.
         """
+        self.count_silence(False)
+        try:
+            return self._report(value)
+        finally:
+            self.count_silence(True)
+
+    def _report(self, value: float | Mapping[str, float]) -> bool:
         if STOPPING.signum is not None:
             raise Interrupted(STOPPING.signum)
         if self.is_lost:
@@ -467,6 +499,7 @@ class Keeper(threading.Thread):
             try:
                 if self.is_alone and self.worker.leash and self.worker.leash.is_dead():
                     self.stop()
+                self.end_hang()
                 if time.monotonic() - beaten >= self.seconds:
                     beaten = time.monotonic()
                     self.beat()
@@ -489,6 +522,21 @@ class Keeper(threading.Thread):
             self.worker.study.renew_lease(trial_id, lease)
         elif self.held is held and isinstance(sweep._listener, Active):
             sweep._listener.is_lost = True
+
+    def end_hang(self) -> None:
+        """Kills this process, once it has said why, if the task has not been heard of for too long."""
+        seconds, active = self.worker.plan.settings.hang_seconds, sweep._listener
+        if seconds is None or not self.is_alone or not isinstance(active, Active):
+            return
+        study, trial_id, lease = active.study, active.trial_id, active.lease
+        if time.monotonic() - active.quiet_since < seconds or not study.is_held(trial_id, lease):
+            return
+        lease.why = f"no report for {seconds:g} s, hydra.sweeper.hang_seconds"
+        study.renew_lease(trial_id, lease)
+        if time.monotonic() - active.quiet_since >= seconds:  # still, however long the storage has taken
+            faulthandler.dump_traceback(2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        lease.why = None
 
     def reap(self) -> None:
         """Gives trials back whose workers are gone."""
@@ -569,26 +617,15 @@ def _numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
         with suppress(Exception):  # an array of several numbers, or a number too large
             number = value.item() if hasattr(value, "item") else value
             if isinstance(number, numbers.Integral) and abs(int(number)) < 2**53:  # exact as a float, too
-                found[str(name)] = int(number)
+                found[printable(str(name))] = int(number)
             elif isinstance(number, numbers.Real):
-                found[str(name)] = float(number)
+                found[printable(str(name))] = float(number)
     return found
 
 
 def _shown(value: Any) -> str:
     """Returns a value's type and the beginning of its text."""
-    try:
-        return f"{type(value).__name__} {' '.join(str(value).split())[:40]}"
-    except Exception:  # it is the task's own, and so may be its __str__
-        return type(value).__name__
-
-
-def _brief(error: BaseException) -> str:
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # as above
-        text = ""
-    return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
+    return f"{type(value).__name__} {brief_text(value, 40)}".rstrip()
 
 
 def _quoted(path: Path) -> str:

@@ -14,6 +14,7 @@ import struct
 import tempfile
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
@@ -92,13 +93,23 @@ def read(root: Path, dataset: str, name: str) -> bytearray:
     return content
 
 
+def is_there(cfg: DataConfig) -> bool:
+    """Returns whether the four files are there."""
+    return cfg.name in TORCHVISION_CLASS and not _missing(_root(cfg) / TORCHVISION_CLASS[cfg.name] / "raw")
+
+
 def test_images(cfg: DataConfig) -> bytearray:
-    """Returns the pixels of the dataset's 10,000 test images, 28 x 28 bytes each; nothing is downloaded.
+    """Returns the pixels of the dataset's 10,000 test images, 28 x 28 bytes each.
+
+    Nothing is downloaded, and nothing written into `root`, which may be a stranger's word.
 
     Raises:
         UserError: the file is not there.
     """
-    return read(ensure(cfg) if cfg.name == "mnist" else _root(cfg), cfg.name, "t10k-images-idx3-ubyte")
+    root = _root(cfg)
+    if cfg.name == "mnist" and not is_there(cfg):
+        root = ensure(replace(cfg, root=None))
+    return read(root, cfg.name, "t10k-images-idx3-ubyte")
 
 
 def _root(cfg: DataConfig) -> Path:

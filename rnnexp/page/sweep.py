@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from rnnexp import figures
 from rnnexp.drawing import COLOURS
 from rnnexp.page import Page, Table, history, tile
 from rnnexp.results import collect
 from rnnexp.schema import Status, UserError
-from rnnexp.store import RunFolder
+from rnnexp.store import RunFolder, read_yaml
 from rnnexp.table import choose
 
 MAX_TRIALS = 2000  # in the figures; more would only be ink
@@ -193,9 +192,9 @@ def _add_importance(page: Page, path: Path, study: str) -> None:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        for file in path.glob("study.db*"):
-            shutil.copy(file, folder)
         try:
+            for file in path.glob("study.db*"):
+                shutil.copy(file, folder)
             storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
             try:
                 loaded = optuna.load_study(study_name=study, storage=storage)
@@ -235,9 +234,6 @@ def _trials(path: Path) -> pd.DataFrame:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path} can't be read ({str(error).splitlines()[0]})") from error
-    if not isinstance(loaded, dict):
-        raise UserError(f"{path} is empty or not a mapping")
-    return loaded
+        return read_yaml(path)
+    except ValueError as error:
+        raise UserError(f"{path} can't be read ({error}); the sweep's command writes it anew") from error

@@ -14,12 +14,11 @@ from datetime import timedelta
 from typing import Any
 
 import optuna
-import yaml
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from rnnexp.schema import UserError
-from rnnexp.store import atomic
+from rnnexp.store import atomic, yaml_text
 from rnnexp.sweep.plan import Goal, Plan, key_of
 from rnnexp.sweep.storage import hide_password
 from rnnexp.sweep.study import Outcome, SweepStudy
@@ -164,7 +163,7 @@ def write_best(plan: Plan, study: SweepStudy, trials: Sequence[FrozenTrial]) -> 
     entries = [_best_entry(plan, trial) for trial in chosen]
     content: Any = entries[0] if len(plan.directions) == 1 else {"pareto_front": entries}
     with atomic(plan.folder / "best.yaml", HINT) as out:
-        out.write(yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True).encode())
+        out.write(yaml_text(content).encode())
 
 
 def _best_entry(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
@@ -300,7 +299,7 @@ def request_yaml(plan: Plan, study_name: str) -> str:
         "versions": {"optuna": optuna.__version__},
         "request": plan.request,
     }
-    return yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True)
+    return yaml_text(content)
 
 
 def number_text(value: float) -> str:

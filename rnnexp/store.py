@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import IO, TYPE_CHECKING, Any
-from zipfile import ZIP_STORED, BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile
 
 import yaml
 from filelock import FileLock, Timeout
@@ -159,8 +159,11 @@ class RunFolder:
             ValueError: it can't be read, or is damaged.
         """
         try:
-            rows = _check_csv(_whole_lines(read_bytes(self.history)).splitlines())
-            return [row for row in csv.DictReader(rows) if None not in row and None not in row.values()]
+            table = csv.DictReader(_check_csv(_whole_lines(read_bytes(self.history)).splitlines()))
+            rows = [row for row in table if None not in row and None not in row.values()]
+            if tuple(table.fieldnames or HISTORY_COLUMNS) != HISTORY_COLUMNS:
+                raise ValueError("it has other columns")
+            return rows
         except FileNotFoundError:
             return []
         except (OSError, ValueError, csv.Error) as error:
@@ -176,9 +179,7 @@ class RunFolder:
 
         try:
             content = io.BytesIO(read_bytes(self.test_outcomes))
-            with ZipFile(content) as packed:
-                if sum(part.file_size for part in packed.infolist()) > MAX_OUTCOMES_BYTES:
-                    raise ValueError("it is larger than any test set's")
+            _check_zip(content, MAX_OUTCOMES_BYTES)
             with np.load(content, allow_pickle=False) as saved:
                 outcomes = TestOutcomes(**{f.name: saved[f.name] for f in dataclasses.fields(TestOutcomes)})
         except FileNotFoundError:
@@ -237,9 +238,9 @@ class RunFolder:
     def seal_hydra_files(self) -> None:
         """Gives the files that Hydra wrote, and that the table reads, their sums."""
         for file in (self.hydra_config, self.hydra_choices):
-            if file.exists() and not _is_sealed_yaml(text := file.read_text(encoding="utf-8")):
+            if file.exists() and not (content := file.read_bytes()).startswith(YAML_MARK.encode()):
                 with atomic(file) as out:
-                    out.write(_seal_yaml(text).encode())
+                    out.write(_seal_yaml(content))
 
 
 def load_tensors(path: Path, device: torch.device | str) -> dict[str, Any]:
@@ -253,7 +254,7 @@ def load_tensors(path: Path, device: torch.device | str) -> dict[str, Any]:
 
     try:
         content = io.BytesIO(path.read_bytes())
-        _check_zip(content)
+        _check_zip(content, content.getbuffer().nbytes)  # torch packs nothing
         loaded = torch.load(content, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise
@@ -377,7 +378,7 @@ class _PlainLoader(yaml.SafeLoader):
 def yaml_text(content: Any) -> str:
     """Returns content as `read_yaml` reads it, with its sum."""
     text = yaml.dump(content, Dumper=_PlainDumper, sort_keys=False, width=1000, allow_unicode=True)
-    return _seal_yaml(text)
+    return _seal_yaml(text.encode()).decode()
 
 
 class _PlainDumper(yaml.SafeDumper):
@@ -385,13 +386,13 @@ class _PlainDumper(yaml.SafeDumper):
         return True
 
 
-def _check_zip(content: IO[bytes]) -> None:
-    """Raises: ValueError or one of BROKEN_ZIP: a sum is another one, or something is packed, as torch packs nothing."""
+def _check_zip(content: IO[bytes], limit: int) -> None:
+    """Raises: ValueError or one of BROKEN_ZIP: a sum is another one, or there is more in it than `limit` bytes."""
     with ZipFile(content) as file:
-        if any(part.compress_type != ZIP_STORED for part in file.infolist()):
-            raise ValueError("it is packed")
+        if sum(part.file_size for part in file.infolist()) > limit:
+            raise ValueError(f"it unpacks to more than {limit:,} bytes")
         if (damaged := file.testzip()) is not None:
-            raise ValueError(f"{damaged} is damaged")
+            raise ValueError(f"its {damaged!r} is damaged")
     content.seek(0)
 
 
@@ -409,17 +410,13 @@ def _check_json(text: str) -> str:
     return text
 
 
-def _seal_yaml(text: str) -> str:
-    return f"{YAML_MARK}{_sum(text)}\n{text}"
-
-
-def _is_sealed_yaml(text: str) -> bool:
-    return text.startswith(YAML_MARK)
+def _seal_yaml(content: bytes) -> bytes:
+    return f"{YAML_MARK}{zlib.crc32(content)}\n".encode() + content
 
 
 def _check_yaml(text: str) -> str:
     """Returns the text. Raises: ValueError if its sum is another one."""
-    if _is_sealed_yaml(text):
+    if text.startswith(YAML_MARK):
         mark, _, body = text.partition("\n")
         if mark != f"{YAML_MARK}{_sum(body)}":
             raise ValueError("it is damaged: its sum is another one")

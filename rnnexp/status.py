@@ -17,7 +17,7 @@ from rnnexp.store import read_yaml
 from rnnexp.sweep.plan import Goal
 from rnnexp.sweep.show import WORDS, best, number_text, short_number
 from rnnexp.sweep.storage import SQLITE, hide_password
-from rnnexp.sweep.study import REQUEST, STOP, Lease, Outcome, SweepStudy
+from rnnexp.sweep.study import REQUEST, STOP, Lease, Outcome, open_checked
 
 RECENT = 20  # trials that the pace is measured by
 SWEEPS = Path("outputs/sweeps")
@@ -72,7 +72,7 @@ class RecordedSweep:
                 raise UserError(f"{folder} has lost its study.db")
         elif not trust and not folder.resolve().is_relative_to(SWEEPS.resolve()):
             raise UserError(f"{folder} has its study at {hide_password(url)}; if you trust that server, add --trust")
-        self.study = SweepStudy(url, name.partition("~")[0], seconds=10)
+        self.study = open_checked(url, name.partition("~")[0], seconds=10)
         if not self.study.exists:
             raise UserError(f"{folder}: its storage has no study {name}")
         self.goal = Goal.of_request(self.study.attrs().get(REQUEST, {}))

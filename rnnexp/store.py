@@ -218,12 +218,12 @@ class RunFolder:
     def write_history(self, rows: list[dict[str, float]]) -> None:
         """Writes history.csv anew."""
         with atomic(self.history) as out:
-            out.write("".join(_seal_csv([",".join(HISTORY_COLUMNS), *map(_csv_row, rows)])).encode())
+            out.write("".join(seal_csv([",".join(HISTORY_COLUMNS), *map(_csv_row, rows)])).encode())
 
     def append_history(self, row: Mapping[str, float]) -> None:
         with _explained(self.history), self.history.open("a+", encoding="utf-8") as out:
             out.seek(0)
-            out.writelines(_seal_csv([_csv_row(row)], before=out.read()))
+            out.writelines(seal_csv([_csv_row(row)], before=out.read()))
 
     def write_test_outcomes(self, outcomes: TestOutcomes) -> None:
         import numpy as np
@@ -386,6 +386,16 @@ class _PlainDumper(yaml.SafeDumper):
         return True
 
 
+def read_csv(path: Path) -> str:
+    """Returns the text of a table, without its sums.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is damaged.
+    """
+    return "\n".join(_check_csv(read_bytes(path).decode().split("\n")[:-1])) + "\n"
+
+
 def _check_zip(content: IO[bytes], limit: int) -> None:
     """Raises: ValueError or one of BROKEN_ZIP: a sum is another one, or there is more in it than `limit` bytes."""
     with ZipFile(content) as file:
@@ -423,11 +433,11 @@ def _check_yaml(text: str) -> str:
     return text
 
 
-def _seal_csv(rows: Iterable[str], before: str = "") -> Iterator[str]:
+def seal_csv(rows: Iterable[str], before: str = "") -> Iterator[str]:
     """Yields rows, the header among them, as lines that end with the sum of all rows so far.
 
     Args:
-        rows: without the ends of their lines.
+        rows: without the ends of their lines, and with none inside.
         before: sealed lines that are written already.
     """
     total = zlib.crc32("".join(row for row, _ in map(_row_and_sum, before.splitlines())).encode())
@@ -445,6 +455,10 @@ def _check_csv(lines: list[str]) -> list[str]:
         ValueError: a row's sum is another one.
     """
     if not lines or _row_and_sum(lines[0])[1] != SUM_COLUMN:
+        if any(
+            SUM_COLUMN in line.split(",") for line in lines[:2]
+        ):  # an end of a line is no end any more, or a new one
+            raise ValueError("it is damaged: its header is torn")
         return lines
     rows, total = [], 0
     for number, (row, mark) in enumerate(map(_row_and_sum, lines)):

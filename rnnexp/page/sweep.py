@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from rnnexp.drawing import COLOURS
 from rnnexp.page import Page, Table, history, tile
 from rnnexp.results import collect
 from rnnexp.schema import Status, UserError
-from rnnexp.store import RunFolder, read_yaml
+from rnnexp.store import RunFolder, read_csv, read_yaml
 from rnnexp.table import choose
 
 MAX_TRIALS = 2000  # in the figures; more would only be ink
@@ -36,6 +37,8 @@ class Sweep:
     def read(cls, path: Path) -> Sweep:
         """Raises: UserError if a file is damaged."""
         found = cls(path, _yaml(path / "sweep.yaml"), _trials(path))
+        if "n_trials" not in found.request:
+            raise UserError(f"{path / 'sweep.yaml'} is no sweep's; the sweep's command writes it anew")
         if len(found.trials) and "value" not in found.trials:
             missing = pd.Series(np.nan, index=found.trials.index)
             found.trials["value"] = found.scale * pd.to_numeric(found.trials.get(found.objective, missing), "coerce")
@@ -217,10 +220,10 @@ def _add_importance(page: Page, path: Path, study: str) -> None:
 def _trials(path: Path) -> pd.DataFrame:
     """Returns a sweep's results.csv, one row for each trial, repeats averaged."""
     try:
-        rows: pd.DataFrame = pd.read_csv(path / "results.csv")
+        rows: pd.DataFrame = pd.read_csv(io.StringIO(read_csv(path / "results.csv")))
     except FileNotFoundError:
         rows = pd.DataFrame()
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # pandas' own among them
         raise UserError(
             f"{path / 'results.csv'} can't be read ({error}); the sweep writes it anew when it goes on"
         ) from error

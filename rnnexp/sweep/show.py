@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from rnnexp.schema import UserError
-from rnnexp.store import atomic, yaml_text
+from rnnexp.store import atomic, seal_csv, yaml_text
 from rnnexp.sweep.plan import Goal, Plan, key_of
 from rnnexp.sweep.storage import hide_password
 from rnnexp.sweep.study import Outcome, SweepStudy
@@ -149,9 +149,10 @@ def write_results(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, [*names, *last], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table_rows)
+    for row in table_rows:
+        writer.writerow({name: " ".join(c.splitlines()) if isinstance(c, str) else c for name, c in row.items()})
     with atomic(plan.folder / "results.csv", HINT) as out:
-        out.write(text.getvalue().encode())
+        out.write("".join(seal_csv(text.getvalue().split("\n")[:-1])).encode())
 
 
 def write_best(plan: Plan, study: SweepStudy, trials: Sequence[FrozenTrial]) -> None:

@@ -111,6 +111,8 @@ def _open_sqlite(url: str, seconds: float) -> RDBStorage:
     path.parent.mkdir(parents=True, exist_ok=True)
     with sqlite3.connect(path, timeout=60) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
+        if (found := connection.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged: {found}")
     connection.close()
 
     def connect() -> sqlite3.Connection:

@@ -4,12 +4,17 @@ import json
 import random
 import re
 import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from rnnexp import dataset_files, report
+from rnnexp import dataset_files, report, status
 from rnnexp.collect import collect, histories
 from rnnexp.compare import Place
 from rnnexp.interrupt import Interrupted
@@ -17,6 +22,7 @@ from rnnexp.reproduce import reproduce
 from rnnexp.run import run
 from rnnexp.schema import HISTORY_COLUMNS, Status, UserError
 from rnnexp.store import RunFolder, load_tensors, read_json, read_yaml, seal_json, yaml_text
+from rnnexp.sweep.study import Outcome, open_checked
 
 SEED = 7  # of all random damage
 TINY = "data.limit=300 data.valid_size=100 model.hidden_size=4 model.num_layers=1 train.threads=1 optim=adam".split()
@@ -223,7 +229,7 @@ def test_the_table_has_no_wrong_number_whatever_is_damaged(stopped, finished, tm
             assert known == {k for k, v in before.items() if v is not None} or damage == "an object", damage
         if not is_earlier:
             numbers = {k: v for k, v in row.items() if k not in ("status", "reason", "attempt")}
-            assert all(before.get(k) == v for k, v in numbers.items()) or name == "result.json", damage
+            assert all(v is None or before.get(k) == v for k, v in numbers.items()) or name == "result.json", damage
         found = histories(tmp_path).to_dict("records")
         if name == "history.csv":
             known = [{k: row[k] for k in HISTORY_COLUMNS} for row in epochs]
@@ -353,3 +359,113 @@ def test_a_comparison_that_was_damaged_is_one_line(tmp_path, request, inject):
         with pytest.raises(UserError, match="comparison.json is damaged") as refused:
             report.gather(tmp_path)
         assert "\n" not in str(refused.value)
+
+
+WALKER = Path(__file__).parent.parent / "apps" / "walker.py"
+SEARCH = ("x=interval(0,4)", "y=choice(1,2,3)", "hydra/launcher=basic", "hydra.sweeper.objective=loss")
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """Returns the folder of a search of eight trials."""
+    folder = tmp_path_factory.mktemp("sweep") / "walk"
+    assert walk(folder, 8).returncode == 0
+    return folder
+
+
+def walk(folder, n_trials):
+    command = [sys.executable, "-W", "error", str(WALKER), "-m", *SEARCH, f"hydra.sweep.dir='{folder}'"]
+    command.append(f"hydra.sweeper.n_trials={n_trials}")
+    return subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=300)
+
+
+def trials(folder):
+    """Returns what a sweep that goes on would know of its trials.
+
+    Raises:
+        UserError: it would not go on.
+    """
+    study = open_checked(f"sqlite:///{folder / 'study.db'}", folder.name, 5)
+    study.storage._backend.engine.dispose()
+    kept = ("params", "values", "intermediate_values", "distributions")
+    if not study.exists:
+        return []
+    known = [(t.number, t.state, *(getattr(t, name) for name in kept), vars(Outcome.of(t))) for t in study.trials()]
+    study.storage._backend.engine.dispose()
+    return known
+
+
+def test_a_damaged_study_is_refused_or_the_same(sweep, tmp_path, request, inject):
+    folder = Path(shutil.copytree(sweep, tmp_path / "walk"))
+    file = folder / "study.db"
+
+    def read():
+        for leftover in folder.glob("study.db-*"):
+            leftover.unlink()
+        return trials(folder)
+
+    def is_earlier(before, after):
+        return after == []  # a study that is not there; the trials' folders keep a sweep from beginning again
+
+    assert_never_wrong(file, read, request, inject, 60, is_earlier)
+
+
+def test_what_was_found_in_a_study_cannot_change_unseen(sweep, tmp_path, inject):
+    """Each number that a table is made of, changed as a flipped bit in a page of SQLite would change it."""
+    changes = {
+        "trial_values": "UPDATE trial_values SET value = value + 0.25 WHERE trial_id = 3",
+        "params": "UPDATE trial_params SET param_value = param_value + 0.25 WHERE trial_id = 3 AND param_name = 'x'",
+        "reports": "UPDATE trial_intermediate_values SET intermediate_value = 2 * intermediate_value",
+        "metrics": "UPDATE trial_user_attributes SET value_json = replace(value_json, '\"loss\": 0', '\"loss\": 4')"
+        " WHERE key = 'outcome'",
+        "whose": "UPDATE trial_params SET trial_id = 9 - trial_id",
+    }
+    for what, statement in changes.items():
+        inject("study.db damaged")
+        folder = Path(shutil.copytree(sweep, tmp_path / what))
+        with closing(sqlite3.connect(folder / "study.db")) as database:
+            assert database.execute(statement).rowcount > 0, what
+            database.commit()
+        _, line = answer(trials, folder)
+        assert re.fullmatch(r"the study in .*study.db can't be read \(the sum of trial \d is another .*", line or ""), (
+            what
+        )
+        _, line = answer(status.RecordedSweep, folder)
+        assert "is another one" in line, what
+
+
+def test_a_sweep_whose_study_is_damaged_says_so_in_one_line_and_leaves_it(sweep, tmp_path, inject):
+    folder = Path(shutil.copytree(sweep, tmp_path / "walk"))
+    whole = (folder / "study.db").read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", bytes(len(whole))):
+        inject("study.db damaged, then resumed")
+        (folder / "study.db").write_bytes(damaged)
+        done = walk(folder, 10)
+        assert done.returncode in (1, 2)
+        assert "Traceback" not in done.stderr
+        assert len([line for line in done.stderr.splitlines() if "study" in line]) == 1, done.stderr
+        for leftover in folder.glob("study.db-*"):
+            leftover.unlink()
+    (folder / "study.db").write_bytes(whole)
+    done = walk(folder, 10)
+    assert done.returncode == 0, done.stderr
+    assert len(trials(folder)) == 10
+    assert trials(folder)[:8] == trials(sweep)
+
+
+@pytest.mark.parametrize("name", ["sweep.yaml", "best.yaml", "results.csv"])
+def test_a_damaged_file_of_a_sweep_is_one_line_or_the_same_page(sweep, tmp_path, name, request, inject):
+    folder = Path(shutil.copytree(sweep, tmp_path / "walk"))
+    file = folder / name
+
+    def read():
+        page = report.gather(folder)
+        cells = [[cell.text for cell in row] for table in page.tables for row in table.rows]
+        return page.tiles, page.commands, cells
+
+    def is_less(before, after):  # without best.yaml, or with fewer rows
+        return all(part in before[0] or part[0] == "trials" for part in after[0]) and all(
+            row in before[2] for row in after[2]
+        )
+
+    assert_never_wrong(file, read, request, inject, 16, is_less)

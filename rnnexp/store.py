@@ -455,9 +455,8 @@ def _check_csv(lines: list[str]) -> list[str]:
         ValueError: a row's sum is another one.
     """
     if not lines or _row_and_sum(lines[0])[1] != SUM_COLUMN:
-        if any(
-            SUM_COLUMN in line.split(",") for line in lines[:2]
-        ):  # an end of a line is no end any more, or a new one
+        # The end of a line is no end any more, or a new one is there.
+        if any(SUM_COLUMN in line.split(",") for line in lines[:2]):
             raise ValueError("it is damaged: its header is torn")
         return lines
     rows, total = [], 0

@@ -272,7 +272,8 @@ def register() -> None:
 
 # Columns of history.csv, one row an epoch: losses in nats per image, accuracies in [0, 1].
 HISTORY_COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "epoch_seconds")
-TIME_COLUMNS = ("epoch_seconds",)  # all that may differ between two runs of one configuration and seed
+# All that may differ between two runs of one configuration and seed: times, and the sum in the file that is over them.
+TIME_COLUMNS = ("epoch_seconds", "crc32")
 
 
 # What a run is measured by; those of the test set are there for complete runs alone, and never in a search.

@@ -216,11 +216,12 @@ def test_a_detached_sweep_ends_by_itself_and_can_be_looked_at_and_stopped(on, tm
         sweep.start("pause=0.2", "hydra.sweeper.wait=false")
         assert "2 workers are on their way" in sweep.end()
         wait_until(lambda: sweep.has_begun() and len(sweep.holders()) == 2, "both workers at work")
-        command = [sys.executable, "-m", "rnnexp.status", str(sweep.folder)]
+        command = [sys.executable, "-m", "rnnexp.status", str(sweep.folder), "--trust"]
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert re.match(r"a sweep: \d+ of 24 trials are over \(.*2 running", shown)
         assert shown.count("at work") == 2
-        subprocess.run([sys.executable, "-m", "rnnexp.stop", str(sweep.folder)], check=True, capture_output=True)
+        command = [sys.executable, "-m", "rnnexp.stop", str(sweep.folder), "--trust"]
+        subprocess.run(command, check=True, capture_output=True)
         wait_until(lambda: not jobs(sweep.env), "the workers to end")
         assert not sweep.holders()
         assert 2 <= sweep.num_ended() < 24

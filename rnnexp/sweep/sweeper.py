@@ -42,6 +42,7 @@ from rnnexp.sweep.study import (
     SweepStudy,
     Watch,
     copy,
+    open_checked,
 )
 from rnnexp.sweep.worker import STOPPING, Worker
 
@@ -362,7 +363,7 @@ def open_study(plan: Plan) -> SweepStudy:
         with FileLock(plan.folder / ".open.lock"):
             if plan.settings.storage is None and not (plan.folder / "study.db").exists():
                 refuse_orphans(plan.folder)
-            study = SweepStudy(plan.url, plan.study_name, plan.settings.storage_seconds)
+            study = open_checked(plan.url, plan.study_name, plan.settings.storage_seconds)
             if not study.exists:
                 refuse_orphans(plan.folder)
                 study.create(plan.directions, plan.request)

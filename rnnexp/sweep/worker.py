@@ -40,7 +40,7 @@ from rnnexp.schema import brief, brief_text, printable
 from rnnexp.seeds import derive
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan
-from rnnexp.sweep.study import NOW, OUTCOME, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
+from rnnexp.sweep.study import NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
 
 log = logging.getLogger("rnnexp.sweep")
 HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
@@ -440,11 +440,11 @@ class Active:
     def tell(self, state: TrialState, outcome: Outcome) -> None:
         """Records the end: first for us, then for the sampler, then in the trial's state, for good."""
         metrics = outcome.metrics()
-        storage, trial_id = self.study.storage, self.trial_id
+        trial_id = self.trial_id
         values = self.plan.values(metrics) if state is TrialState.COMPLETE else None
         if values is None and state is TrialState.COMPLETE and not self.plan.is_grid:
             state, outcome.reason = TrialState.FAIL, "a repeat lacks the objective"
-        storage.set_trial_user_attr(trial_id, OUTCOME, vars(outcome))
+        self.study.note(trial_id, outcome, values)
         if self.plan.constraints and HAS_CONSTRAINTS and state is not TrialState.FAIL and self.trial:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # set by an earlier attempt already

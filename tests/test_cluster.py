@@ -154,7 +154,7 @@ def test_a_search_runs_every_trial_exactly_once_on_every_engine(on, name):
         assert sweep.runs() == Counter(range(24))
         assert sweep.columns() == [
             *("trial", "state", "reason", "loss", "cost", "x", "y"),
-            *("reports", "attempt", "seconds", "worker", "folder"),
+            *("reports", "attempt", "seconds", "worker", "folder", "crc32"),
         ]
 
 
@@ -289,7 +289,7 @@ def hosts(tmp_path):
         folder.mkdir()
     with servers.two_hosts(folders) as (address, begin), servers.postgres(address=address) as server:
         arguments = (
-            *(*JOBLIB, "hydra.sweeper.workers=2", f"hydra.sweeper.storage='{server.url}'", "pause=0.2"),
+            *(*JOBLIB, "hydra.sweeper.workers=2", f"hydra.sweeper.storage='{server.url}'"),
             *("hydra.sweeper.study_name=shared", f"hydra.sweeper.depot='{tmp_path / 'depot'}'"),
         )
         with ExitStack() as stack:
@@ -308,7 +308,7 @@ def own_runs(sweep):
 def test_two_hosts_that_share_no_folder_share_one_budget_and_end_with_all_runs(hosts):
     sweeps, _ = hosts
     for sweep in sweeps:
-        sweep.start()
+        sweep.start("pause=0.2")
     for sweep in sweeps:
         sweep.end()
         sweep.assert_whole()

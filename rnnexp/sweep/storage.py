@@ -21,20 +21,15 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 from optuna.storages.journal import JournalRedisBackend, JournalStorage
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    IntegrityError,
-    InterfaceError,
-    NoSuchModuleError,
-    OperationalError,
-    ProgrammingError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from rnnexp.schema import UserError
 
 SQLITE = "sqlite:///"
 PASSWORDS = {"postgresql": "PGPASSWORD", "mysql": "MYSQL_PWD", "redis": "REDISCLI_AUTH", "rediss": "REDISCLI_AUTH"}
+# Of libpq, without which a host that is cut off would be waited for for ever; s, and of the last one ms.
+PATIENCE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+PATIENCE["tcp_user_timeout"] = 60_000
 EXTRAS = {"postgresql": "postgres", "redis": "redis", "rediss": "redis", "grpc": "grpc"}
 Storage = TypeVar("Storage", bound=BaseStorage)
 T = TypeVar("T")
@@ -103,17 +98,18 @@ def _open_proxy(url: str, seconds: float) -> BaseStorage:
 
 def _open_database(url: str, seconds: float) -> RDBStorage:
     """Returns a database server's storage. A worker has one connection, and a second one for its lease."""
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2}
     if url.startswith("postgresql://"):
         url = url.replace("postgresql", "postgresql+psycopg", 1)
-    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2}
+        options["connect_args"] = PATIENCE
     if "MYSQL_PWD" in os.environ and url.startswith("mysql"):
         options["connect_args"] = {"password": os.environ["MYSQL_PWD"]}
 
     def is_being_made(error: BaseException) -> bool:
         """Whether another process was making the tables of an empty database at the same moment."""
-        return isinstance(error, (IntegrityError, ProgrammingError))
+        return isinstance(error, SQLAlchemyError) and "already exists" in str(error)
 
-    return _try(lambda: _patient(RDBStorage, seconds)(url, engine_kwargs=options), 3.0, is_being_made)
+    return _try(lambda: _patient(RDBStorage, seconds)(url, engine_kwargs=options), 30.0, is_being_made)
 
 
 def _open_sqlite(url: str, seconds: float) -> RDBStorage:

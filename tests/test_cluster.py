@@ -55,7 +55,7 @@ class Sweep:
         return self.process
 
     def end(self, code=0):
-        assert self.process.wait(120) == code, self.text()
+        assert self.process.wait(300) == code, self.text()
         return self.text()
 
     def text(self):

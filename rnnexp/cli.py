@@ -41,6 +41,7 @@ rnnexp {version} trains recurrent networks on images read as sequences.
   python -m rnnexp.results outputs                               every run in one table
   python -m rnnexp.report outputs/runs/NAME                      a page with figures, of a run, sweep or comparison
   python -m rnnexp.status NAME                                   what a sweep is doing, on any host; rnnexp.stop ends it
+  python -m rnnexp.fetch URL                                     the runs of hosts that share no folder
   python -m rnnexp.predict RUN_DIR image.png                     classify images with a finished run
   python -m rnnexp.reproduce RUN_DIR                             run a recorded run again: is it identical?
 

@@ -42,8 +42,8 @@ def wait_until(check, what, seconds=60):
     return found
 
 
-def answers(port):
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+def answers(port, address="127.0.0.1"):
+    with suppress(OSError), socket.create_connection((address, port), timeout=1):
         return True
     return False
 
@@ -80,7 +80,11 @@ class Postgres:
         subprocess.run(command, check=True, cwd=self.folder, stdout=subprocess.DEVNULL)
 
     def start(self):
-        self.run(self.pg_ctl, "-D", self.folder / "data", "-l", self.folder / "data" / "server.log", "-w", "start")
+        log = self.folder / "data" / "server.log"
+        try:
+            self.run(self.pg_ctl, "-D", self.folder / "data", "-l", log, "-w", "start")
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(log.read_text()) from error
 
     def stop(self, how="fast"):
         self.run(self.pg_ctl, "-D", self.folder / "data", "-m", how, "-w", "stop")
@@ -152,6 +156,29 @@ def slurm(folder):
         }
     finally:
         subprocess.run([SLURM / "down.sh", folder], capture_output=True)
+
+
+@contextmanager
+def sftp(address, folder):
+    """Yields a URL of this machine's files, and the home folder whose key opens it."""
+    program, keygen = need("sshd", "ssh-keygen")
+    if os.getuid() != 0:
+        pytest.skip("sshd needs root")
+    port, key = free_port(), folder / ".ssh" / "id_ed25519"
+    key.parent.mkdir(parents=True)
+    for file in (key, folder / "host"):
+        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
+    Path("/run/sshd").mkdir(exist_ok=True)
+    options = {"HostKey": folder / "host", "AuthorizedKeysFile": key.with_suffix(".pub"), "Port": port}
+    options |= {"ListenAddress": address, "StrictModes": "no", "PidFile": "none", "Subsystem": "sftp internal-sftp"}
+    (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in options.items()))
+    process = subprocess.Popen([program, "-D", "-f", folder / "sshd_config"])
+    try:
+        wait_until(lambda: answers(port, address), "sshd")
+        yield f"sftp://{getpass.getuser()}@{address}:{port}", folder
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from servers import wait_until
 from rnnexp.results import collect
 from rnnexp.sweep.study import Lease, Outcome, SweepStudy
 
-pytestmark = [pytest.mark.external, pytest.mark.slow, pytest.mark.xdist_group("servers")]
+pytestmark = [pytest.mark.external, pytest.mark.slow]  # one file, one process: they share an address and ports
 WALKER = Path(__file__).parent / "apps" / "walker.py"
 CLOCK = Path(__file__).parent / "clock.c"
 SPACE = ("x=interval(0,4)", "y=choice(1,2,3)", "hydra.sweeper.objective=loss", "hydra.sweeper.lease_seconds=3")
@@ -282,20 +282,25 @@ def test_a_password_stays_in_the_environment(tmp_path):
 
 @pytest.fixture
 def hosts(tmp_path):
-    """Yields the sweeps of two hosts that share a PostgreSQL server, a depot, and no folder."""
+    """Yields the sweeps of two hosts that share a PostgreSQL server, a depot reached by SSH, and no folder."""
     pytest.importorskip("psycopg")
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
-    with servers.two_hosts(folders) as (address, begin), servers.postgres(address=address) as server:
+    pytest.importorskip("paramiko")
+    with (
+        servers.two_hosts(folders) as (address, begin),
+        servers.postgres(address=address) as server,
+        servers.sftp(address, tmp_path / "home") as (files, home),
+    ):
         arguments = (
             *(*JOBLIB, "hydra.sweeper.workers=2", f"hydra.sweeper.storage='{server.url}'"),
-            *("hydra.sweeper.study_name=shared", f"hydra.sweeper.depot='{tmp_path / 'depot'}'"),
+            *("hydra.sweeper.study_name=shared", f"hydra.sweeper.depot='{files}{tmp_path}/depot'"),
         )
         with ExitStack() as stack:
             sweeps = []
             for folder, host in zip(folders, begin, strict=True):
-                sweep = Sweep(folder / "a sweep", arguments, dict(os.environ), host)
+                sweep = Sweep(folder / "a sweep", arguments, os.environ | {"HOME": str(home)}, host)
                 sweeps.append(stack.enter_context(closing(sweep)))
             yield sweeps, tmp_path
 

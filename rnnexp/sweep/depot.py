@@ -11,7 +11,9 @@ import socket
 import tarfile
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from tqdm import tqdm
 from rnnexp.schema import UserError
 from rnnexp.sweep.storage import hide_password
 
-SUFFIX = ".tar"
+SUFFIX, HALF = ".tar", ".part"
 
 
 class Depot:
@@ -56,12 +58,15 @@ class Depot:
 
         def put() -> None:
             self.files.makedirs(self._path(), exist_ok=True)
-            with (
-                self.files.transaction,  # nobody sees half of it
-                self.files.open(self._path(folder.name), "wb") as file,
-                tarfile.open(fileobj=file, mode="w|") as archive,
-            ):
-                archive.add(folder, arcname=folder.name, filter=leave_out)
+            half = self._path(f"{folder.name}-{uuid.uuid4()}", HALF)
+            try:
+                with self.files.open(half, "wb") as file, tarfile.open(fileobj=file, mode="w|") as archive:
+                    archive.add(folder, arcname=folder.name, filter=leave_out)
+                self.files.mv(half, self._path(folder.name))  # nobody sees half of it
+            except BaseException:
+                with suppress(Exception):
+                    self.files.rm_file(half)
+                raise
 
         deadline, pause = time.monotonic() + self.seconds, 0.5
         while True:
@@ -118,9 +123,9 @@ class Depot:
             return str(error)
         return None
 
-    def _path(self, name: str = "") -> str:
+    def _path(self, name: str = "", suffix: str = SUFFIX) -> str:
         root = self.files._strip_protocol(self.url)
-        return f"{root}/{name}{SUFFIX}" if name else root
+        return f"{root}/{name}{suffix}" if name else root
 
 
 def faults(url: str) -> Iterator[str]:

@@ -19,6 +19,9 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from rnnexp.schema import NUM_CLASSES, TRAIN_FILE_SIZE, AdamSchema, SgdSchema
 
+# Where the callables come from that any record may name: what stands there can do no more than compute.
+KNOWN_TARGETS = {"model": ("rnnexp.models", "torch.nn"), "optim": ("torch.optim",), "schedule": ("rnnexp.schedules",)}
+
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """Returns ` (did you mean X?)` for the word nearest to what was typed, or nothing."""
@@ -78,6 +81,36 @@ def target_faults(config: Mapping[str, Any]) -> list[str]:
         for key in sorted(needed - keys - ours):
             faults.append(f"{node['_target_']} needs {group}.{key}; type +{group}.{key}=...")
     return faults
+
+
+def trust_faults(config: Mapping[str, Any]) -> list[str]:
+    """Returns one line for everything in a recorded configuration that may run code of its writer's choice.
+
+    That is each callable, however deep, that is neither rnnexp's nor torch's, and each interpolation, which a record
+    has none of: it would read the environment. Imports nothing.
+    """
+    faults = []
+    for group, value in config.items():
+        for key, text in _texts(value, str(group)):
+            module, _, name = text.rpartition(".")
+            is_target = key.rpartition(".")[2] == "_target_"
+            if "${" in text or (is_target and not (module in KNOWN_TARGETS.get(group, ()) and name.isidentifier())):
+                faults.append(
+                    f"{key}={text!r:.100} is neither rnnexp's nor torch's; if you trust who wrote it, add --trust"
+                )
+    return faults
+
+
+def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Yields each text below a value, with its key."""
+    if isinstance(value, Mapping):
+        for name, below in value.items():
+            yield from _texts(below, f"{key}.{name}")
+    elif isinstance(value, (list, tuple)):
+        for below in value:
+            yield from _texts(below, key)
+    elif isinstance(value, str):
+        yield key, value
 
 
 def _leaves(cfg: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, Mapping[str, Any]]]:

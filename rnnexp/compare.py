@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
 from filelock import FileLock, Timeout
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
@@ -36,7 +35,7 @@ from rnnexp.checks import nearest
 from rnnexp.cli import CONFIG_DIR, fail
 from rnnexp.preflight import CommandLine
 from rnnexp.schema import UserError
-from rnnexp.store import atomic
+from rnnexp.store import atomic, read_yaml, seal_json, yaml_text
 from rnnexp.sweep.plan import key_of
 
 log = logging.getLogger("rnnexp")
@@ -260,12 +259,11 @@ class Comparison:
         """
         request = self.request()
         try:
-            state: Any = yaml.safe_load(self.place.request.read_text(encoding="utf-8"))
+            if not (state := read_yaml(self.place.request)):
+                return {"request": request, "chosen": {}, "final": {}}
             recorded_request = state["request"]
             state["chosen"], state["final"] = dict(state["chosen"]), dict(state["final"])
-        except FileNotFoundError:
-            return {"request": request, "chosen": {}, "final": {}}
-        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.place.request} can't be read ({error}); type another name=") from error
         if recorded_request != request and self.cfg.resume != "force":
             old, new = (schema.flatten(r) for r in (recorded_request, request))
@@ -276,7 +274,7 @@ class Comparison:
 
     def keep(self, state: Mapping[str, Any]) -> None:
         with atomic(self.place.request, "make room and type the command again") as out:
-            out.write(yaml.safe_dump(dict(state), sort_keys=False, width=1000, allow_unicode=True).encode())
+            out.write(yaml_text(dict(state)).encode())
 
     def sweep(self, overrides: list[str], stop: interrupt.Stop) -> None:
         """Runs one sweep as a command of its own, and passes signals on to it.
@@ -308,10 +306,11 @@ class Comparison:
         """
         folder = self.place.sweep("search", arm.name)
         try:
-            best = yaml.safe_load((folder / "best.yaml").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"arm {arm.name}: no trial of its search ended well; see {folder}") from None
-        return {"trial": best["trial"], self.cfg.objective: best[self.cfg.objective], "overrides": best["overrides"]}
+            if best := read_yaml(folder / "best.yaml"):
+                return {name: best[name] for name in ("trial", self.cfg.objective, "overrides")}
+        except (ValueError, KeyError) as error:
+            raise UserError(f"{folder}: {error}; delete its best.yaml and type the command again") from error
+        raise UserError(f"arm {arm.name}: no trial of its search ended well; see {folder}")
 
     def judge(self, state: Mapping[str, Any]) -> verdict.Comparison:
         """Returns the verdict on the final runs, and leaves it in the folder."""
@@ -378,7 +377,7 @@ class ComparisonCommandLine(CommandLine):
 def finish(place: Place, result: verdict.Comparison) -> Iterator[str]:
     """Writes comparison.json and the page, and yields what to show."""
     with atomic(place.result, "make room and type the command again") as out:
-        out.write(result.to_json().encode())
+        out.write(seal_json(result.to_json()).encode())
     yield ""
     yield from verdict.lines(result, _width())
     yield ""

@@ -14,6 +14,7 @@ import struct
 import tempfile
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
@@ -34,6 +35,12 @@ MNIST_MD5 = {
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+MNIST_CRC32 = {  # found ten times as fast, for each time that a file is read
+    "train-images-idx3-ubyte": 0xE9F4D8B3,
+    "train-labels-idx1-ubyte": 0xE0CB4AD2,
+    "t10k-images-idx3-ubyte": 0x91373BDF,
+    "t10k-labels-idx1-ubyte": 0x4AB9EFF9,
 }
 TORCHVISION_CLASS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 DIGITS = tuple("0123456789")
@@ -89,16 +96,28 @@ def read(root: Path, dataset: str, name: str) -> bytearray:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     if not is_whole:
         raise UserError(f"cannot read {dataset} ({name} is not an IDX file); delete {folder} and run again")
+    if dataset == "mnist" and (total := zlib.crc32(content, zlib.crc32(header))) != MNIST_CRC32[name]:
+        raise UserError(f"{path} is not MNIST's, or is damaged (crc32 {total:08x}); delete {folder} and run again")
     return content
 
 
+def is_there(cfg: DataConfig) -> bool:
+    """Returns whether the four files are there."""
+    return cfg.name in TORCHVISION_CLASS and not _missing(_root(cfg) / TORCHVISION_CLASS[cfg.name] / "raw")
+
+
 def test_images(cfg: DataConfig) -> bytearray:
-    """Returns the pixels of the dataset's 10,000 test images, 28 x 28 bytes each; nothing is downloaded.
+    """Returns the pixels of the dataset's 10,000 test images, 28 x 28 bytes each.
+
+    Nothing is downloaded, and nothing written into `root`, which may be a stranger's word.
 
     Raises:
         UserError: the file is not there.
     """
-    return read(ensure(cfg) if cfg.name == "mnist" else _root(cfg), cfg.name, "t10k-images-idx3-ubyte")
+    root = _root(cfg)
+    if cfg.name == "mnist" and not is_there(cfg):
+        root = ensure(replace(cfg, root=None))
+    return read(root, cfg.name, "t10k-images-idx3-ubyte")
 
 
 def _root(cfg: DataConfig) -> Path:

@@ -2,8 +2,8 @@
 
 From a notebook: `predictor = load("outputs/runs/x")`, then `classify(predictor, [Image.open("seven.png")])`.
 
-torch is imported where it is needed, so that `--help` answers at once. A run's folder is trusted: its configuration
-names the callable that builds the model.
+torch is imported where it is needed, so that `--help` answers at once. A run's folder may be a stranger's: a network
+that is neither rnnexp's nor torch's is built only with `--trust`.
 
 Shapes: N images, H height, W width, O classes.
 """
@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
 from rnnexp import schema
+from rnnexp.checks import trust_faults
 from rnnexp.schema import RunResult, UserError
 from rnnexp.store import RunFolder, load_tensors
 
@@ -49,11 +50,14 @@ class Predictor:
         return self.sequences.cfg.name
 
 
-def load(run_dir: str | os.PathLike[str]) -> Predictor:
+def load(run_dir: str | os.PathLike[str], trust: bool = False) -> Predictor:
     """Returns the network of a run that is over, with the weights that the run kept.
 
+    Args:
+        trust: builds whatever class the record names, which may be anybody's code.
+
     Raises:
-        UserError: the run is not over, or its files or its model's class can't be read.
+        UserError: the run is not over, its files or its model's class can't be read, or the class needs `trust`.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -63,6 +67,8 @@ def load(run_dir: str | os.PathLike[str]) -> Predictor:
 
     folder = RunFolder(Path(run_dir))
     result = _read_result(folder)
+    if (faults := trust_faults(result.config)) and not trust:
+        raise UserError(f"{folder.result}: {faults[0]}")
     try:
         cfg = schema.typed(result.config)
         sequences, target = Sequences(cfg.data), cfg.model["_target_"]
@@ -107,9 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run_dir", metavar="RUN_DIR", help="the folder of a run that is over, with its model.pt")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="dark on light or light on dark, of any size")
     parser.add_argument("--json", action="store_true", help="print path, label and every probability as JSON")
+    parser.add_argument("--trust", action="store_true", help="build the run's own network, whoever wrote it")
     args = parser.parse_args(argv)
     try:
-        predictor = load(args.run_dir)
+        predictor = load(args.run_dir, args.trust)
     except UserError as error:
         return _complain(error)
     if predictor.result.status is not schema.Status.COMPLETE:

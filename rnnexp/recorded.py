@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from rnnexp.checks import nearest
 from rnnexp.frames import where
 from rnnexp.results import collect
 from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status, UserError
-from rnnexp.store import RunFolder
+from rnnexp.store import RunFolder, read_csv
 from rnnexp.table import is_config
 from rnnexp.verdict import Arm, Run, Search
 
@@ -56,7 +57,10 @@ def _runs(frame: pd.DataFrame, root: Path, relative_to: Path) -> list[Run]:
 
 def search(folder: Path, relative_to: Path) -> Search:
     """Returns what an arm's search took, from its sweep's results.csv."""
-    rows = pd.read_csv(folder / "results.csv", dtype={"folder": str})
+    try:
+        rows = pd.read_csv(io.StringIO(read_csv(folder / "results.csv")), dtype={"folder": str})
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / 'results.csv'} can't be read ({error}); type the sweep's command again") from error
     rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, "valid_accuracy", "epochs", "train_seconds"])))
     states = rows.groupby("trial")["state"].first()
     is_draw = ~rows["state"].isin(FAILED)

@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from omegaconf.errors import OmegaConfBaseException
+
 from rnnexp import schema
+from rnnexp.checks import trust_faults
+from rnnexp.dataset_files import is_there
 from rnnexp.interrupt import Interrupted
 from rnnexp.schema import RunResult, UserError
 from rnnexp.store import RunFolder
@@ -23,11 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("run_dir", type=Path, help="folder of a run that is over")
     parser.add_argument("--out", type=Path, help="keep the new run in this folder (default: a temporary one)")
+    parser.add_argument("--trust", action="store_true", help="run the record's own classes, whoever wrote them")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     with tempfile.TemporaryDirectory() if args.out is None else nullcontext(args.out) as out:
         try:
-            differences = reproduce(args.run_dir, out)
+            differences = reproduce(args.run_dir, out, args.trust)
         except UserError as error:
             for line in str(error).splitlines():
                 print(f"rnnexp.reproduce: {line}", file=sys.stderr)
@@ -38,38 +43,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if differences else 0
 
 
-def reproduce(run_dir: Path, out: str | Path) -> list[str]:
+def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> list[str]:
     """Runs the configuration recorded in `run_dir` again, in `out`, and returns where the histories differ.
 
     The same device and number of threads are asked for; other versions than the recorded ones are named.
 
+    Args:
+        trust: runs whatever classes the record names, and fills whatever folder it names for the data.
+
     Raises:
-        UserError: there is no readable record, or it can't run here.
+        UserError: there is no readable record, it can't run here, or it needs `trust`.
     """
     folder = RunFolder(run_dir)
     try:
         recorded = folder.read_result()
+        before = folder.read_history()
     except ValueError as error:
-        raise UserError(f"{folder.result} is corrupt ({error})") from error
+        raise UserError(f"{run_dir} is corrupt ({error})") from error
     if recorded is None:
         raise UserError(f"{run_dir} holds no finished run: there is no {folder.result.name}")
+    if (faults := trust_faults(recorded.config)) and not trust:
+        raise UserError("\n".join(faults))
+    try:
+        cfg = schema.typed(recorded.config)
+        config = schema.plain(cfg)
+        config["train"] |= {"device": recorded.device.partition(":")[0], "threads": recorded.threads, "resume": False}
+        if not trust and not is_there(cfg.data):
+            config["data"]["root"] = None
+    except (ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException) as error:
+        cause = " ".join(str(error).split())[:160]
+        raise UserError(f"{folder.result} is corrupt ({type(error).__name__}: {cause})") from error
     from rnnexp.run import run
 
-    config = schema.plain(schema.typed(recorded.config))
-    config["train"] |= {"device": recorded.device.partition(":")[0], "threads": recorded.threads, "resume": False}
     # A search's trial never saw the test set, and never validates on it.
     test = "test_accuracy" in recorded.metrics or config["data"]["valid_from"] == "test"
-    pruned_after = recorded.metrics["epochs"] if recorded.status is schema.Status.PRUNED else None
+    pruned_after = recorded.metrics.get("epochs") if recorded.status is schema.Status.PRUNED else None
     again = run(
         config, out, choices=recorded.choices, test=test, on_epoch=lambda row: bool(row["epoch"] == pruned_after)
     )
-    differences = history_differences(folder, RunFolder(Path(out)))
+    differences = history_differences(before, RunFolder(Path(out)).read_history())
     return differences + environment_differences(recorded, again) if differences else []
 
 
-def history_differences(old: RunFolder, new: RunFolder) -> list[str]:
+def history_differences(before: list[dict[str, str]], after: list[dict[str, str]]) -> list[str]:
     """Returns a line for each epoch and column that differ, times aside."""
-    before, after = old.read_history(), new.read_history()
     lines = [
         f"epoch {i}, {column}: {a[column]} -> {b.get(column, 'absent')}"
         for i, (a, b) in enumerate(zip(before, after, strict=False), 1)

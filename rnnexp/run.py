@@ -47,6 +47,7 @@ def run(
     cfg = check(config, test)
     folder = RunFolder(Path(out))
     with folder.claim(), interrupt.catch() as stop:
+        folder.seal_hydra_files()
         if done := recorded_result(folder, cfg):
             accuracy = done.metrics.get("test_accuracy")
             tested = "test set unseen" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
@@ -57,7 +58,7 @@ def run(
         try:
             trainer = build(cfg, result, folder, stop, on_epoch, test)
             if checkpoint:
-                trainer.load_state_dict(checkpoint["trainer"])
+                restore(trainer, checkpoint, folder)
                 log.info("going on after epoch %d, batch %d", trainer.progress.epoch, trainer.progress.batch)
             folder.write_history(trainer.progress.history)
             try:
@@ -129,10 +130,27 @@ def recorded_checkpoint(folder: RunFolder, cfg: DictConfig) -> dict[str, Any] | 
         return None
     try:
         checkpoint = load_tensors(folder.checkpoint, machine.pick_device(cfg.train.device))
+        if checkpoint.keys() != {"trainer", "attempt", "config"}:
+            raise ValueError("it is no checkpoint of this version of rnnexp")
     except ValueError as error:
         raise UserError(f"{folder.checkpoint} is corrupt ({error}); delete it to start the run anew") from error
     refuse_another(folder, checkpoint["config"], cfg)
     return checkpoint
+
+
+def restore(trainer: Trainer, checkpoint: Mapping[str, Any], folder: RunFolder) -> None:
+    """Sets the trainer to where the checkpoint is.
+
+    Raises:
+        UserError: the network or the optimizer is another one by now.
+    """
+    try:
+        trainer.load_state_dict(checkpoint["trainer"])
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        cause = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"{folder.checkpoint} is of another network or version ({cause}); delete it to start the run anew"
+        ) from error
 
 
 def refuse_another(folder: RunFolder, recorded: Mapping[str, Any], cfg: DictConfig) -> None:

@@ -217,6 +217,7 @@ class Config:
     workers: int | None = number(ge=1)
     wait: bool = True
     storage: str | None = None
+    depot: str | None = None
     repeats: int = number(ge=1)
     resume: str = one_of("auto", "force")
     model: Any = MISSING
@@ -271,7 +272,8 @@ def register() -> None:
 
 # Columns of history.csv, one row an epoch: losses in nats per image, accuracies in [0, 1].
 HISTORY_COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "epoch_seconds")
-TIME_COLUMNS = ("epoch_seconds",)  # all that may differ between two runs of one configuration and seed
+# All that may differ between two runs of one configuration and seed: times, and the sum in the file that is over them.
+TIME_COLUMNS = ("epoch_seconds", "crc32")
 
 
 # What a run is measured by; those of the test set are there for complete runs alone, and never in a search.
@@ -336,7 +338,7 @@ class RunResult:
 # Keys that say where, how fast and how often, but not what is computed.
 NOT_IN_FINGERPRINT = (
     *("name", "experiment", "search", "objective", "direction", "n_trials", "workers"),
-    *("wait", "storage", "repeats", "resume"),
+    *("wait", "storage", "depot", "repeats", "resume"),
     "data.root",
     "train.eval_batch_size",
     "train.device",

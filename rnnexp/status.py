@@ -9,29 +9,30 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from rnnexp.schema import UserError
+from rnnexp.store import read_yaml
 from rnnexp.sweep.plan import Goal
 from rnnexp.sweep.show import WORDS, best, number_text, short_number
-from rnnexp.sweep.storage import SQLITE
-from rnnexp.sweep.study import REQUEST, STOP, Lease, Outcome, SweepStudy
+from rnnexp.sweep.storage import SQLITE, hide_password
+from rnnexp.sweep.study import REQUEST, STOP, Lease, Outcome, open_checked
 
 RECENT = 20  # trials that the pace is measured by
 SWEEPS = Path("outputs/sweeps")
+TRUST_HELP = f"open the server that its study is on, although the sweep is not below {SWEEPS}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m rnnexp.status", description=__doc__)
     parser.add_argument("name", nargs="?", help=f"a sweep below {SWEEPS}, or its folder; without it, all of them")
     parser.add_argument("--watch", action="store_true", help="show it again every two seconds, until Ctrl-C")
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     args = parser.parse_args()
     try:
         while True:
-            lines = status(open_sweep(args.name)) if args.name else overview(SWEEPS)
+            lines = status(open_sweep(args.name, args.trust)) if args.name else overview(SWEEPS)
             print("\033[H\033[J" * (args.watch and sys.stdout.isatty()) + "\n".join(lines), flush=True)
             if not args.watch:
                 break
@@ -47,25 +48,31 @@ def main() -> int:
 class RecordedSweep:
     """A sweep as its folder and its storage have it.
 
+    Args:
+        trust: opens the server that its sweep.yaml names, although the sweep is not below `SWEEPS`, and so may be a
+            stranger's: who writes there may run code here, and learn the password for it.
+
     Raises:
-        UserError: there is no sweep, or its storage can't be opened.
+        UserError: there is no sweep, its storage can't be opened, or it needs `trust`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trust: bool = False) -> None:
         self.folder = folder
         try:
-            self.recorded: dict[str, Any] = yaml.safe_load((folder / "sweep.yaml").read_text())
-            url, name = self.recorded["storage"], self.recorded["study"]
+            self.recorded = read_yaml(folder / "sweep.yaml")
+            url, name = str(self.recorded["storage"]), str(self.recorded["study"])
             self.n_trials = int(self.recorded["n_trials"])
-        except OSError as error:
-            raise UserError(f"{folder} holds no sweep; python -m rnnexp.status lists those of {SWEEPS}") from error
-        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
+            if not (folder / "sweep.yaml").exists():
+                raise UserError(f"{folder} holds no sweep; python -m rnnexp.status lists those of {SWEEPS}") from error
             raise UserError(f"{folder / 'sweep.yaml'} is damaged; type the sweep's command again") from error
         if url.startswith(SQLITE):
             url = f"{SQLITE}{(folder / 'study.db').absolute()}"  # it may have been moved
             if not (folder / "study.db").exists():
                 raise UserError(f"{folder} has lost its study.db")
-        self.study = SweepStudy(url, name.partition("~")[0], seconds=10)
+        elif not trust and not folder.resolve().is_relative_to(SWEEPS.resolve()):
+            raise UserError(f"{folder} has its study at {hide_password(url)}; if you trust that server, add --trust")
+        self.study = open_checked(url, name.partition("~")[0], seconds=10)
         if not self.study.exists:
             raise UserError(f"{folder}: its storage has no study {name}")
         self.goal = Goal.of_request(self.study.attrs().get(REQUEST, {}))
@@ -75,10 +82,10 @@ class RecordedSweep:
         return self.study.trials()[: self.n_trials]
 
 
-def open_sweep(name: str) -> RecordedSweep:
+def open_sweep(name: str, trust: bool) -> RecordedSweep:
     """Returns a sweep by its name below outputs/sweeps, or by its folder."""
     named = SWEEPS / name
-    return RecordedSweep(named if (named / "sweep.yaml").exists() else Path(name))
+    return RecordedSweep(named if (named / "sweep.yaml").exists() else Path(name), trust)
 
 
 def overview(root: Path) -> list[str]:

@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from rnnexp.schema import UserError
-from rnnexp.status import SWEEPS, headline, open_sweep
+from rnnexp.status import SWEEPS, TRUST_HELP, headline, open_sweep
 from rnnexp.sweep.study import DRAIN, SOFTLY
 
 
@@ -17,9 +17,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m rnnexp.stop", description=__doc__)
     parser.add_argument("name", help=f"a sweep below {SWEEPS}, or its folder")
     parser.add_argument("--now", action="store_true", help="save running trials and give them back")
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     args = parser.parse_args()
     try:
-        sweep = open_sweep(args.name)
+        sweep = open_sweep(args.name, args.trust)
         sweep.study.stop(SOFTLY if args.now else DRAIN)
         print(headline(sweep))
         print("told to stop" + (", running trials are saved" if args.now else " when the running trials are over"))

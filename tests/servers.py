@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 SLURM = Path(__file__).parent / "slurm"
+HOSTS = "10.77"  # the network of `two_hosts`
 
 
 def need(*programs):
@@ -31,11 +33,13 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def wait_until(check, what, seconds=30):
+def wait_until(check, what, seconds=60):
+    """Returns what the check finds, as soon as it finds something."""
     deadline = time.monotonic() + seconds
-    while not check():
+    while not (found := check()):
         assert time.monotonic() < deadline, f"{what} took more than {seconds} s"
         time.sleep(0.1)
+    return found
 
 
 def answers(port):
@@ -45,18 +49,18 @@ def answers(port):
 
 
 class Postgres:
-    """A PostgreSQL server; root runs it as another user, as it insists."""
+    """A PostgreSQL server; root runs it as another user, as it insists.
+
+    Args:
+        folder: of its own, outside of pytest's, which no other user may enter.
+    """
 
     def __init__(self, folder, address="127.0.0.1", password=None):
         initdb, self.pg_ctl = need("initdb", "pg_ctl")
         self.folder, self.port, self.address = folder, free_port(), address
         self.user = "postgres" if os.getuid() == 0 else getpass.getuser()
-        folder.mkdir(parents=True)
         if os.getuid() == 0:
             shutil.chown(folder, self.user)
-            for parent in folder.parents:  # pytest's folders are the owner's alone
-                with suppress(PermissionError):
-                    parent.chmod(parent.stat().st_mode | 0o011)
         how = ["--auth=trust"]
         if password:
             (folder / "password").write_text(password)
@@ -66,7 +70,7 @@ class Postgres:
         with (folder / "data" / "postgresql.conf").open("a") as file:
             file.write(f"port={self.port}\nlisten_addresses='{address}'\nunix_socket_directories=''\n")
         with (folder / "data" / "pg_hba.conf").open("a") as file:
-            file.write(f"host all all samenet {'scram-sha-256' if password else 'trust'}\n")
+            file.write(f"host all all {HOSTS}.0.0/16 trust\n")
         self.url = f"postgresql://rnnexp@{address}:{self.port}/postgres"
         self.start()
 
@@ -83,13 +87,14 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder, **options):
-    server = Postgres(folder, **options)
-    try:
-        yield server
-    finally:
-        with suppress(subprocess.CalledProcessError):
-            server.stop("immediate")
+def postgres(**options):
+    with tempfile.TemporaryDirectory() as folder:
+        server = Postgres(Path(folder), **options)
+        try:
+            yield server
+        finally:
+            with suppress(subprocess.CalledProcessError):
+                server.stop("immediate")
 
 
 @contextmanager
@@ -118,6 +123,21 @@ def proxy(url):
 
 
 @contextmanager
+def ray():
+    """Yields the address of a Ray cluster of one node."""
+    program, port = shutil.which("ray", path=str(Path(sys.executable).parent)), free_port()
+    words = f"start --head --block --port={port} --num-cpus=2 --include-dashboard=false --disable-usage-stats".split()
+    env = os.environ | {"RAY_AUTH_MODE": "disabled"}  # else it wants a token of its home folder's
+    process = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, env=env, start_new_session=True)
+    try:
+        wait_until(lambda: answers(port), "ray")
+        yield f"127.0.0.1:{port}", env
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
 def slurm(folder):
     """Yields the environment in which a Slurm of one node answers."""
     need("slurmctld", "slurmd", "sbatch", "munged")
@@ -132,3 +152,40 @@ def slurm(folder):
         }
     finally:
         subprocess.run([SLURM / "down.sh", folder], capture_output=True)
+
+
+@contextmanager
+def two_hosts(folders):
+    """Yields this machine's address and, for each of two hosts, the words that a command there begins with.
+
+    A host has a network, a name, processes and a folder of its own; in the folder of the other it sees nothing.
+    """
+    need("ip", "unshare")
+    if os.getuid() != 0:
+        pytest.skip("a network namespace needs root")
+    names = [f"rnnexp{os.getpid()}{letter}" for letter in "ab"]
+
+    def ip(*words):
+        subprocess.run(["ip", *words], check=True)
+
+    address, hosts = f"{HOSTS}.0.1", []
+    try:
+        ip("addr", "add", f"{address}/32", "dev", "lo")
+        for number, (name, other) in enumerate(zip(names, reversed(folders), strict=True), 1):
+            here, there = f"{HOSTS}.{number}.1", f"{HOSTS}.{number}.2"
+            ip("netns", "add", name)
+            ip("link", "add", f"rnnexp{number}", "type", "veth", "peer", "name", "net0", "netns", name)
+            ip("addr", "add", f"{here}/24", "dev", f"rnnexp{number}")
+            ip("link", "set", f"rnnexp{number}", "up")
+            ip("-n", name, "addr", "add", f"{there}/24", "dev", "net0")
+            for device in ("lo", "net0"):
+                ip("-n", name, "link", "set", device, "up")
+            ip("-n", name, "route", "add", "default", "via", here)
+            begin = f'hostname host{number} && mount -t tmpfs none "$0" && exec "$@"'
+            own = ["unshare", "--uts", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child"]
+            hosts.append(["ip", "netns", "exec", name, *own, "sh", "-c", begin, str(other)])
+        yield address, hosts
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        subprocess.run(["ip", "addr", "del", f"{address}/32", "dev", "lo"], capture_output=True)

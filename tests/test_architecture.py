@@ -26,12 +26,13 @@ FLOORS = (
     },
     {"checks", "dataset_files", "models", "machine", "prepare", "store", "sweep.fleet"},
     {"data", "drawing", "table", "frames", "sweep.space", "sweep.storage"},
+    {"sweep.depot"},
     {"train", "formats", "collect", "verdict", "figures", "sweep.plan"},
     {"run", "results", "sweep.study"},
     {"sweep.show", "sweep.worker", "recorded", "page"},
     {"sweep.sweeper", "page.run", "page.sweep", "page.comparison"},
     {"predict", "reproduce", "report", "preflight", "status"},
-    {"cli", "proxy", "stop"},
+    {"cli", "proxy", "stop", "fetch"},
     {"__main__", "compare"},
 )
 FILES = {

@@ -3,6 +3,7 @@
 import csv
 import functools
 import io
+import json
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ import yaml
 from optuna.trial import TrialState
 from servers import wait_until
 
-from rnnexp.sweep.study import Lease, SweepStudy
+from rnnexp.results import collect
+from rnnexp.sweep.study import Lease, Outcome, SweepStudy
 
 pytestmark = [pytest.mark.external, pytest.mark.slow, pytest.mark.xdist_group("servers")]
 WALKER = Path(__file__).parent / "apps" / "walker.py"
+CLOCK = Path(__file__).parent / "clock.c"
 SPACE = ("x=interval(0,4)", "y=choice(1,2,3)", "hydra.sweeper.objective=loss", "hydra.sweeper.lease_seconds=3")
 JOBLIB = ("hydra/launcher=joblib",)
 SLURM = (
@@ -30,25 +33,25 @@ SLURM = (
     "hydra.launcher.signal_delay_s=1",
 )
 RAY = (
-    *("hydra/launcher=ray", "+hydra.launcher.ray.init.include_dashboard=false", "+hydra.launcher.ray.init.num_cpus=2"),
-    *("+hydra.launcher.ray.remote.max_retries=0", "+hydra.launcher.ray.remote.num_cpus=1"),
+    *("hydra/launcher=ray", "+hydra.launcher.ray.remote.max_retries=0", "+hydra.launcher.ray.remote.num_cpus=1"),
+    "+hydra.launcher.ray.init.include_dashboard=false",
 )
-ENGINES = ("postgresql", "redis", "grpc", "slurm", "ray")
+ENGINES = ("postgresql", "redis", "grpc", "slurm", "ray", "ray cluster")
 
 
 class Sweep:
     """Commands of one sweep of the walker."""
 
-    def __init__(self, folder, arguments, env):
-        self.folder, self.arguments, self.env = folder, arguments, env
+    def __init__(self, folder, arguments, env, host=()):
+        self.folder, self.arguments, self.env, self.host = folder, arguments, env, host
         self.log = folder.parent / "log.txt"
 
     def start(self, *more, n_trials=24):
-        command = [sys.executable, str(WALKER), "-m", f"hydra.sweep.dir='{self.folder}'", *SPACE, *self.arguments]
+        place = (f"hydra.sweep.dir='{self.folder}'", f"hydra.sweeper.n_trials={n_trials}")
+        words = [*SPACE, *self.arguments, *place, *more]
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [*command, f"hydra.sweeper.n_trials={n_trials}", *more], env=self.env, stdout=log, stderr=log
-            )
+            command = [*self.host, sys.executable, str(WALKER), "-m", *words]
+            self.process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log)
         return self.process
 
     def end(self, code=0):
@@ -68,7 +71,7 @@ class Sweep:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        backend = getattr(self.study.storage, "_backend", None)
+        backend = getattr(self.study.storage, "_backend", None) if "study" in vars(self) else None
         if hasattr(backend, "engine"):
             backend.engine.dispose()
 
@@ -108,14 +111,18 @@ def engine(name, folder):
             yield SLURM, env
     elif name == "ray":
         pytest.importorskip("ray")
-        yield RAY, dict(os.environ)
+        yield (*RAY, "hydra.launcher.ray.init.address=local", "+hydra.launcher.ray.init.num_cpus=2"), dict(os.environ)
+    elif name == "ray cluster":
+        pytest.importorskip("ray")
+        with servers.ray() as (address, env):
+            yield (*RAY, f"hydra.launcher.ray.init.address='{address}'"), env
     elif name == "redis":
         pytest.importorskip("redis")
         with servers.redis(folder / "redis") as url:
             yield (*JOBLIB, f"hydra.sweeper.storage='{url}'"), dict(os.environ)
     else:
         pytest.importorskip("psycopg")
-        with servers.postgres(folder / "postgres") as server:
+        with servers.postgres() as server:
             if name == "postgresql":
                 yield (*JOBLIB, f"hydra.sweeper.storage='{server.url}'"), dict(os.environ)
             else:
@@ -156,14 +163,25 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(on, name):
     with on(name) as sweep:
         sweep.start("pause=0.1")
         for kill in range(3):
-            victims = []  # never twice of the same trial, which three losses in the same place would fail
-            wait_until(lambda: victims.extend(sweep.holders(1)) or victims, "a worker at work", 90)
-            victim = victims[0]
+            # Never twice of the same trial, which three losses in the same place would fail.
+            victim = wait_until(lambda: sweep.has_begun() and sweep.holders(1), "a worker at work", 90)[0]
             os.kill(victim, signal.SIGKILL)
             wait_until(lambda victim=victim: victim not in sweep.holders(), f"kill {kill} to be noticed")
         sweep.end()
         sweep.assert_whole()
-        assert 24 < sum(sweep.runs().values()) <= 27
+        assert sum(sweep.runs().values()) <= 27
+        assert 1 <= sum(Outcome.of(trial).attempt - 1 for trial in sweep.study.trials()) <= 3
+
+
+@pytest.mark.parametrize("launcher", ["slurm", "ray", "local"])
+def test_the_presets_of_launchers_run_a_search_of_networks(tmp_path, launcher):
+    words = f"-m search=quick name=look n_trials=2 workers=2 launcher={launcher} data.limit=300 data.valid_size=100"
+    with nullcontext(((), dict(os.environ))) if launcher == "local" else engine(launcher, tmp_path) as (_, env):
+        command = [sys.executable, "-m", "rnnexp", *words.split(), "train.epochs=1"]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 trials: 2 complete" in done.stdout
+    assert len(collect(tmp_path / "outputs")) == 2
 
 
 def jobs(env):
@@ -198,11 +216,12 @@ def test_a_detached_sweep_ends_by_itself_and_can_be_looked_at_and_stopped(on, tm
         sweep.start("pause=0.2", "hydra.sweeper.wait=false")
         assert "2 workers are on their way" in sweep.end()
         wait_until(lambda: sweep.has_begun() and len(sweep.holders()) == 2, "both workers at work")
-        command = [sys.executable, "-m", "rnnexp.status", str(sweep.folder)]
+        command = [sys.executable, "-m", "rnnexp.status", str(sweep.folder), "--trust"]
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert re.match(r"a sweep: \d+ of 24 trials are over \(.*2 running", shown)
         assert shown.count("at work") == 2
-        subprocess.run([sys.executable, "-m", "rnnexp.stop", str(sweep.folder)], check=True, capture_output=True)
+        command = [sys.executable, "-m", "rnnexp.stop", str(sweep.folder), "--trust"]
+        subprocess.run(command, check=True, capture_output=True)
         wait_until(lambda: not jobs(sweep.env), "the workers to end")
         assert not sweep.holders()
         assert 2 <= sweep.num_ended() < 24
@@ -227,7 +246,7 @@ def test_a_worker_begins_no_trial_near_its_time_limit_and_is_queued_again(on):
 
 def test_a_database_that_is_away_for_twenty_seconds_costs_time_and_nothing_else(tmp_path):
     pytest.importorskip("psycopg")
-    with servers.postgres(tmp_path / "postgres") as server:
+    with servers.postgres() as server:
         arguments = (*JOBLIB, "hydra.sweeper.workers=2", f"hydra.sweeper.storage='{server.url}'", "pause=0.1")
         with closing(Sweep(tmp_path / "a sweep", arguments, dict(os.environ))) as sweep:
             sweep.start()
@@ -243,7 +262,7 @@ def test_a_database_that_is_away_for_twenty_seconds_costs_time_and_nothing_else(
 def test_a_password_stays_in_the_environment(tmp_path):
     pytest.importorskip("psycopg")
     secret = "correct-horse"
-    with servers.postgres(tmp_path / "postgres", password=secret) as server:
+    with servers.postgres(password=secret) as server:
         storage = f"hydra.sweeper.storage='{server.url}'"
         sweep = Sweep(tmp_path / "a sweep", (*JOBLIB, storage), os.environ | {"PGPASSWORD": secret})
         sweep.start(n_trials=3)
@@ -259,3 +278,83 @@ def test_a_password_stays_in_the_environment(tmp_path):
         assert "put it into PGPASSWORD" in text
         assert secret not in text
         assert not refused.folder.exists()
+
+
+@pytest.fixture
+def hosts(tmp_path):
+    """Yields the sweeps of two hosts that share a PostgreSQL server, a depot, and no folder."""
+    pytest.importorskip("psycopg")
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    with servers.two_hosts(folders) as (address, begin), servers.postgres(address=address) as server:
+        arguments = (
+            *(*JOBLIB, "hydra.sweeper.workers=2", f"hydra.sweeper.storage='{server.url}'", "pause=0.2"),
+            *("hydra.sweeper.study_name=shared", f"hydra.sweeper.depot='{tmp_path / 'depot'}'"),
+        )
+        with ExitStack() as stack:
+            sweeps = []
+            for folder, host in zip(folders, begin, strict=True):
+                sweep = Sweep(folder / "a sweep", arguments, dict(os.environ), host)
+                sweeps.append(stack.enter_context(closing(sweep)))
+            yield sweeps, tmp_path
+
+
+def own_runs(sweep):
+    """Returns which trials were begun on a host, before it fetches the others'."""
+    return [int(number) for number in (sweep.folder / "runs.log").read_text().split()]
+
+
+def test_two_hosts_that_share_no_folder_share_one_budget_and_end_with_all_runs(hosts):
+    sweeps, _ = hosts
+    for sweep in sweeps:
+        sweep.start()
+    for sweep in sweeps:
+        sweep.end()
+        sweep.assert_whole()
+    begun = [own_runs(sweep) for sweep in sweeps]
+    assert all(begun)
+    assert Counter([*begun[0], *begun[1]]) == Counter(range(24))
+    workers = {Outcome.of(trial).worker.partition("-")[0] for trial in sweeps[0].study.trials()}
+    assert workers == {"host1", "host2"}
+    for sweep in sweeps:
+        for number in range(24):
+            assert json.loads((sweep.folder / str(number) / "checkpoint.json").read_text())
+            assert (sweep.folder / str(number) / ".hydra" / "config.yaml").exists()
+
+
+def test_a_clock_that_jumps_an_hour_neither_kills_a_living_trial_nor_keeps_a_dead_one(hosts):
+    (compiler,) = servers.need("cc")
+    (first, second), folder = hosts
+    library, jump = folder / "clock.so", folder / "jump"
+    subprocess.run([compiler, "-shared", "-fPIC", CLOCK, "-o", library, "-ldl"], check=True)
+    second.env |= {"LD_PRELOAD": str(library), "CLOCK_JUMP": str(jump)}
+    first.start("pause=0.6")
+    second.start("pause=0.6", "hydra/launcher=basic")  # joblib's processes can't wait on a faked clock
+
+    def ended_by(name):
+        trials = [trial for trial in first.study.trials() if trial.state.is_finished()]
+        return [trial for trial in trials if Outcome.of(trial).worker.startswith(f"{name}-")]
+
+    def held_by(name):
+        leases = {t.number: Lease.of(t) for t in first.study.trials() if t.state is TrialState.RUNNING}
+        return {n: one for n, one in leases.items() if one and one.process and one.process.host.startswith(name)}
+
+    def is_ahead(lease):
+        return lease.seen > time.time() + 3000
+
+    wait_until(lambda: ended_by("host1") and ended_by("host2"), "a trial of each host")
+    jump.touch()
+    before = len(ended_by("host2"))
+    wait_until(lambda: len(ended_by("host2")) >= before + 3, "three trials of the host whose clock has jumped")
+    assert {Outcome.of(trial).attempt for trial in ended_by("host2")} == {1}
+    wait_until(lambda: any(map(is_ahead, held_by("host2").values())), "a trial to lose")
+    second.process.kill()
+    second.process.wait()
+    (held,) = held_by("host2")
+    first.end()
+    first.assert_whole()
+    trials = first.study.trials()
+    lost = [trial for trial in trials if Outcome.of(trial).attempt == 2]
+    assert [trial.number for trial in lost] == [held]
+    assert Outcome.of(lost[0]).worker.startswith("host1-")

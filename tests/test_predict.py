@@ -286,7 +286,7 @@ SPOILED = {
     "model.pt is not there: the run is diverged (training loss was nan)": lose_the_model,
     "model.pt is corrupt, or not of rnnexp": lambda path: (path / "model.pt").write_bytes(b"PK torn"),
     "not of rnnexp.models.RecurrentClassifier (RuntimeError": change_the_size,
-    "cannot build absent.Network: ": use_an_absent_class,
+    "model._target_='absent.Network' is neither rnnexp's nor torch's; if you trust who": use_an_absent_class,
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ import pandas as pd
 from rnnexp import figures, verdict
 from rnnexp.page import Cell, Page, Table, history
 from rnnexp.schema import UserError
-from rnnexp.store import RunFolder
+from rnnexp.store import RunFolder, read_json
 
 
 def page(path: Path) -> Page:
     file = path / "comparison.json"
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = read_json(file)
         return _page(path, found)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UserError(f"{file} is damaged ({type(error).__name__}: {error}); run the comparison again") from error

@@ -49,7 +49,7 @@ def page(path: Path) -> Page:
         if epochs["lr"].nunique() > 1:
             page.drawings.append(figures.learning_rate(epochs))
     else:
-        page.missing.append("No epoch is over yet, so there are no learning curves.")
+        page.missing.append(f"There are no learning curves: {_why_no_epochs(folder)}.")
     _add_outcomes(page, folder, row)
     config = [(name, row[name]) for name in frame.columns if is_config(name) and not pd.isna(row[name])]
     about = [
@@ -63,6 +63,13 @@ def page(path: Path) -> Page:
         Table.pairs("Where it ran", "what", about),
     ]
     return page
+
+
+def _why_no_epochs(folder: RunFolder) -> str:
+    try:
+        return "its history holds no numbers" if folder.read_history() else "no epoch is over yet"
+    except ValueError as error:
+        return str(error)
 
 
 def _add_outcomes(page: Page, folder: RunFolder, row: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -12,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from rnnexp import figures
 from rnnexp.drawing import COLOURS
 from rnnexp.page import Page, Table, history, tile
 from rnnexp.results import collect
 from rnnexp.schema import Status, UserError
-from rnnexp.store import RunFolder
+from rnnexp.store import RunFolder, read_csv, read_yaml
 from rnnexp.table import choose
 
 MAX_TRIALS = 2000  # in the figures; more would only be ink
@@ -37,6 +37,8 @@ class Sweep:
     def read(cls, path: Path) -> Sweep:
         """Raises: UserError if a file is damaged."""
         found = cls(path, _yaml(path / "sweep.yaml"), _trials(path))
+        if "n_trials" not in found.request:
+            raise UserError(f"{path / 'sweep.yaml'} is no sweep's; the sweep's command writes it anew")
         if len(found.trials) and "value" not in found.trials:
             missing = pd.Series(np.nan, index=found.trials.index)
             found.trials["value"] = found.scale * pd.to_numeric(found.trials.get(found.objective, missing), "coerce")
@@ -193,9 +195,9 @@ def _add_importance(page: Page, path: Path, study: str) -> None:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        for file in path.glob("study.db*"):
-            shutil.copy(file, folder)
         try:
+            for file in path.glob("study.db*"):
+                shutil.copy(file, folder)
             storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
             try:
                 loaded = optuna.load_study(study_name=study, storage=storage)
@@ -218,10 +220,10 @@ def _add_importance(page: Page, path: Path, study: str) -> None:
 def _trials(path: Path) -> pd.DataFrame:
     """Returns a sweep's results.csv, one row for each trial, repeats averaged."""
     try:
-        rows: pd.DataFrame = pd.read_csv(path / "results.csv")
+        rows: pd.DataFrame = pd.read_csv(io.StringIO(read_csv(path / "results.csv")))
     except FileNotFoundError:
         rows = pd.DataFrame()
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # pandas' own among them
         raise UserError(
             f"{path / 'results.csv'} can't be read ({error}); the sweep writes it anew when it goes on"
         ) from error
@@ -235,9 +237,6 @@ def _trials(path: Path) -> pd.DataFrame:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path} can't be read ({str(error).splitlines()[0]})") from error
-    if not isinstance(loaded, dict):
-        raise UserError(f"{path} is empty or not a mapping")
-    return loaded
+        return read_yaml(path)
+    except ValueError as error:
+        raise UserError(f"{path} can't be read ({error}); the sweep's command writes it anew") from error

@@ -21,7 +21,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rnnexp.schema import UserError, brief
 
@@ -142,6 +142,14 @@ def _ray_jobs(launcher: Launcher, overrides: Sequence[Sequence[str]]) -> list[Jo
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
+    init: Any = OmegaConf.to_container(launcher.ray_cfg.init)  # type: ignore[attr-defined]
+    if (
+        init.get("address") not in (None, "local") and not ray.is_initialized()
+    ):  # to its own call the launcher adds what no cluster takes
+        try:
+            ray.init(**init)
+        except ConnectionError as error:
+            raise UserError(f"hydra.launcher.ray.init.address: no Ray cluster answers at {init['address']}") from error
     with patch.object(ray, "get", lambda task: task):
         tasks: Any = launcher.launch(overrides, initial_job_idx=0)
 

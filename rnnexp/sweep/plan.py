@@ -24,8 +24,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rnnexp.checks import nearest
 from rnnexp.schema import UserError, flatten
+from rnnexp.sweep import depot as depots
 from rnnexp.sweep import space as spaces
 from rnnexp.sweep import storage
+from rnnexp.sweep.depot import Depot
 from rnnexp.sweep.settings import ALLOWED, PRUNERS, SAMPLERS, SweeperConfig
 from rnnexp.sweep.space import Space, one_line
 
@@ -122,6 +124,11 @@ class Plan(Goal):
     request: dict[str, Any]
     command: Command
     arguments: list[str]  # as typed
+
+    def depot(self) -> Depot | None:
+        """Returns where the trials' folders go, if they go anywhere: a folder of the depot with the study's name."""
+        url = self.settings.depot
+        return Depot(f"{url.rstrip('/')}/{self.study_name}", self.settings.storage_seconds) if url else None
 
     @property
     def is_grid(self) -> bool:
@@ -287,6 +294,8 @@ def _faults(settings: SweeperConfig) -> Iterator[str]:
                 yield f"hydra.sweeper.{name} must be {' or '.join(allowed)}, got {word}{nearest(word, allowed)}"
     if settings.storage is not None:
         yield from storage.faults(settings.storage)
+    if settings.depot is not None:
+        yield from depots.faults(settings.depot)
     for text in settings.constraints:
         if _constraint(text) is None:
             yield f"constraint {text!r} can't be read; write METRIC <= NUMBER or METRIC >= NUMBER"

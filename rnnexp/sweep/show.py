@@ -14,12 +14,11 @@ from datetime import timedelta
 from typing import Any
 
 import optuna
-import yaml
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from rnnexp.schema import UserError
-from rnnexp.store import atomic
+from rnnexp.store import atomic, seal_csv, yaml_text
 from rnnexp.sweep.plan import Goal, Plan, key_of
 from rnnexp.sweep.storage import hide_password
 from rnnexp.sweep.study import Outcome, SweepStudy
@@ -150,9 +149,10 @@ def write_results(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, [*names, *last], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table_rows)
+    for row in table_rows:
+        writer.writerow({name: " ".join(c.splitlines()) if isinstance(c, str) else c for name, c in row.items()})
     with atomic(plan.folder / "results.csv", HINT) as out:
-        out.write(text.getvalue().encode())
+        out.write("".join(seal_csv(text.getvalue().split("\n")[:-1])).encode())
 
 
 def write_best(plan: Plan, study: SweepStudy, trials: Sequence[FrozenTrial]) -> None:
@@ -164,7 +164,7 @@ def write_best(plan: Plan, study: SweepStudy, trials: Sequence[FrozenTrial]) -> 
     entries = [_best_entry(plan, trial) for trial in chosen]
     content: Any = entries[0] if len(plan.directions) == 1 else {"pareto_front": entries}
     with atomic(plan.folder / "best.yaml", HINT) as out:
-        out.write(yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True).encode())
+        out.write(yaml_text(content).encode())
 
 
 def _best_entry(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
@@ -300,7 +300,7 @@ def request_yaml(plan: Plan, study_name: str) -> str:
         "versions": {"optuna": optuna.__version__},
         "request": plan.request,
     }
-    return yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True)
+    return yaml_text(content)
 
 
 def number_text(value: float) -> str:

@@ -12,6 +12,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,15 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 from optuna.storages.journal import JournalRedisBackend, JournalStorage
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from rnnexp.schema import UserError
 
@@ -99,7 +108,12 @@ def _open_database(url: str, seconds: float) -> RDBStorage:
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2}
     if "MYSQL_PWD" in os.environ and url.startswith("mysql"):
         options["connect_args"] = {"password": os.environ["MYSQL_PWD"]}
-    return _patient(RDBStorage, seconds)(url, engine_kwargs=options)
+
+    def is_being_made(error: BaseException) -> bool:
+        """Whether another process was making the tables of an empty database at the same moment."""
+        return isinstance(error, (IntegrityError, ProgrammingError))
+
+    return _try(lambda: _patient(RDBStorage, seconds)(url, engine_kwargs=options), 3.0, is_being_made)
 
 
 def _open_sqlite(url: str, seconds: float) -> RDBStorage:
@@ -109,9 +123,10 @@ def _open_sqlite(url: str, seconds: float) -> RDBStorage:
     """
     path = Path(url.removeprefix(SQLITE))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(path, timeout=60) as connection:
+    with closing(sqlite3.connect(path, timeout=60)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
+        if (found := connection.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged: {found}")
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
@@ -124,7 +139,9 @@ def _open_sqlite(url: str, seconds: float) -> RDBStorage:
 
 def hide_password(url: str) -> str:
     """Returns a URL that can be shown."""
-    scheme, _, rest = url.partition("://")
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
     user, at, host = rest.rpartition("@")
     return f"{scheme}://{user.partition(':')[0]}{':...' if ':' in user else ''}{at}{host}"
 
@@ -141,14 +158,14 @@ def _patient(kind: type[Storage], seconds: float) -> type[Storage]:
     return type(kind.__name__, (kind,), calls)
 
 
-def _try(call: Callable[[], T], seconds: float) -> T:
+def _try(call: Callable[[], T], seconds: float, may_help: Callable[[BaseException], bool] | None = None) -> T:
     """Returns what a call returns, tried again for so many seconds if that may help."""
     deadline, pause = time.monotonic() + seconds, 0.05
     while True:
         try:
             return call()
         except Exception as error:
-            if not _is_passing(error) or time.monotonic() + pause > deadline:
+            if not (may_help or _is_passing)(error) or time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause)
         pause = min(2 * pause, 2.0)

@@ -9,10 +9,12 @@ sweep's budget is lost or doubled by a kill. Trials beyond the budget, made by t
 from __future__ import annotations
 
 import functools
+import json
 import os
 import platform
 import statistics
 import time
+import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -21,11 +23,14 @@ from typing import Any
 import optuna
 import psutil
 from filelock import FileLock
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.distributions import distribution_to_json
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
-from rnnexp.sweep.storage import SQLITE, open_storage
+from rnnexp.schema import UserError
+from rnnexp.sweep.storage import SQLITE, hide_password, open_storage
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -118,10 +123,23 @@ class Outcome:
     attempt: int = 1
     worker: str = ""
     same_as: int | None = None  # the trial whose result this one reuses
+    crc32: int | None = None  # over all that is known of the trial: a flipped bit in the database is no result
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Outcome:
         return cls(**trial.user_attrs.get(OUTCOME, {}))
+
+    def sum(self, trial: FrozenTrial, values: Sequence[float] | None) -> int:
+        """Returns the sum over this outcome and what Optuna keeps of the trial itself.
+
+        Args:
+            values: of a complete trial; of any other, Optuna makes its own.
+        """
+        drawn = {name: distribution_to_json(kind) for name, kind in trial.distributions.items()}
+        reports = sorted(trial.intermediate_values.items())
+        own = asdict(replace(self, crc32=None))
+        content = [own, trial.params, drawn, reports, values and [float(value) for value in values]]
+        return zlib.crc32(json.dumps(content, sort_keys=True, default=str).encode())
 
     def metrics(self) -> dict[str, float]:
         """Returns the mean of each metric that all repeats have."""
@@ -313,13 +331,47 @@ class SweepStudy:
         self.end(trial._trial_id, TrialState.FAIL, None, outcome)
         return True
 
+    def note(self, trial_id: int, outcome: Outcome, values: Sequence[float] | None) -> None:
+        """Records how a trial ends, and the sum over it: it must not change any more."""
+        outcome.crc32 = outcome.sum(self.storage.get_trial(trial_id), values)
+        self.storage.set_trial_user_attr(trial_id, OUTCOME, asdict(outcome))
+
+    def check(self) -> None:
+        """Raises: ValueError if a trial's sum is another one, or whatever reading the study raises."""
+        for trial in self.trials() if self._latest() else []:
+            outcome, _ = Outcome.of(trial), Lease.of(trial)
+            values = trial.values if trial.state is TrialState.COMPLETE else None
+            has_sum = trial.state.is_finished() and outcome.crc32 is not None
+            if has_sum and outcome.crc32 != outcome.sum(trial, values):
+                raise ValueError(f"the sum of trial {trial.number} is another one")
+
     def end(self, trial_id: int, state: TrialState, values: Sequence[float] | None, outcome: Outcome) -> None:
         """Ends a trial; what is over already stays as it is."""
         try:
-            self.storage.set_trial_user_attr(trial_id, OUTCOME, asdict(outcome))
+            self.note(trial_id, outcome, values)
             self.storage.set_trial_state_values(trial_id, state, values)
         except UpdateFinishedTrialError:
             pass
+
+
+def open_checked(url: str, name: str, seconds: float) -> SweepStudy:
+    """Returns a study whose every trial can be read and is as it was written.
+
+    Raises:
+        UserError: it is damaged, or its storage can't be opened.
+    """
+    try:
+        study = SweepStudy(url, name, seconds)
+        study.check()
+    except UserError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, SQLAlchemyError, StorageInternalError) as error:
+        cause = " ".join(str(error.__cause__ or error).split())[:160]
+        where = hide_password(url).removeprefix(SQLITE)
+        raise UserError(
+            f"the study in {where} can't be read ({cause}); put a copy of it back, or type another name"
+        ) from error
+    return study
 
 
 class Watch:
@@ -368,5 +420,9 @@ def copy(trial: FrozenTrial, values: Sequence[float] | None, params: Mapping[str
         system_attrs=trial.system_attrs,
         intermediate_values=trial.intermediate_values if reports else {},
     )
+    if recorded := trial.user_attrs.get(OUTCOME):
+        outcome = Outcome(**recorded)
+        outcome.crc32 = outcome.sum(made, made.values if state is TrialState.COMPLETE else None)
+        made.user_attrs = trial.user_attrs | {OUTCOME: asdict(outcome)}
     made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
     return made

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rnnexp.cores import num_physical_cores
 from rnnexp.schema import UserError, brief
 from rnnexp.store import atomic
-from rnnexp.sweep import show
+from rnnexp.sweep import depot, show
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.fleet import BASIC, JOBLIB, Fleet
 from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official
@@ -42,6 +42,7 @@ from rnnexp.sweep.study import (
     SweepStudy,
     Watch,
     copy,
+    open_checked,
 )
 from rnnexp.sweep.worker import STOPPING, Worker
 
@@ -109,6 +110,7 @@ class Sweeper:
                 return
             self.wait_for_trials()
             self.fleet.cancel()  # those that still wait for their turn
+        self.fetch()
         screen.summary(STOPPING.signum, self.why_stopped)
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
@@ -144,6 +146,12 @@ class Sweeper:
         """Waits until no worker of this sweeper holds a trial."""
         while any(self.holds(trial) for trial in self.trials()) and self.fleet.count():
             time.sleep(0.2)
+
+    def fetch(self) -> None:
+        """Fetches the folders of trials that were run elsewhere."""
+        if place := self.plan.depot():
+            for problem in depot.fetch(place, self.plan.folder):
+                print(f"sweep: {problem}", file=sys.stderr)
 
     def say(self, text: str) -> None:
         if not self.is_stopping():
@@ -355,7 +363,7 @@ def open_study(plan: Plan) -> SweepStudy:
         with FileLock(plan.folder / ".open.lock"):
             if plan.settings.storage is None and not (plan.folder / "study.db").exists():
                 refuse_orphans(plan.folder)
-            study = SweepStudy(plan.url, plan.study_name, plan.settings.storage_seconds)
+            study = open_checked(plan.url, plan.study_name, plan.settings.storage_seconds)
             if not study.exists:
                 refuse_orphans(plan.folder)
                 study.create(plan.directions, plan.request)

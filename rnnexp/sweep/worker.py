@@ -40,7 +40,7 @@ from rnnexp.schema import brief, brief_text, printable
 from rnnexp.seeds import derive
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan
-from rnnexp.sweep.study import NOW, OUTCOME, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
+from rnnexp.sweep.study import NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
 
 log = logging.getLogger("rnnexp.sweep")
 HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
@@ -98,6 +98,7 @@ class Worker:
         with _redirected(self.plan.folder / "workers", self.process.name, is_alone), _handlers(is_alone):
             seconds = self.plan.settings.storage_seconds
             self.study = SweepStudy(self.plan.url, self.plan.study_name, seconds, is_patient=True)
+            self.depot = self.plan.depot()
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
             with Keeper(self, is_alone) as keeper:
                 while STOPPING.signum is None and not self.told_to_stop() and not limit.is_near():
@@ -121,6 +122,9 @@ class Worker:
         """Runs a claimed trial to its end and tells it, or gives it back when it is stopped."""
         started, before = time.monotonic(), lease.seconds
         active = Active(self, trial_id, lease)
+        folder = self.plan.folder / str(active.number)
+        if self.depot and lease.attempt > 1 and (problem := self.depot.get_if_there(folder)):
+            log.warning("trial %d begins at its beginning: %s", active.number, problem)
         sweep.listen(active)
         try:
             state, outcome = active.run()
@@ -128,6 +132,8 @@ class Worker:
             if not active.is_lost:
                 STOPPING.signum = STOPPING.signum or getattr(stopped, "signum", signal.SIGINT)
             if self.study.is_held(trial_id, lease):
+                if self.depot and (problem := self.depot.put(folder)):
+                    log.warning("trial %d can go on from its checkpoint here only: %s", active.number, problem)
                 lease.seconds = before + time.monotonic() - started
                 self.study.renew_lease(trial_id, lease)
                 self.study.release(trial_id)
@@ -139,6 +145,8 @@ class Worker:
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         outcome.seconds = before + time.monotonic() - started
         outcome.attempt, outcome.worker = lease.attempt, self.process.name
+        if self.depot and folder.exists() and (problem := self.depot.put(folder, self.plan.settings.depot_without)):
+            outcome.reason = "; ".join(filter(None, [outcome.reason, problem]))
         if self.study.is_held(trial_id, lease):
             active.tell(state, outcome)
         else:
@@ -432,11 +440,11 @@ class Active:
     def tell(self, state: TrialState, outcome: Outcome) -> None:
         """Records the end: first for us, then for the sampler, then in the trial's state, for good."""
         metrics = outcome.metrics()
-        storage, trial_id = self.study.storage, self.trial_id
+        trial_id = self.trial_id
         values = self.plan.values(metrics) if state is TrialState.COMPLETE else None
         if values is None and state is TrialState.COMPLETE and not self.plan.is_grid:
             state, outcome.reason = TrialState.FAIL, "a repeat lacks the objective"
-        storage.set_trial_user_attr(trial_id, OUTCOME, vars(outcome))
+        self.study.note(trial_id, outcome, values)
         if self.plan.constraints and HAS_CONSTRAINTS and state is not TrialState.FAIL and self.trial:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # set by an earlier attempt already

@@ -15,7 +15,11 @@ from rnnexp.sweep import Pruned, report
 DEFAULTS = [{"override hydra/sweeper": "optuna"}, "_self_"]
 CONFIG = {"defaults": DEFAULTS, "x": 0.0, "y": 1, "seed": 0, "steps": 4, "pause": 0.0, "poison": None, "how": "kill"}
 ConfigStore.instance().store("config", CONFIG)
-WAYS = {"kill": lambda: os.kill(os.getpid(), signal.SIGKILL), "exit": lambda: os._exit(9)}
+WAYS = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exit": lambda: os._exit(9),
+    "stop": lambda: os.kill(os.getpid(), signal.SIGTERM),
+}
 
 
 @hydra.main(version_base="1.3", config_name="config", config_path=None)

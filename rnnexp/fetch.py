@@ -1,0 +1,39 @@
+"""`python -m rnnexp.fetch URL [FOLDER]`: the runs that a sweep's workers have put into a depot, to make tables of.
+
+URL is that of one sweep: of depot=s3://bucket/sweeps and name=big, s3://bucket/sweeps/big. What the folder has already
+is not fetched again. No torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rnnexp.schema import UserError
+from rnnexp.status import SWEEPS
+from rnnexp.sweep.depot import Depot, fetch
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m rnnexp.fetch", description=__doc__)
+    parser.add_argument("url", help="of a sweep in its depot, such as s3://bucket/sweeps/big")
+    parser.add_argument("folder", nargs="?", type=Path, help=f"where to put its runs (default: {SWEEPS}/NAME)")
+    args = parser.parse_args()
+    try:
+        depot = Depot(args.url)
+        folder = args.folder or SWEEPS / depot.url.rpartition("/")[2]
+        if not depot.names():
+            raise UserError(f"there are no trials in {args.url}")
+    except UserError as error:
+        print(f"rnnexp.fetch: {error}", file=sys.stderr)
+        return 2
+    problems = fetch(depot, folder)
+    for problem in problems:
+        print(f"rnnexp.fetch: {problem}", file=sys.stderr)
+    print(f"{len(depot.names())} trials in {args.url}, those that were missing are in {folder}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

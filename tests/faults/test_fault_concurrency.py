@@ -64,7 +64,7 @@ def test_sweepers_started_at_once_share_one_budget(start, inject, launchers):
 
 
 def test_a_sweeper_finishes_what_a_killed_one_has_begun(start, inject):
-    arguments = [*SPACE, "pause=0.5", "steps=8", budget(2), *BASIC]
+    arguments = [*SPACE, "pause=1", "steps=12", budget(2), *BASIC]
     first = start(*arguments)
     wait_for(lambda: has_begun(first), "a trial to begin")
     second = start(*arguments)
@@ -98,7 +98,7 @@ def test_whoever_reads_a_sweep_while_it_runs_meets_no_error_and_no_wrong_number(
         if (folder / "results.csv").exists():
             csvs.append(rows(folder))
         assert results.main([str(folder)]) == 0
-        assert status(open_sweep(str(folder)))[0].startswith("s: ")
+        assert status(open_sweep(str(folder), trust=False))[0].startswith("s: ")
         if looks % 4 == 1:  # figures take their time
             page = report.write(folder, tmp_path / "page.html").read_text()
             assert page.rstrip().endswith("</html>")
@@ -151,6 +151,18 @@ time.sleep = lambda seconds: select.select((), (), (), seconds)  # which libfake
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+
+
+def held(command):
+    """Returns the leases of the trials that a sweep's only process holds."""
+    leases = [Lease.of(trial) for trial in trials(command.folder) if trial.state is TrialState.RUNNING]
+    return [lease for lease in leases if lease and lease.process and lease.process.pid == command.process.pid]
+
+
+def num_steps(command):
+    return sum(len(trial.intermediate_values) for trial in trials(command.folder))
+
+
 NO_FAKETIME = pytest.mark.skipif(LIBFAKETIME is None, reason="no faketime here: apt-get install faketime")
 
 
@@ -162,29 +174,24 @@ def test_a_clock_that_is_set_in_one_worker_kills_no_living_trial_and_keeps_no_de
     environment = os.environ | {
         "LD_PRELOAD": str(LIBFAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",  # s, after which it looks at the file again
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # which nobody can set
     }
-    arguments = [*SPACE, "steps=6", "pause=0.4", budget(8), "hydra.sweeper.lease_seconds=2", *BASIC]
+    arguments = [*SPACE, "steps=25", "pause=0.2", budget(4), "hydra.sweeper.lease_seconds=2", *BASIC]
     odd = start(*arguments, before=("-c", ODD_SLEEP), environment=environment)
     wait_for(lambda: has_begun(odd), "a trial to begin")
     even = start(*arguments)
-    wait_for(lambda: len(runs(odd.folder)) == 2, "both to be at work")
+    wait_for(lambda: held(odd) and held(even), "both to be at work")
     clock.write_text(shift)
     inject("clock set by an hour")
-
-    def held():
-        leases = [Lease.of(t) for t in trials(odd.folder) if t.state is TrialState.RUNNING]
-        return [lease for lease in leases if lease and lease.process and lease.process.pid == odd.process.pid]
-
-    wait_for(lambda: any(abs(time.time() - lease.seen) > 3000 for lease in held()), "a lease by the other clock")
-    begun = len(runs(odd.folder))
-    wait_for(lambda: len(runs(odd.folder)) >= begun + 2 and held(), "both to go on")
+    wait_for(lambda: any(abs(time.time() - lease.seen) > 3000 for lease in held(odd)), "a lease by the other clock")
+    done = num_steps(odd)
+    wait_for(lambda: num_steps(odd) >= done + 20 and held(odd), "both to go on")
     assert set(runs(odd.folder).values()) == {1}
     odd.signal(signal.SIGKILL)
     odd.end(-signal.SIGKILL)
     even.end()
-    assert_whole(odd.folder, 8)
+    assert_whole(odd.folder, 4)
     table = rows(odd.folder)
     assert {row["state"] for row in table} == {"complete"}
     assert sum(int(row["attempt"]) - 1 for row in table) <= 1

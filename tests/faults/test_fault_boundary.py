@@ -69,28 +69,24 @@ def with_model(folder, model):
     edit(folder, config=folder.read_result().config | {"model": model})
 
 
-def open_everything(folder):
-    """Opens a run in every way there is without --trust; each may refuse in one line."""
+def open_everything(folder, has_page):
+    """Opens a run in every way there is without --trust, but to run it again; each may refuse in one line."""
     calls = (
+        lambda: report.gather(folder.path) if has_page else None,
         lambda: collect(folder.path),
         lambda: histories(folder.path),
-        lambda: report.gather(folder.path).html(),
         lambda: predict.load(folder.path),
-        lambda: reproduce(folder.path, folder.path.parent / "again"),
         lambda: load_tensors(folder.checkpoint, "cpu"),
         lambda: load_tensors(folder.model, "cpu"),
         folder.read_test_outcomes,
     )
-    refused = 0
+    refusals = []
     for call in calls:
         try:
             call()
         except ValueError as error:
-            refused += 1
-            lines = str(error).splitlines()
-            assert len(lines) == 1, lines
-            assert "weights_only" not in lines[0]
-    return refused
+            refusals.append(str(error))
+    assert all(len(text.splitlines()) == 1 and "weights_only" not in text for text in refusals)
 
 
 def hostile_pickles(malice):
@@ -119,10 +115,10 @@ def test_no_pickle_is_loaded_from_any_file(folder, malice, inject, tmp_path, mon
     assert {file.name for file in files} >= {"checkpoint.pt", "model.pt", "result.json", "test_outcomes.npz"}
     for file in files:
         before = file.read_bytes() if file.exists() else None
-        for _, content in hostile_pickles(hostile):
+        for kind, content in hostile_pickles(hostile):
             inject("hostile pickle")
             file.write_bytes(content)
-            open_everything(folder)
+            open_everything(folder, has_page=kind == "numpy's")
             assert not owned.exists(), file
         file.unlink() if before is None else file.write_bytes(before)
 

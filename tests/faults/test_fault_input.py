@@ -1,16 +1,18 @@
 """Command lines, files and spaces of all kinds: what is valid composes to what was asked, all else is one line each."""
 
+import contextlib
+import io
 import os
 import string
 
 import pytest
 from hydra._internal.utils import get_args_parser
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from rnnexp import schema
-from rnnexp.cli import CONFIG_DIR
+from rnnexp.cli import CONFIG_DIR, fail
 from rnnexp.preflight import CommandLine, without_hydra
 from rnnexp.schema import UserError
 from rnnexp.sweep.compose import Composer
@@ -59,13 +61,13 @@ INVALID = {  # keys with what they may not be
     "nothing": st.integers(),
     "model.hiden_size": st.integers(1, 9),
 }
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.text(
-    "${}[]()',\"=:~@+-\\ \t\n#", max_size=30
-)
+SIGNS = "${}[]()',\"=:~@+-\\ \t\n#"
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.text(SIGNS, max_size=30)
 
 
 def text_of(value):
-    return {None: "null", True: "true", False: "false"}.get(value, repr(value) if isinstance(value, float) else value)
+    """Returns a value as an override has it."""
+    return {"None": "null", "True": "true", "False": "false"}.get(str(value), value)
 
 
 class QuickCommandLine(CommandLine):
@@ -111,6 +113,7 @@ def examples(request, share=1.0):
         derandomize=True,
         database=None,
         deadline=None,
+        phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
 
@@ -175,6 +178,15 @@ def test_what_is_invalid_is_one_line_about_the_key_and_leaves_nothing(faults, re
     assert list(tmp_path.iterdir()) == []
 
 
+def printed(found):
+    """Returns the lines that faults are on the screen, if there are any."""
+    if not found:
+        return []
+    with contextlib.redirect_stderr(io.StringIO()) as screen, pytest.raises(SystemExit):
+        fail(found)
+    return screen.getvalue().removesuffix("\n").split("\n")
+
+
 def test_hostile_text_is_refused_in_lines_or_taken_as_it_is(faults, request, inject, tmp_path):
     seen = []
 
@@ -184,9 +196,9 @@ def test_hostile_text_is_refused_in_lines_or_taken_as_it_is(faults, request, inj
         seen.append(text)
         override = f"{key}={text}"
         found, command = faults([override])
-        for line in found:
-            assert len(line.splitlines()) == 1, override
-            assert line.isprintable(), override
+        shown = printed(found)
+        assert len(shown) == len(found), override
+        assert all(line.isprintable() for line in shown), override
         if not found and key == "name":
             cfg = command.compose([override])
             assert set(str(cfg.name)) <= set(string.printable) or str(cfg.name).isprintable()
@@ -204,10 +216,9 @@ def test_hostile_text_is_refused_in_lines_or_taken_as_it_is(faults, request, inj
 def test_a_name_that_no_folder_can_have_is_one_line(faults, name, inject, tmp_path):
     inject("hostile text")
     found, _ = faults([f"name='{name}'"])
-    assert len(found) == 1
-    assert len(found[0].splitlines()) == 1
-    assert len(found[0]) < 1000
-    assert "name" in found[0]
+    (line,) = printed(found)
+    assert line.startswith("rnnexp: name must be ") or "can't read" in line
+    assert len(line) < 1100
     assert list(tmp_path.iterdir()) == []
 
 
@@ -274,8 +285,9 @@ def test_every_sampled_value_obeys_its_declaration_and_composes_to_itself(reques
         texts = {"x": x, "y": y}
         try:
             space = build([f"{key}={text}" for key, (text, _) in texts.items()], {}, {}, compose, n_trials=3)
-        except UserError as error:  # an interval that rounding has made empty
-            assert "empty" in str(error), texts
+        except UserError as error:
+            if "the interval is empty" not in str(error):  # as rounding has made it
+                raise
             return
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
         for _ in range(2):

@@ -136,7 +136,7 @@ class RunFolder:
                 return False
         except Timeout:
             return True
-        except OSError:  # a folder that we may only read
+        except (OSError, NotImplementedError):  # a folder that we may only read, or one without locks
             return False
 
     def read_result(self) -> RunResult | None:
@@ -294,8 +294,8 @@ def _explained(path: Path, hint: str = RESUME_HINT) -> Iterator[None]:
     """Turns a failure to write into one line."""
     try:
         yield
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; {hint}") from error
+    except (OSError, NotImplementedError) as error:  # the second of FileLock, where there are no locks
+        raise UserError(f"cannot write {path}: {getattr(error, 'strerror', error) or error}; {hint}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -267,6 +267,20 @@ def load_tensors(path: Path, device: torch.device | str) -> dict[str, Any]:
     return loaded
 
 
+def save_tensors(path: Path, content: dict[str, Any]) -> None:
+    """Writes what `load_tensors` reads, in one go: torch itself takes a full disk for a bug of its own.
+
+    Raises:
+        UserError: the disk is full or can't be written.
+    """
+    import torch
+
+    packed = io.BytesIO()
+    torch.save(content, packed)
+    with atomic(path) as out:
+        out.write(packed.getbuffer())
+
+
 @contextmanager
 def atomic(target: Path, hint: str = RESUME_HINT) -> Iterator[IO[bytes]]:
     """Yields a file that takes `target`'s place, synced, once the block ends well; otherwise `target` stays as it was.

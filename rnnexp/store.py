@@ -159,7 +159,7 @@ class RunFolder:
                 return False
         except Timeout:
             return True
-        except OSError:  # a folder that we may only read
+        except (OSError, NotImplementedError):  # a folder that we may only read, or one without locks
             return False
 
     def read_result(self) -> RunResult | None:
@@ -290,6 +290,20 @@ def load_tensors(path: Path, device: torch.device | str) -> dict[str, Any]:
     return loaded
 
 
+def save_tensors(path: Path, content: dict[str, Any]) -> None:
+    """Writes what `load_tensors` reads, in one go: torch itself takes a full disk for a bug of its own.
+
+    Raises:
+        UserError: the disk is full or can't be written.
+    """
+    import torch
+
+    packed = io.BytesIO()
+    torch.save(content, packed)
+    with atomic(path) as out:
+        out.write(packed.getbuffer())
+
+
 @contextmanager
 def atomic(target: Path, hint: str = RESUME_HINT) -> Iterator[IO[bytes]]:
     """Yields a file that takes `target`'s place, synced, once the block ends well; otherwise `target` stays as it was.
@@ -317,8 +331,8 @@ def _explained(path: Path, hint: str = RESUME_HINT) -> Iterator[None]:
     """Turns a failure to write into one line."""
     try:
         yield
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; {hint}") from error
+    except (OSError, NotImplementedError) as error:  # the second of FileLock, where there are no locks
+        raise UserError(f"cannot write {path}: {getattr(error, 'strerror', error) or error}; {hint}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,223 @@
+"""Disks that are full, read-only, gone or without locks, and names of all kinds: one line, and nothing is lost."""
+
+import errno
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
+
+import pytest
+
+from rnnexp import dataset_files, report
+from rnnexp.collect import collect
+from rnnexp.run import run
+from rnnexp.schema import Status, UserError
+from rnnexp.store import RunFolder, atomic, load_tensors
+
+TINY = "data.limit=300 data.valid_size=100 model.hidden_size=32 model.num_layers=1 train.threads=1".split()
+ROOM = [0, 1, 4, 5, 8, 16, 24, 28, 32, 40, 44, 48, 56, 64, 72, 80, 96]  # KiB
+
+
+@contextmanager
+def mounted(folder, options):
+    """Mounts a file system of its own in a folder."""
+    if os.name != "posix" or os.geteuid() != 0 or not shutil.which("mount"):
+        pytest.skip("mounting a file system needs root")
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def remount(folder, options):
+    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
+
+
+def refusal(call, *args, **kwargs):
+    """Returns the one line with which a call refuses."""
+    with pytest.raises(UserError) as refused:
+        call(*args, **kwargs)
+    (line,) = str(refused.value).splitlines()
+    return line
+
+
+def history(folder):
+    return [{k: v for k, v in row.items() if k != "epoch_seconds"} for row in RunFolder(folder).read_history()]
+
+
+def rnnexp(*arguments, cwd, **environment):
+    command = [sys.executable, "-W", "error", "-m", "rnnexp", *TINY, "train.epochs=1", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300
+    )
+
+
+def fill(folder, room):
+    """Leaves so many KiB on a file system, and returns the file that takes the rest."""
+    filler = folder / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as out:
+        while True:
+            out.write(bytes(4096))
+    assert shutil.disk_usage(folder).free == 0
+    os.truncate(filler, max(0, filler.stat().st_size - 1024 * room))
+    return filler
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, compose):
+    folder = tmp_path_factory.mktemp("reference") / "run"
+    run(compose(*TINY, "train.epochs=2"), folder)
+    return folder
+
+
+def test_a_disk_that_fills_up_anywhere_in_a_run_is_one_line_and_it_goes_on(reference, compose, tmp_path, inject):
+    cfg = compose(*TINY, "train.epochs=2", "train.resume=true")
+    refused = set()
+    with mounted(tmp_path / "disk", "size=1m") as disk:
+        for epoch, room in itertools.product((0, 2), ROOM):
+            inject("disk full in a run")
+            out, filler = disk / f"run{room}", disk / "filler"
+            out.mkdir()
+            if not epoch:
+                fill(disk, room)
+            try:
+                run(cfg, out, on_epoch=lambda row, room=room: row["epoch"] == epoch and not fill(disk, room))  # noqa: B023
+            except UserError as error:
+                (line,) = str(error).splitlines()
+                assert line.startswith("cannot write ")
+                assert "No space left on device" in line
+                refused.add(os.path.basename(line.split(":")[0]))
+                assert history(out) == history(reference)[: len(history(out))]
+                if (out / "checkpoint.pt").exists():
+                    assert load_tensors(out / "checkpoint.pt", "cpu")["attempt"] == 1
+                assert set(collect(out)["status"]) <= {"unfinished", "failed"}
+            filler.unlink(missing_ok=True)
+            result = run(cfg, out)
+            assert result.status is Status.COMPLETE
+            assert history(out) == history(reference)
+            assert result.metrics["test_loss"] == RunFolder(reference).read_result().metrics["test_loss"]
+            assert [path.name for path in out.iterdir() if path.name.startswith(".") and path.name != ".lock"] == []
+            shutil.rmtree(out)
+    assert refused >= {"history.csv", "checkpoint.pt", "model.pt", "test_outcomes.npz"}
+
+
+def test_a_page_and_a_table_for_which_there_is_no_room_leave_the_old_ones(reference, tmp_path, inject):
+    with mounted(tmp_path / "disk", "size=256k") as disk:
+        page, table = disk / "report.html", disk / "results.csv"
+        for target in (page, table):
+            target.write_text("the old one")
+        fill(disk, 4)
+        inject("disk full", 2)
+        line = refusal(report.write, reference, page)
+        assert line == f"cannot write {page}: No space left on device; make room, or take --output FILE"
+
+        def write():
+            with atomic(table, "make room") as out:
+                out.write(bytes(100_000))
+
+        assert refusal(write) == f"cannot write {table}: No space left on device; make room"
+        assert page.read_text() == table.read_text() == "the old one"
+        assert sorted(os.listdir(disk)) == ["filler", "report.html", "results.csv"]
+
+
+def test_data_for_which_there_is_no_room_are_unpacked_once_there_is(tmp_path, inject):
+    with mounted(tmp_path / "disk", "size=1m") as disk:
+        cfg = SimpleNamespace(name="mnist", root=str(disk))
+        for size in ("1m", "50m"):
+            inject("disk full, unpacking data")
+            remount(disk, f"size={size}")
+            line = refusal(dataset_files.ensure, cfg)
+            assert line.endswith("No space left on device; try data.root=FOLDER")
+            raw = disk / "MNIST" / "raw"
+            assert all(
+                (raw / name).stat().st_size == dataset_files.SIZES[name] for name in os.listdir(raw) if name[0] != "."
+            )
+        remount(disk, "size=100m")
+        dataset_files.ensure(cfg)
+        assert len(dataset_files.read(disk, "mnist", "t10k-labels-idx1-ubyte")) == 10_000
+
+
+@pytest.mark.parametrize("what", ["full", "read-only"])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_command_on_a_disk_that_takes_nothing_is_one_line(tmp_path, what, many, inject):
+    inject(f"disk {what}")
+    with mounted(tmp_path / "disk", "size=64k") as disk:
+        if what == "full":
+            fill(disk, 0)
+        else:
+            remount(disk, "ro")
+        before = sorted(os.listdir(disk))
+        done = rnnexp("name=a", *(["-m", "seed=0,1"] if many else []), cwd=disk)
+        assert done.returncode == 2, done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.startswith("sweep: cannot " if many else "rnnexp: cannot write ")
+        assert many or sorted(os.listdir(disk)) == before
+
+
+def test_a_folder_that_vanishes_in_a_run_is_one_line(compose, tmp_path, inject):
+    inject("folder vanished")
+
+    def vanish(row):
+        shutil.rmtree(tmp_path / "run")
+        return False
+
+    line = refusal(run, compose(*TINY, "train.epochs=3"), tmp_path / "run", on_epoch=vanish)
+    assert line.startswith(f"cannot write {tmp_path / 'run'}")
+    assert "No such file or directory" in line
+
+
+NAMES = [
+    "with space",
+    'it\'s "quoted"',
+    "new\nline",
+    "tab\there",
+    "größe-日本",
+    "a" * 255,
+    "-rf",
+    "$HOME;`id`",
+    "{x}[y]",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_of_any_name_holds_a_run_that_is_read_back(reference, compose, tmp_path, name, inject):
+    inject("hostile folder name")
+    out = tmp_path / name
+    run(compose(*TINY, "train.epochs=2"), out)
+    assert history(out) == history(reference)
+    row = collect(tmp_path).iloc[0]
+    assert (row["status"], row["path"]) == ("complete", name)
+    assert report.write(out) == out / "report.html"
+    assert run(compose(*TINY, "train.epochs=2", "train.resume=true"), out) == RunFolder(out).read_result()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_one_line(compose, tmp_path, monkeypatch, number, inject):
+    inject("no locks")
+
+    def refuse(*args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    (tmp_path / "run").mkdir()
+    line = refusal(run, compose(*TINY), tmp_path / "run")
+    assert line.startswith(f"cannot write {tmp_path / 'run'}")
+    data = SimpleNamespace(name="mnist", root=str(tmp_path / "data"))
+    assert refusal(dataset_files.ensure, data).startswith("cannot write mnist into ")
+    assert len(collect(tmp_path / "run")) <= 1
+
+
+def test_a_home_that_cannot_be_written_is_one_line(tmp_path, inject):
+    inject("home read-only")
+    done = rnnexp("name=a", cwd=tmp_path, HOME="/proc/1", XDG_CACHE_HOME="/proc/nobody")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("rnnexp: cannot write mnist into /proc/nobody/rnnexp/MNIST/raw: ")
+    assert line.endswith("; try data.root=FOLDER")

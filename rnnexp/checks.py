@@ -19,7 +19,6 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from rnnexp.schema import NUM_CLASSES, TRAIN_FILE_SIZE, AdamSchema, SgdSchema
 
-MAX_LINE = 1000  # characters of a fault
 MAX_FOLDER_BYTES = 255  # of a folder's name, on every common file system
 
 # Where the callables come from that any record may name: what stands there can do no more than compute.
@@ -30,12 +29,6 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """Returns ` (did you mean X?)` for the word nearest to what was typed, or nothing."""
     close = difflib.get_close_matches(word, list(words), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
-
-
-def printable(line: str) -> str:
-    """Returns a line that stays one, leaves the terminal as it is, and ends."""
-    line = line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 4]} ..."
-    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> list[str]:

@@ -19,15 +19,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp import __version__, schema, sweep
-from rnnexp.checks import printable
 from rnnexp.interrupt import Interrupted
 from rnnexp.preflight import CommandLine, spelled_out, without_hydra
-from rnnexp.schema import Status, UserError
+from rnnexp.schema import Status, UserError, printable
 from rnnexp.store import RunFolder, atomic
 
 PACKAGED = Path(__file__).parent / "conf"
 CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 
+MAX_LINE = 1000  # characters of a fault
 HELP = """\
 rnnexp {version} trains recurrent networks on images read as sequences.
 
@@ -163,5 +163,6 @@ def help_text(command: CommandLine) -> str:
 def fail(lines: list[str]) -> NoReturn:
     """Prints one line for each fault and leaves with status 2."""
     for line in lines:
-        print(f"rnnexp: {printable(line)}", file=sys.stderr)
+        shown = line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 4]} ..."
+        print(f"rnnexp: {printable(shown)}", file=sys.stderr)
     sys.exit(2)

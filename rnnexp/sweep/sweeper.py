@@ -148,8 +148,8 @@ class Sweeper:
             time.sleep(0.2)
 
     def fetch(self) -> None:
-        """Fetches the folders of trials that were run elsewhere."""
-        if place := self.plan.depot():
+        """Fetches the folders of trials that were run elsewhere, unless somebody waits for the end."""
+        if STOPPING.signum is None and (place := self.plan.depot()):
             for problem in depot.fetch(place, self.plan.folder):
                 print(f"sweep: {problem}", file=sys.stderr)
 

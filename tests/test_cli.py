@@ -14,6 +14,7 @@ from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.preflight import CommandLine
 from rnnexp.results import collect
+from rnnexp.store import RunFolder
 
 SMALL = (
     "train.epochs=2 data.limit=500 data.valid_size=200 model.hidden_size=8 model.num_layers=1 train.threads=1"
@@ -261,13 +262,12 @@ def test_reproduce_says_whether_the_history_is_identical(tmp_path):
     same = rnnexp(folder, module="rnnexp.reproduce", cwd=tmp_path)
     assert same.returncode == 0, same.stderr
     assert same.stdout.splitlines()[-1].startswith("identical: ")
-    history = (folder / "history.csv").read_text()
-    cells = history.splitlines()[2].split(",")
-    altered = history.replace(cells[2], "0.5")
-    (folder / "history.csv").write_text(altered)
+    record = RunFolder(folder)
+    history = record.read_history()
+    record.write_history([history[0], history[1] | {"train_loss": "0.5"}])
     different = rnnexp(folder, "--out", tmp_path / "again", module="rnnexp.reproduce", cwd=tmp_path)
     assert different.returncode == 1
-    assert different.stdout.splitlines()[-1] == f"epoch 2, train_loss: 0.5 -> {cells[2]}"
+    assert different.stdout.splitlines()[-1] == f"epoch 2, train_loss: 0.5 -> {history[1]['train_loss']}"
     assert (tmp_path / "again" / "history.csv").exists()
     nothing = rnnexp(tmp_path, module="rnnexp.reproduce", cwd=tmp_path)
     assert nothing.returncode == 2

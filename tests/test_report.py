@@ -288,8 +288,8 @@ def test_figures_are_written_in_the_formats_asked_for(run_folder, tmp_path, caps
     [
         (lambda f: f.test_outcomes.unlink(), "kept no record of single test images"),
         (lambda f: f.test_outcomes.write_bytes(b"PK"), "The test set can't be shown: test_outcomes.npz can't be read"),
-        (lambda f: f.history.unlink(), "No epoch is over yet"),
-        (lambda f: f.history.write_text("epoch\n<b>\n"), "No epoch is over yet"),
+        (lambda f: f.history.unlink(), "no epoch is over yet"),
+        (lambda f: f.history.write_text("epoch\n<b>\n"), "history.csv can't be read: it has other columns"),
     ],
 )
 def test_what_a_run_lacks_is_said(run_folder, tmp_path, prepare, missing):

@@ -21,8 +21,9 @@ def compare(folder, *arguments, code=0):
 
 
 def result(folder, name="c"):
-    """Returns comparison.json without times and folders, which no two runs share."""
+    """Returns comparison.json without times and folders, which no two runs share, and the sum over them."""
     found = json.loads((folder / "outputs" / "compare" / name / "comparison.json").read_text())
+    del found["crc32"]
     for arm in found["arms"]:
         del arm["train_seconds"]
         del arm["search"]["seconds"]

@@ -1,5 +1,7 @@
 """What several test modules share."""
 
+from collections import Counter
+
 import pytest
 import torch
 from hydra import compose as hydra_compose
@@ -12,6 +14,26 @@ from rnnexp.cli import CONFIG_DIR
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="the fault suite with many more faults: an hour or more")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Ends the test run with a table of the faults that tests/faults has injected, by kind."""
+    injected, lost = Counter(), Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, fault in getattr(report, "user_properties", []) if report.when == "call" else []:
+                if name == "fault":
+                    kind, times = fault
+                    injected[kind] += times
+                    lost[kind] += times * (outcome == "failed")
+    if not injected:
+        return
+    terminalreporter.section("faults injected")
+    width = max(map(len, injected))
+    for kind, times in sorted(injected.items()):
+        terminalreporter.write_line(f"{kind:<{width}}  {times:>6}  survived {times - lost[kind]:>6}  lost {lost[kind]}")
+    total, all_lost = sum(injected.values()), sum(lost.values())
+    terminalreporter.write_line(f"{'all':<{width}}  {total:>6}  survived {total - all_lost:>6}  lost {all_lost}")
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from pathlib import Path
 from bench import Row
 from tqdm import tqdm
 
+from rnnexp.store import seal_json
+
 TINY = "data.limit=200 data.valid_size=100 model.hidden_size=4 model.num_layers=1 train.epochs=3 train.threads=1"
 FEW, MANY = 1_000, 10_000
 READ = """
@@ -55,4 +57,5 @@ def copy_run(source: Path, target: Path, seed: int) -> None:
     result = json.loads((source / "result.json").read_text())
     result["seed"] = result["config"]["seed"] = seed
     result["metrics"]["test_accuracy"] += seed * 1e-7
-    (target / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    del result["crc32"]
+    (target / "result.json").write_text(seal_json(json.dumps(result, indent=1)))

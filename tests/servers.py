@@ -213,6 +213,8 @@ def two_hosts(folders):
             hosts.append(["ip", "netns", "exec", name, *own, "sh", "-c", begin, str(other)])
         yield address, hosts
     finally:
-        for name in names:
+        for number, name in enumerate(names, 1):
+            # By itself: the kernel ends a namespace, and with it the link, some time after `netns del` has returned.
+            subprocess.run(["ip", "link", "del", f"rnnexp{number}"], capture_output=True)
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
         subprocess.run(["ip", "addr", "del", f"{address}/32", "dev", "lo"], capture_output=True)

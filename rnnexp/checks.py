@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from rnnexp.schema import NUM_CLASSES, TRAIN_FILE_SIZE, AdamSchema, SgdSchema
+from rnnexp.schema import NUM_CLASSES, SCHEMAS, TRAIN_FILE_SIZE, AdamSchema, SgdSchema
 
 MAX_FOLDER_BYTES = 255  # of a folder's name, on every common file system
 
@@ -41,17 +42,20 @@ def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> l
 
     def line(key: str, problem: str, example: Any = None) -> str:
         example = (presets or {}).get(key) if example is None else example
-        hint = f"; try {key}={str(example).replace(' ', '')}" if example is not None else ""
-        return f"{key} {problem}{hint}"
+        is_better = example is not None and example != OmegaConf.select(cfg, key)  # a file's own value may be wrong
+        return f"{key} {problem}; try {key}={str(example).replace(' ', '')}" if is_better else f"{key} {problem}"
 
     faults = {}
-    leaves = list(_leaves(cfg))
-    for key, value, limits in leaves:
-        if value == MISSING:
-            faults[key] = f"{key} has no value; type {key}=..."
+    is_whole = True
+    for key, value, limits in _leaves(cfg):
+        group = key.partition(".")[0]
+        if absence := _absence(key, value):
+            faults[key], is_whole = absence, False
+        elif group in ("experiment", "search") and key != group:
+            faults[group] = f"{key} is not where it belongs: the file of {group} must begin with # @package _global_"
         elif problem := _problem(value, limits):
             faults[key] = line(key, problem)
-    if not any(value == MISSING for _, value, _ in leaves):
+    if is_whole:
         faults = {key: line(key, problem, example) for key, problem, example in _joint_faults(cfg)} | faults
     return list(faults.values())
 
@@ -116,17 +120,33 @@ def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _leaves(cfg: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
-    """Yields key, value and metadata of each value; untyped nodes (a user's own) have no metadata."""
+    """Yields key, value and metadata of each value; untyped nodes (a user's own) have no metadata.
+
+    An interpolation that can't be resolved has its error for a value.
+    """
     schema = OmegaConf.get_type(cfg)
     fields = {f.name: f.metadata for f in dataclasses.fields(schema)} if dataclasses.is_dataclass(schema) else {}
     for name in cfg:
         key = f"{prefix}{name!s}"
-        if OmegaConf.is_missing(cfg, name):
-            yield key, MISSING, {}
-        elif isinstance(value := cfg[name], DictConfig):
+        try:
+            value = MISSING if OmegaConf.is_missing(cfg, name) else cfg[name]
+        except OmegaConfBaseException as error:
+            value = error
+        if isinstance(value, DictConfig):
             yield from _leaves(value, f"{key}.")
         else:
             yield key, value, fields.get(str(name), {})
+
+
+def _absence(key: str, value: Any) -> str | None:
+    """Returns why there is no value to judge, if so."""
+    if isinstance(value, OmegaConfBaseException):
+        return f"{key}: {str(value).splitlines()[0]}"
+    if value == MISSING:
+        return f"{key} has no value; type {key}=..."
+    if value is None and key in SCHEMAS:
+        return f"{key} is null; leave it out, or choose one of {', '.join(SCHEMAS[key])}"
+    return None
 
 
 def _problem(value: Any, limits: Mapping[str, Any]) -> str | None:

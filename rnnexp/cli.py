@@ -23,6 +23,7 @@ from rnnexp.interrupt import Interrupted
 from rnnexp.preflight import CommandLine, spelled_out, without_hydra
 from rnnexp.schema import Status, UserError, printable
 from rnnexp.store import RunFolder, atomic
+from rnnexp.sweep.compose import ComposeError
 
 PACKAGED = Path(__file__).parent / "conf"
 CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
@@ -139,11 +140,14 @@ def main() -> None:
     sys.argv[1:] = [*flags, *spelled_out(args.overrides)]  # Hydra's parser wants the flags together
     if not (args.hydra_help or args.info or args.shell_completion):
         command = CommandLine(args, CONFIG_DIR)
-        if faults := command.faults() if not args.help else []:
-            fail(faults)
         if args.help:
-            print(help_text(command))
+            try:
+                print(help_text(command))
+            except ComposeError as error:
+                fail([str(error)])
             return
+        if faults := command.faults():
+            fail(faults)
         if args.cfg and args.multirun:  # Hydra refuses the two together
             print(command.shown_space(args.cfg))
             return

@@ -399,11 +399,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = ComparisonCommandLine(argparse.Namespace(**vars(args) | {"config_name": "compare"}), CONFIG_DIR)
     if faults := command.faults() if not args.help else []:
         fail(faults)
-    full = command.compose(command.texts)
-    if args.help:
-        print(HELP.format(keys="".join(f"  compare.{line}\n" for line in OmegaConf.to_yaml(full.compare).splitlines())))
-        return 0
     try:
+        full = command.compose(command.texts)
+        if args.help:
+            keys = "".join(f"  compare.{line}\n" for line in OmegaConf.to_yaml(full.compare).splitlines())
+            print(HELP.format(keys=keys))
+            return 0
         comparison = Comparison.typed(args, full, Path(full.hydra.run.dir).absolute(), command)
         if not args.cfg and (faults := comparison.faults(args)):
             fail(faults)

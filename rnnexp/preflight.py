@@ -7,12 +7,13 @@ user's own class has to be looked at or a device asked for.
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import importlib.util
 import os
 import shutil
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import AnyNode, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from rnnexp import checks, schema
 from rnnexp.checks import nearest
 from rnnexp.schema import UserError
+from rnnexp.sweep.compose import ComposeError, composing, one_line
 
 if TYPE_CHECKING:
     from rnnexp.store import RunFolder
@@ -83,9 +85,14 @@ class CommandLine:
         return sorted(option for option in options if not option.endswith("_schema"))
 
     def compose(self, overrides: list[str]) -> DictConfig:
-        """Returns the configuration, Hydra's own part included."""
+        """Returns the configuration, Hydra's own part included.
+
+        Raises:
+            ComposeError: a file or an override is faulty.
+        """
         mode = RunMode.MULTIRUN if self.multirun else RunMode.RUN
-        return self.hydra.compose_config(self.config_name, overrides, run_mode=mode)
+        with composing():
+            return self.hydra.compose_config(self.config_name, overrides, run_mode=mode)
 
     def faults(self) -> list[str]:
         """Returns one line for each thing that is wrong with the command."""
@@ -110,8 +117,8 @@ class CommandLine:
                 values.append(override)
         try:
             presets = self.compose([first(o) for o in groups])
-        except (HydraException, OmegaConfBaseException) as error:
-            return [*faults, compact(error)]
+        except ComposeError as error:
+            return [*faults, str(error)]
         good = []
         for override in values:
             found = list(self.value_faults(override, presets))
@@ -119,8 +126,9 @@ class CommandLine:
             good += [] if found else [override]
         try:
             full = self.compose([first(o) for o in [*groups, *good]])
-        except (HydraException, OmegaConfBaseException) as error:
-            return [*faults, compact(error)]
+        except ComposeError as error:
+            return [*faults, str(error)]
+        faults += unresolved(full, [o.key_or_group for o in values if o.key_or_group.startswith("hydra.")])
         faults += self.range_faults(without_hydra(full), presets)
         if self.multirun and not faults:
             faults += self.sweep_faults(presets)
@@ -146,7 +154,8 @@ class CommandLine:
         key = override.key_or_group
         if key.startswith("hydra.") or override.is_delete():
             return
-        owner = OmegaConf.select(presets, key.rpartition(".")[0]) if "." in key else presets
+        parent, _, leaf = key.rpartition(".")
+        owner = OmegaConf.select(presets, parent) if parent else presets
         is_open = isinstance(owner, DictConfig) and OmegaConf.get_type(owner) is dict  # a user's own option
         is_adding = override.is_add() or override.is_force_add()
         if not has_key(presets, key) and not (is_open and is_adding):
@@ -155,8 +164,8 @@ class CommandLine:
             interval: Any = override.value()
             ends = interval.start, interval.end
             try:
-                OmegaConf.update(presets.copy(), key, ends[0])
-                OmegaConf.update(presets.copy(), key, ends[1])
+                OmegaConf.update(owner.copy(), leaf, ends[0])
+                OmegaConf.update(owner.copy(), leaf, ends[1])
             except OmegaConfBaseException:
                 better = f"; try {key}=int(interval({ends[0]:.0f},{ends[1]:.0f}))"
                 is_whole = type_name(presets, key).startswith("a whole number")
@@ -166,7 +175,7 @@ class CommandLine:
             example = "" if preset is None else f"; try {key}={preset}"
             for value in elements(override):
                 try:
-                    OmegaConf.update(presets.copy(), key, value)
+                    OmegaConf.update(owner.copy(), leaf, value)
                 except OmegaConfBaseException:
                     got = "null" if value is None else repr(value)
                     yield f"{key} must be {type_name(presets, key)}, got {got}{example}"
@@ -192,8 +201,8 @@ class CommandLine:
         """Yields a line for everything that is wrong with a grid or a search: its space, its budget, its values."""
         try:
             plan = self.plan()
-        except (UserError, HydraException, OmegaConfBaseException) as error:
-            yield from (str(error).splitlines() if isinstance(error, UserError) else [compact(error)])
+        except UserError as error:
+            yield from str(error).splitlines()
             return
         flat_presets = schema.flatten(schema.plain(without_hydra(presets)))
         for overrides in plan.space.examples():
@@ -250,7 +259,7 @@ class CommandLine:
         try:
             out = Path(full.hydra.run.dir)
         except OmegaConfBaseException:  # a folder name that is known only while the job runs
-            return []
+            return list(unresolved(full, ["hydra.run.dir"]))
         if is_resuming and not any(text.startswith(("name=", "hydra.run.dir=")) for text in self.texts):
             return ["train.resume=true goes on with a run of a known name; type name=... too"]
         if fault := folder_fault(out):
@@ -273,6 +282,16 @@ class CommandLine:
         except UserError as error:
             return [str(error)]
         return []
+
+
+def unresolved(full: DictConfig, keys: Iterable[str]) -> Iterator[str]:
+    """Yields a line for each key whose interpolation can't be resolved, now or while the job runs."""
+    for key in keys:
+        try:
+            OmegaConf.select(full, key)
+        except OmegaConfBaseException as error:
+            if "HydraConfig was not set" not in str(error):
+                yield one_line(error)
 
 
 def folder_fault(out: Path) -> str | None:
@@ -312,7 +331,8 @@ def first(override: Override) -> str:
 
 def without_hydra(full: DictConfig) -> DictConfig:
     """Returns the application's part of a composed configuration."""
-    with open_dict(cfg := full.copy()):
+    known = {id(full._get_node("hydra")): AnyNode()}  # for deepcopy to take, in place of the larger part of the copy
+    with open_dict(cfg := copy.deepcopy(full, known)):
         cfg.pop("hydra", None)
     return cfg
 
@@ -334,9 +354,3 @@ def type_name(cfg: DictConfig, key: str) -> str:
     if typing.get_origin(kind) is list:
         return f"a list such as [0.9,0.999]{optional}"
     return f"{TYPE_NAMES.get(kind, f'a mapping of its keys ({key}.KEY=...)')}{optional}"
-
-
-def compact(error: Exception) -> str:
-    """Returns Hydra's or OmegaConf's message as one line."""
-    lines = [line.strip() for e in (error, error.__cause__) if e for line in str(e).splitlines()]
-    return "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith("object_type")))

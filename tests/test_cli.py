@@ -119,7 +119,18 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("search=quick", "search=quick is a search over model, optim, model.hidden_size, model.num_layers; add -m"),
         ("-m optim.lr=0.1,-2", "optim.lr must be > 0, got -2.0; try optim.lr=0.1"),
         ("-m model=rnn,lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
-        ("-m model=rnn,gru model.nonlinearity=relu", "Could not override 'model.nonlinearity'"),
+        (
+            "-m model=rnn,gru model.nonlinearity=relu",
+            "model.nonlinearity: Could not override 'model.nonlinearity'; To append",
+        ),
+        ("model.hidden_size=${oc.env:NO}", "model.hidden_size: KeyError raised while resolving interpolation"),
+        ("model.hidden_size=${optim.lr}", "model.hidden_size: While dereferencing interpolation '${optim.lr}': Value"),
+        ("optim.lr=${optim.lr}", "optim.lr: Recursive interpolation detected"),
+        ("name=${no}", "name: Interpolation key 'no' not found"),
+        ("hydra.run.dir=${no}", "hydra.run.dir: Interpolation key 'no' not found"),
+        ("hydra.verbose=${no}", "hydra.verbose: Interpolation key 'no' not found"),
+        ("-m optim.lr=${no},1", "optim.lr: Interpolation key 'no' not found"),
+        ("-m seed=0,1 hydra.sweep.dir=${no}", "hydra.sweep.dir: Interpolation key 'no' not found"),
         ("train.resume=true", "train.resume=true goes on with a run of a known name; type name=... too"),
         ("train.device=mps", "train.device=mps is not there on this machine; try train.device=auto"),
         ("name=../x", "name must be a folder name (letters, digits and ._-), got '../x'; try name=my-run"),
@@ -194,7 +205,10 @@ def test_help_shows_groups_jobs_and_keys_without_torch(tmp_path):
     assert max(map(len, done.stdout.splitlines())) <= 120
 
 
-@pytest.mark.parametrize(("arguments", "status"), [(["--cfg", "job"], 0), (["optim.lr=-1"], 2), (["--version"], 0)])
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--cfg", "job"], 0), (["optim.lr=-1"], 2), (["--version"], 0), (["--help", "optim.lrr=1"], 2)],
+)
 def test_configuration_and_faults_are_answered_without_torch(tmp_path, arguments, status):
     program = f"""
 import sys

@@ -319,7 +319,7 @@ def test_a_space_is_shown_in_the_grammar_it_was_written_in(build):
         (["seed=0,1"], "seed can't be searched; type repeats=3"),
         (["optim.lr=1,2", "optim.lr=3"], "optim.lr is typed twice: optim.lr=1,2 optim.lr=3; leave one"),
         (["model=gru,gru"], "model=gru,gru: gru is named twice"),
-        (["model=gru,gro"], "In 'config': Could not find 'model/gro'"),
+        (["model=gru,gro"], "config: Could not find 'model/gro'; Available options in 'model'; gru"),
     ],
 )
 def test_a_mistake_in_a_search_is_one_line(build, arguments, line):

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR
-from rnnexp.sweep.compose import Composer
+from rnnexp.sweep.compose import ComposeError, Composer, one_line
 
 OVERRIDES = [
     [],
@@ -47,6 +47,6 @@ def test_a_mistake_is_hydras_own_error(hydra, override):
     master = hydra.compose_config("config", ["name=x"], run_mode=RunMode.MULTIRUN)
     with pytest.raises(HydraException) as theirs:
         hydra.config_loader.load_sweep_config(master, [override])
-    with pytest.raises(HydraException) as ours:
+    with pytest.raises(ComposeError) as ours:
         Composer(hydra.config_loader, master)([override])
-    assert str(ours.value) == str(theirs.value)
+    assert str(ours.value) == one_line(theirs.value)

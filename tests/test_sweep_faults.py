@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import optuna
@@ -423,7 +424,8 @@ def test_a_call_that_is_wrong_is_not_made_again():
 
 
 def test_sqlite_keeps_a_write_ahead_log(study):
-    assert sqlite3.connect(study.url.removeprefix("sqlite:///")).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with closing(sqlite3.connect(study.url.removeprefix("sqlite:///"))) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_locked_file_for_some_seconds_fails_nothing(start):

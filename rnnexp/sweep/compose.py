@@ -3,14 +3,57 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from rnnexp.schema import UserError
 
 KEPT = 64  # combinations of groups
+FILE = re.compile(r"^In '(.+?)':(?: \w+ raised while composing config:)? *")
+NOISE = re.compile(r"(object_type|reference_type|full_key|Config search path|provider=).*|\w+_schema|")
+
+
+class ComposeError(UserError):
+    """Overrides and files don't make a configuration."""
+
+
+@contextmanager
+def composing() -> Iterator[None]:
+    """Turns what is raised inside into a line.
+
+    That is more than Hydra's own errors: it lets through what YAML says about a file, and on some files stumbles.
+
+    Raises:
+        ComposeError: something was.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise ComposeError(one_line(error)) from error
+
+
+def one_line(error: Exception) -> str:
+    """Returns what Hydra, OmegaConf or YAML say as one line, with the key and the file that it is about in front."""
+    lines = [line.strip() for e in (error, error.__cause__) if e for line in str(e).splitlines()]
+    keys = [line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")]
+    files = [match[1] for line in lines if (match := FILE.match(line))]
+    texts = [FILE.sub("", line).rstrip(".:") for line in lines]
+    said = "; ".join(dict.fromkeys(text for text in texts if not NOISE.fullmatch(text)))
+    if not isinstance(error, (HydraException, OmegaConfBaseException, YAMLError, ValueError)):
+        said = f"Hydra stumbles over it ({type(error).__name__}: {said:.200})"
+    where = " in ".join([*keys[:1], *files[:1]])
+    return f"{where}: {said}" if where else said
 
 
 class Composer:
@@ -29,7 +72,11 @@ class Composer:
         self.groups: dict[str, bool] = {}
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:
-        """Raises: HydraException as Hydra itself does."""
+        """Raises: ComposeError, with the line of Hydra's own error."""
+        with composing():
+            return self.compose(overrides)
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
         parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(list(overrides))
         values = [o for o in parsed if o.package is None and not o.is_delete() and not self.is_group(o.key_or_group)]
         rest = tuple(o.input_line or "" for o in parsed if o not in values)

@@ -27,9 +27,10 @@ from rnnexp.schema import UserError, flatten
 from rnnexp.sweep import depot as depots
 from rnnexp.sweep import space as spaces
 from rnnexp.sweep import storage
+from rnnexp.sweep.compose import one_line
 from rnnexp.sweep.depot import Depot
 from rnnexp.sweep.settings import ALLOWED, PRUNERS, SAMPLERS, SweeperConfig
-from rnnexp.sweep.space import Space, one_line
+from rnnexp.sweep.space import Space
 
 Compose = Callable[[list[str]], DictConfig]  # from overrides to a configuration, Hydra's part included
 CONSTRAINT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(<=|>=)\s*(\S+)\s*")

@@ -19,11 +19,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rnnexp.checks import nearest
 from rnnexp.schema import UserError, flatten
+from rnnexp.sweep.compose import ComposeError, one_line
 
 Compose = Callable[[list[str]], DictConfig]
 
@@ -259,7 +259,7 @@ class Space:
         for overrides in self.examples():
             try:
                 compose(overrides)
-            except (HydraException, OmegaConfBaseException) as error:
+            except ComposeError as error:
                 line = self._explain(error, overrides, compose)
                 key = next((p.key for p in self.parameters if f"{p.key}=" in str(error)), line)
                 faults.setdefault(key, line)
@@ -272,12 +272,12 @@ class Space:
                 others = [text for text in overrides if not text.startswith(f"{parameter.key}=")]
                 try:
                     full = compose([text for text in others if "." not in text.partition("=")[0]])
-                except (HydraException, OmegaConfBaseException):
+                except ComposeError:
                     break
                 if _configured(full, parameter.key, absent := object()) is absent and not parameter.prefix:
                     keys = [key for key in flatten(plain_without_hydra(full)) if "_target_" not in key]
                     return f"there is no key {parameter.key}{nearest(parameter.key, keys)}"
-        return one_line(error)
+        return str(error)
 
     def describe(self) -> list[str]:
         """Returns the space as lines, each parameter under its conditions."""
@@ -325,7 +325,7 @@ def build(
         arguments: the task's overrides as typed, fixed and sweeping; they win over `params` and `when`.
         params: key -> text in Hydra's grammar, or a plain value, which is then fixed.
         when: "key=value" -> like `params`, and `when` again inside.
-        compose: from overrides to a trial's configuration, Hydra's part included; raises Hydra's errors.
+        compose: from overrides to a trial's configuration, Hydra's part included; raises ComposeError.
         n_trials: a budget makes a search of choices, too.
         seed_key: must not be searched.
 
@@ -537,8 +537,8 @@ def _resolve(
     first = [p.override(p.extremes()[0]) for p in parameters if not p.conditions]
     try:
         full = compose([*fixed, *first])
-    except (HydraException, OmegaConfBaseException) as error:
-        faults.append(one_line(error))
+    except ComposeError as error:
+        faults.append(str(error))
         return []
     kept = []
     for parameter in parameters:
@@ -639,9 +639,3 @@ def plain_without_hydra(full: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(full, resolve=False)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items() if key != "hydra"}
-
-
-def one_line(error: Exception) -> str:
-    """Returns Hydra's or OmegaConf's message as one line."""
-    lines = [line.strip() for e in (error, error.__cause__) if e for line in str(e).splitlines()]
-    return "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith("object_type")))

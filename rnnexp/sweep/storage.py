@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -68,6 +69,10 @@ def open_storage(url: str, seconds: float, is_patient: bool = False) -> BaseStor
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             opened = _try(lambda: opener.get(kind, _open_database)(url, seconds), seconds if is_patient else 0.0)
+            if isinstance(opened, RDBStorage):
+                weakref.finalize(
+                    opened, opened.engine.dispose
+                )  # Python 3.13 warns of connections left to the collector
             return optuna.storages.get_storage(opened)
     except (ImportError, NoSuchModuleError) as error:
         hint = f"type pip install 'rnnexp[{EXTRAS[kind]}]'" if kind in EXTRAS else str(error)

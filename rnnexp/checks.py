@@ -42,7 +42,7 @@ def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> l
 
     def line(key: str, problem: str, example: Any = None) -> str:
         example = (presets or {}).get(key) if example is None else example
-        is_better = example is not None and example != OmegaConf.select(cfg, key)  # a file's own value may be wrong
+        is_better = example is not None and example != OmegaConf.select(cfg, key)  # what is wrong may be a file's
         return f"{key} {problem}; try {key}={str(example).replace(' ', '')}" if is_better else f"{key} {problem}"
 
     faults = {}

@@ -32,7 +32,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rnnexp import checks, schema
 from rnnexp.checks import nearest
 from rnnexp.schema import UserError
-from rnnexp.sweep.compose import ComposeError, composing, one_line
+from rnnexp.sweep.compose import ComposeError, composing, flat_without_hydra, one_line
 
 if TYPE_CHECKING:
     from rnnexp.store import RunFolder
@@ -182,7 +182,7 @@ class CommandLine:
 
     def nearest_key(self, key: str, presets: DictConfig) -> str:
         """Returns a hint at the key that was meant: one of the same group that looks alike, or one that ends alike."""
-        keys = [k for k in schema.flatten(schema.plain(without_hydra(presets))) if "_target_" not in k]
+        keys = [k for k in flat_without_hydra(presets) if "_target_" not in k]
         keys += [group for group in schema.GROUPS if self.options(group)]
         group, _, leaf = key.rpartition(".")
         siblings = [k for k in keys if k.rpartition(".")[0] == group]
@@ -193,7 +193,7 @@ class CommandLine:
 
     def range_faults(self, cfg: DictConfig, presets: DictConfig) -> Iterator[str]:
         """Yields a line for every value out of its range, and for keys that a user's own class doesn't take."""
-        yield from checks.range_faults(cfg, schema.flatten(schema.plain(without_hydra(presets))))
+        yield from checks.range_faults(cfg, flat_without_hydra(presets))
         if any(OmegaConf.get_type(cfg, group) is dict for group in schema.SCHEMAS):
             yield from checks.target_faults(schema.plain(cfg))
 
@@ -204,7 +204,7 @@ class CommandLine:
         except UserError as error:
             yield from str(error).splitlines()
             return
-        flat_presets = schema.flatten(schema.plain(without_hydra(presets)))
+        flat_presets = flat_without_hydra(presets)
         for overrides in plan.space.examples():
             cfg = without_hydra(self.composer(overrides))
             yield from checks.range_faults(cfg, flat_presets)

@@ -6,16 +6,17 @@ import copy
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from rnnexp.schema import UserError
+from rnnexp.schema import UserError, flatten
 
 KEPT = 64  # combinations of groups
 FILE = re.compile(r"^In '(.+?)':(?: \w+ raised while composing config:)? *")
@@ -54,6 +55,13 @@ def one_line(error: Exception) -> str:
         said = f"Hydra stumbles over it ({type(error).__name__}: {said:.200})"
     where = " in ".join([*keys[:1], *files[:1]])
     return f"{where}: {said}" if where else said
+
+
+def flat_without_hydra(full: DictConfig) -> dict[str, Any]:
+    """Returns the application's part of a composed configuration, {"optim.lr": 0.1}, unresolved."""
+    container = OmegaConf.to_container(full, resolve=False)
+    assert isinstance(container, dict)
+    return flatten({str(key): value for key, value in container.items() if key != "hydra"})
 
 
 class Composer:

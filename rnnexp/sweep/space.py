@@ -22,8 +22,8 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rnnexp.checks import nearest
-from rnnexp.schema import UserError, flatten
-from rnnexp.sweep.compose import ComposeError, one_line
+from rnnexp.schema import UserError
+from rnnexp.sweep.compose import ComposeError, flat_without_hydra, one_line
 
 Compose = Callable[[list[str]], DictConfig]
 
@@ -275,7 +275,7 @@ class Space:
                 except ComposeError:
                     break
                 if _configured(full, parameter.key, absent := object()) is absent and not parameter.prefix:
-                    keys = [key for key in flatten(plain_without_hydra(full)) if "_target_" not in key]
+                    keys = [key for key in flat_without_hydra(full) if "_target_" not in key]
                     return f"there is no key {parameter.key}{nearest(parameter.key, keys)}"
         return str(error)
 
@@ -559,7 +559,7 @@ def _resolve(
             options = config_loader.get_group_options(condition.key) if config_loader else []
             value = _configured(full, condition.key, absent := object())
             if value is absent:
-                keys = [*flatten(plain_without_hydra(full)), *searched]
+                keys = [*flat_without_hydra(full), *searched]
                 faults.append(f"when {condition}: there is no key {condition.key}{nearest(condition.key, keys)}")
             for text in condition.texts:
                 if options and text not in options:
@@ -632,10 +632,3 @@ def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value)
-
-
-def plain_without_hydra(full: DictConfig) -> dict[str, Any]:
-    """Returns the application's part of a composed configuration, unresolved."""
-    container = OmegaConf.to_container(full, resolve=False)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items() if key != "hydra"}

@@ -72,7 +72,7 @@ def examples(number):
 def valid_overrides(draw):
     """Returns {key: value} of a sound configuration, and its groups."""
     groups = {group: draw(st.sampled_from(sorted(options))) for group, options in GROUPS.items()}
-    keys = draw(st.lists(st.sampled_from(sorted(VALID)), unique=True, max_size=8))
+    keys = draw(st.lists(st.sampled_from(sorted(VALID)), unique=True, max_size=6))
     return groups, {key: draw(VALID[key]) for key in keys}
 
 

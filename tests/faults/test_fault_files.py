@@ -17,7 +17,7 @@ from rnnexp.schema import UserError
 from rnnexp.sweep.compose import composing
 from rnnexp.sweep.space import build
 
-NUM_FILES, NUM_SPACES, NUM_SEARCHES = 150, 1500, 40
+NUM_FILES, NUM_SPACES, NUM_SEARCHES = 100, 1000, 8
 GLOBAL = "# @package _global_\n"
 KEYS = ["x", "y", "seed", *(f"k{i}" for i in range(200))]
 
@@ -243,7 +243,7 @@ def test_a_search_of_a_file_samples_sound_configurations_of_what_it_says(command
         assert line.faults() == []
         plan = line.plan()
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-        for _ in range(5):
+        for _ in range(10):
             trial = study.ask()
             full = line.composer(plan.space.sample(trial._suggest))
             seen.append(trial.params)

@@ -25,7 +25,7 @@ def main() -> int:
         folder = args.folder or SWEEPS / depot.url.rpartition("/")[2]
         if not depot.names():
             raise UserError(f"there are no trials in {args.url}")
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"rnnexp.fetch: {error}", file=sys.stderr)
         return 2
     problems = fetch(depot, folder)

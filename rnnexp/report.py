@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for line in _lines(args):
             print(line)
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"rnnexp.report: {error}", file=sys.stderr)
         return 2
     return 0

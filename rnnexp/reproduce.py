@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() if args.out is None else nullcontext(args.out) as out:
         try:
             differences = reproduce(args.run_dir, out, args.trust)
-        except UserError as error:
+        except (UserError, OSError) as error:
             for line in str(error).splitlines():
                 print(f"rnnexp.reproduce: {line}", file=sys.stderr)
             return 2

@@ -37,7 +37,7 @@ def main() -> int:
             if not args.watch:
                 break
             time.sleep(2)
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"rnnexp.status: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -95,7 +95,7 @@ def overview(root: Path) -> list[str]:
     for file in files:
         try:
             lines.append(headline(RecordedSweep(file.parent)))
-        except UserError as error:
+        except (UserError, OSError) as error:
             lines.append(f"{file.parent.name}: {error}")
     return lines or [f"there are no sweeps in {root}"]
 

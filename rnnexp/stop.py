@@ -10,6 +10,7 @@ import sys
 
 from rnnexp.schema import UserError
 from rnnexp.status import SWEEPS, TRUST_HELP, headline, open_sweep
+from rnnexp.sweep.storage import explained
 from rnnexp.sweep.study import DRAIN, SOFTLY
 
 
@@ -21,10 +22,11 @@ def main() -> int:
     args = parser.parse_args()
     try:
         sweep = open_sweep(args.name, args.trust)
-        sweep.study.stop(SOFTLY if args.now else DRAIN)
+        with explained(sweep.study.url):
+            sweep.study.stop(SOFTLY if args.now else DRAIN)
         print(headline(sweep))
         print("told to stop" + (", running trials are saved" if args.now else " when the running trials are over"))
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"rnnexp.stop: {error}", file=sys.stderr)
         return 2
     return 0

@@ -13,7 +13,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -175,6 +175,28 @@ def _try(call: Callable[[], T], seconds: float, may_help: Callable[[BaseExceptio
 def _is_passing(error: BaseException) -> bool:
     """Whether trying again may help: the server restarts, the file is locked, the disk is full."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return isinstance(cause, (OperationalError, InterfaceError, ConnectionError, TimeoutError)) or (
-        type(cause).__module__.startswith(("redis.", "grpc.")) and "Error" in type(cause).__name__
-    )
+    if "readonly database" in str(cause):
+        return False
+    return isinstance(cause, (OperationalError, InterfaceError, ConnectionError, TimeoutError)) or _is_servers(cause)
+
+
+def _is_servers(error: BaseException | None) -> bool:
+    """Whether it is an error of Redis's or gRPC's client."""
+    return type(error).__module__.startswith(("redis.", "grpc.")) and "Error" in type(error).__name__
+
+
+@contextmanager
+def explained(url: str) -> Iterator[None]:
+    """Turns what a storage raises, once its calls have been tried for long enough, into a line.
+
+    Raises:
+        UserError: the storage is away, full or read-only.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, (SQLAlchemyError, StorageInternalError)) and not _is_servers(error):
+            raise
+        cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:160]
+        where = hide_password(url).removeprefix(SQLITE)
+        raise UserError(f"can't use the study in {where}: {cause}; mend that and type the command again") from error

@@ -36,7 +36,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 # User attributes: of a trial, and of the study.
 LEASE, LOSSES, RUNS, OUTCOME = "lease", "losses", "runs", "outcome"
-REQUEST, READY, STOP, WORKER = "request", "ready", "stop", "worker"
+REQUEST, READY, STOP, FULL, WORKER = "request", "ready", "stop", "full", "worker"
 DRAIN, SOFTLY, NOW = 1, 2, 3  # how to stop: claim no more, give running trials back, die
 
 

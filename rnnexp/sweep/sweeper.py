@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -24,12 +25,13 @@ from optuna.trial import FrozenTrial, TrialState
 from rnnexp.cores import num_physical_cores
 from rnnexp.schema import UserError, brief
 from rnnexp.store import atomic
-from rnnexp.sweep import depot, show
+from rnnexp.sweep import depot, show, storage
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.fleet import BASIC, JOBLIB, Fleet
 from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official
 from rnnexp.sweep.study import (
     DRAIN,
+    FULL,
     LOSSES,
     NOW,
     REQUEST,
@@ -62,7 +64,8 @@ def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, a
     if plan.n_trials == 0:
         print("\n".join(show.dry_run(plan)))
         return
-    Sweeper(plan, config, hydra_context, task).run()
+    with storage.explained(plan.url):
+        Sweeper(plan, config, hydra_context, task).run()
 
 
 class Sweeper:
@@ -103,6 +106,7 @@ class Sweeper:
         monitor = Monitor(self, screen)
         STOPPING.signum = None
         self.study.set(f"{STOP}:{self.process.name}", 0)  # that of an earlier sweeper with this pid
+        self.study.set(f"{FULL}:{self.process.name}", None)
         with self.handlers(), monitor:
             self.run_workers(num_workers, monitor)
             if not self.plan.settings.wait and self.fleet.jobs and not self.is_stopping():
@@ -325,6 +329,9 @@ class Monitor(threading.Thread):
         if told := sweeper.study.attrs().get(f"{STOP}:{sweeper.process.name}"):
             self.end("stopped from elsewhere (rnnexp.stop)", told, True)
             return
+        if full := sweeper.study.attrs().get(f"{FULL}:{sweeper.process.name}"):
+            self.end(f"the disk is full: {full}; make room and type the command again", SOFTLY, False)
+            return
         ended = [t for t in sweeper.trials() if t.state.is_finished()]
         new = [t for t in ended if t.number not in sweeper.ended_before]
         failed = [t for t in new if t.state is TrialState.FAIL and Outcome.of(t).same_as is None]
@@ -361,8 +368,12 @@ def open_study(plan: Plan) -> SweepStudy:
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(plan.folder / ".open.lock"):
-            if plan.settings.storage is None and not (plan.folder / "study.db").exists():
-                refuse_orphans(plan.folder)
+            if plan.settings.storage is None:
+                if not (plan.folder / "study.db").exists():
+                    refuse_orphans(plan.folder)
+                for file in plan.folder.glob("study.db*"):  # SQLite's own files beside it, too
+                    if not os.access(file, os.W_OK):
+                        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
             study = open_checked(plan.url, plan.study_name, plan.settings.storage_seconds)
             if not study.exists:
                 refuse_orphans(plan.folder)
@@ -375,7 +386,7 @@ def open_study(plan: Plan) -> SweepStudy:
                     raise UserError("\n".join(lines))
                 renew(plan, study)
     except OSError as error:
-        raise UserError(f"cannot write {plan.folder}: {error.strerror or error}") from error
+        raise UserError(f"cannot write {error.filename or plan.folder}: {error.strerror or error}") from error
     return study
 
 

@@ -6,6 +6,7 @@ the launcher, for a launcher loses what it returns when a neighbour dies: outcom
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import logging
 import math
@@ -40,7 +41,8 @@ from rnnexp.schema import brief, brief_text, printable
 from rnnexp.seeds import derive
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan
-from rnnexp.sweep.study import NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
+from rnnexp.sweep.storage import explained
+from rnnexp.sweep.study import FULL, NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
 
 log = logging.getLogger("rnnexp.sweep")
 HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
@@ -55,6 +57,10 @@ class Failed(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(brief_text(reason))
+
+
+class NoRoom(Exception):
+    """The disk is full: the trial is none the worse for it, and the next one would fare no better."""
 
 
 class Worker:
@@ -92,16 +98,19 @@ class Worker:
         limit = Limit(self.config.hydra.launcher)
         self.process = Process.own()
         self.composer = Composer(self.hydra_context.config_loader, self.config)
+        self.has_room = True
+        logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
         self.is_alone = is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
         if is_alone and self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[HydraConfig.get().job.num % len(self.gpus)]
-        with _redirected(self.plan.folder / "workers", self.process.name, is_alone), _handlers(is_alone):
+        place = self.plan.folder / "workers"
+        with explained(self.plan.url), _redirected(place, self.process.name, is_alone), _handlers(is_alone):
             seconds = self.plan.settings.storage_seconds
             self.study = SweepStudy(self.plan.url, self.plan.study_name, seconds, is_patient=True)
             self.depot = self.plan.depot()
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
             with Keeper(self, is_alone) as keeper:
-                while STOPPING.signum is None and not self.told_to_stop() and not limit.is_near():
+                while self.has_room and STOPPING.signum is None and not self.told_to_stop() and not limit.is_near():
                     max_steps = self.plan.settings.stop.steps
                     claimed = self.study.forgotten(self.process) or self.study.claim(
                         self.process, self.plan.n_trials, self.only, max_steps
@@ -128,8 +137,11 @@ class Worker:
         sweep.listen(active)
         try:
             state, outcome = active.run()
-        except (Interrupted, KeyboardInterrupt) as stopped:
-            if not active.is_lost:
+        except (Interrupted, KeyboardInterrupt, NoRoom) as stopped:
+            if isinstance(stopped, NoRoom):
+                self.has_room = False
+                self.study.set(f"{FULL}:{self.sweeper.name}", f"trial {active.number}: {stopped}")
+            elif not active.is_lost:
                 STOPPING.signum = STOPPING.signum or getattr(stopped, "signum", signal.SIGINT)
             if self.study.is_held(trial_id, lease):
                 if self.depot and (problem := self.depot.put(folder)):
@@ -263,6 +275,7 @@ class Active:
 
         Raises:
             Interrupted: it was stopped, and can go on.
+            NoRoom: so it can once there is room.
         """
         outcome = Outcome(runs=self.runs)
         try:
@@ -296,6 +309,7 @@ class Active:
         Raises:
             Failed: it raised, left, or returned no objective.
             Interrupted: it was stopped.
+            NoRoom: the disk is full.
         """
         repeats, key = self.plan.settings.repeats, self.plan.settings.seed_key
         subdir, seed = str(self.number), []
@@ -327,7 +341,7 @@ class Active:
         if isinstance(returned, optuna.TrialPruned):
             return sweep.Pruned(brief_text(returned) or "pruned")
         if isinstance(returned, BaseException):
-            raise Failed(brief(returned)) from returned
+            raise NoRoom(brief(returned)) if is_for_lack_of_room(returned) else Failed(brief(returned)) from returned
         try:
             return self._metrics(returned)
         except Failed:
@@ -630,3 +644,12 @@ def _shown(value: Any) -> str:
 
 def _quoted(path: Path) -> str:
     return str(path).replace("\\", "\\\\").replace("'", "\\'")
+
+
+def is_for_lack_of_room(error: BaseException | None) -> bool:
+    """Whether a full disk, or a quota, is behind it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,15 +1,19 @@
 """Disks that are full, read-only, gone or without locks, and names of all kinds: one line, and nothing is lost."""
 
+import csv
 import errno
+import io
 import itertools
 import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
+from sweeps import SPACE, WALKER, Starter, assert_whole, budget, essence, num_runs, rows, trials, wait_for
 
 from rnnexp import dataset_files, report
 from rnnexp.collect import collect
@@ -17,6 +21,8 @@ from rnnexp.run import run
 from rnnexp.schema import Status, UserError
 from rnnexp.store import RunFolder, atomic, load_tensors
 
+# Root without the right to pass over permissions.
+BOUND = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search".split()
 TINY = "data.limit=300 data.valid_size=100 model.hidden_size=32 model.num_layers=1 train.threads=1".split()
 ROOM = [0, 1, 4, 5, 8, 16, 24, 28, 32, 40, 44, 48, 56, 64, 72, 80, 96]  # KiB
 
@@ -159,6 +165,120 @@ def test_a_command_on_a_disk_that_takes_nothing_is_one_line(tmp_path, what, many
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert done.stderr.startswith("sweep: cannot " if many else "rnnexp: cannot write ")
         assert many or sorted(os.listdir(disk)) == before
+
+
+@pytest.mark.parametrize("launcher", [["hydra/launcher=basic"], ["hydra/launcher=joblib", "hydra.sweeper.workers=2"]])
+@pytest.mark.parametrize("is_freed", [False, True])
+def test_a_disk_that_fills_up_in_a_sweep_ends_it_in_a_line_and_it_goes_on(tmp_path, launcher, is_freed, inject):
+    inject("disk full in a sweep")
+    with mounted(tmp_path / "disk", "size=3m") as disk:
+        start = Starter(disk)
+        words = [*SPACE, "pause=0.1", budget(6), *launcher, f"hydra.sweeper.storage_seconds={60 if is_freed else 2}"]
+        try:
+            command = start(*words, name="sweep")
+            wait_for(lambda: num_runs(command) >= 2, "a second trial to begin")
+            filler = fill(disk, 0)
+            if is_freed:
+                time.sleep(2)
+                filler.unlink()
+            assert command.process.wait(timeout=120) in ((0, 1) if is_freed else (1, 2))
+            filler.unlink(missing_ok=True)
+            said = (disk / "0.out").read_text()
+            assert "Traceback" not in said
+            assert "No space left on device" in said or "database or disk is full" in said
+            assert not {"FAIL", "PRUNED"} & {trial.state.name for trial in trials(disk / "sweep")}
+            start(*words, name="sweep").end()
+            assert_whole(disk / "sweep", 6)
+            assert {row["state"] for row in rows(disk / "sweep")} == {"complete"}
+            start(*words, name="undisturbed").end()
+            assert essence(disk / "sweep", 6) == essence(disk / "undisturbed", 6)
+        finally:
+            start.kill()
+
+
+@pytest.fixture
+def bound(tmp_path):
+    """Returns a function that runs Python without the right to pass over permissions."""
+    before = BOUND if os.geteuid() == 0 else []
+    if before and (not shutil.which("setpriv") or subprocess.run([*BOUND, "true"], capture_output=True).returncode):
+        pytest.skip("setpriv is not here to take root's rights away")
+
+    def bound(*words):
+        command = [*before, sys.executable, *map(str, words)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    return bound
+
+
+@pytest.mark.parametrize(
+    ("module", "what"),
+    [
+        ("rnnexp.report", "."),
+        ("rnnexp.predict", "."),
+        ("rnnexp.predict", "model.pt"),
+        ("rnnexp.reproduce", "."),
+        ("rnnexp.reproduce", "history.csv"),
+        ("rnnexp", "."),
+        ("rnnexp", "checkpoint.pt"),
+    ],
+)
+def test_a_run_that_may_not_be_read_is_one_line(reference, bound, tmp_path, module, what, inject):
+    inject("permission denied")
+    run = shutil.copytree(reference, tmp_path / "outputs" / "runs" / "a")
+    if module == "rnnexp":
+        for name in ("result.json", "model.pt", "test_outcomes.npz"):
+            (run / name).unlink()
+        arguments = [*TINY, "name=a", "train.epochs=2", "train.resume=true"]
+    else:
+        arguments = [run, *(["x.png"] if module == "rnnexp.predict" else [])]
+    (run / what).chmod(0)
+    done = bound("-m", module, *arguments)
+    (run / what).chmod(0o755)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "ermission denied" in line or "can't be written" in line
+
+
+def test_runs_that_may_not_be_read_are_in_the_table_with_the_reason(reference, bound, tmp_path, inject):
+    inject("permission denied", 2)
+    for name in "abc":
+        shutil.copytree(reference, tmp_path / name)
+    (tmp_path / "a").chmod(0)
+    (tmp_path / "b" / "result.json").chmod(0)
+    done = bound("-m", "rnnexp.results", ".", "--csv", "-")
+    (tmp_path / "a").chmod(0o755)
+    found = {row["path"]: row for row in csv.DictReader(io.StringIO(done.stdout))}
+    assert {path: row["status"] for path, row in found.items()} == {"a": "corrupt", "b": "corrupt", "c": "complete"}
+    assert "Permission denied" in found["a"]["reason"]
+    assert found["b"]["test_accuracy"] == ""
+
+
+def test_a_sweep_that_may_not_be_written_is_one_line(start, bound, tmp_path, inject):
+    words = [*SPACE, budget(3), "hydra/launcher=basic", "hydra.sweeper.objective=loss"]
+    command = start(*words, name="sweep")
+    command.end()
+    folder, before = command.folder, essence(command.folder, 3)
+    again = [WALKER, "-m", f"hydra.sweep.dir={folder}", *words]
+    for arguments, what, mode in [
+        (again, ".", 0),
+        (again, ".", 0o555),
+        (again, "study.db", 0o444),
+        (again, "study.db", 0),
+        (["-m", "rnnexp.stop", folder], "study.db", 0o444),
+        (["-m", "rnnexp.stop", folder], ".", 0),
+        (["-m", "rnnexp.status", folder], ".", 0),
+        (["-m", "rnnexp.report", folder], ".", 0),
+    ]:
+        inject("permission denied")
+        (folder / what).chmod(mode)
+        done = bound(*arguments)
+        folder.chmod(0o755)
+        for file in folder.glob("study.db*"):
+            file.chmod(0o644)
+        assert done.returncode == 2, (arguments, what, done.stderr)
+        (line,) = done.stderr.splitlines()
+        assert any(word in line for word in ("ermission denied", "unable to open", "readonly")), line
+    assert essence(folder, 3) == before
 
 
 def test_a_folder_that_vanishes_in_a_run_is_one_line(compose, tmp_path, inject):

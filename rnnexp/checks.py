@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from rnnexp.schema import NUM_CLASSES, SCHEMAS, TRAIN_FILE_SIZE, AdamSchema, SgdSchema
 
@@ -129,13 +129,29 @@ def _leaves(cfg: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, Mappi
     for name in cfg:
         key = f"{prefix}{name!s}"
         try:
-            value = MISSING if OmegaConf.is_missing(cfg, name) else cfg[name]
+            value = _resolved(cfg, name)
         except OmegaConfBaseException as error:
             value = error
         if isinstance(value, DictConfig):
             yield from _leaves(value, f"{key}.")
         else:
             yield key, value, fields.get(str(name), {})
+
+
+def _resolved(cfg: DictConfig, name: Any) -> Any:
+    """Returns the value of a key, every interpolation in it resolved.
+
+    Raises:
+        OmegaConfBaseException: one leads nowhere, or to something of another kind, which OmegaConf itself lets pass.
+    """
+    if OmegaConf.is_missing(cfg, name):
+        return MISSING
+    node, value = cfg._get_node(name), cfg[name]
+    if isinstance(value, ListConfig):
+        OmegaConf.to_container(value, resolve=True)
+    if isinstance(node, (DictConfig, ListConfig)) and value is not None and not isinstance(value, type(node)):
+        raise ValidationError(f"{node._value()} leads to {value!r:.100}, which is no list or mapping")
+    return value
 
 
 def _absence(key: str, value: Any) -> str | None:

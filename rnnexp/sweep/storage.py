@@ -70,9 +70,7 @@ def open_storage(url: str, seconds: float, is_patient: bool = False) -> BaseStor
             warnings.simplefilter("ignore", ExperimentalWarning)
             opened = _try(lambda: opener.get(kind, _open_database)(url, seconds), seconds if is_patient else 0.0)
             if isinstance(opened, RDBStorage):
-                weakref.finalize(
-                    opened, opened.engine.dispose
-                )  # Python 3.13 warns of connections left to the collector
+                weakref.finalize(opened, opened.engine.dispose)  # or Python 3.13 warns of connections never closed
             return optuna.storages.get_storage(opened)
     except (ImportError, NoSuchModuleError) as error:
         hint = f"type pip install 'rnnexp[{EXTRAS[kind]}]'" if kind in EXTRAS else str(error)

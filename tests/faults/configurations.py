@@ -43,6 +43,9 @@ INVALID = {  # keys with what they may not be
     "data.std": st.floats(-5, 0),
     "train.epochs": st.one_of(st.integers(-5, 0), st.sampled_from(["many", "1e3.", "''"])),
     "train.precision": st.sampled_from(["fp16", "FP32", "null"]),
+    "optim.weight_decay": st.sampled_from(
+        ["${nothing}", "${oc.env:NOTHING_HERE}", "${model}", "${optim.weight_decay}"]
+    ),
     "train.nothing": st.integers(),
     "nothing": st.integers(),
     "model.hiden_size": st.integers(1, 9),

@@ -1,5 +1,6 @@
 """Sweeps that are stopped, changed or starved: nothing may be lost or left running. Kills are in faults/."""
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -439,6 +440,16 @@ def test_a_locked_file_for_some_seconds_fails_nothing(start):
     command.end()
     assert_whole(command.folder, 3)
     assert {row["state"] for row in rows(command.folder)} == {"complete"}
+
+
+def test_halves_of_files_that_a_killed_sweeper_has_left_are_deleted_but_not_one_that_is_being_written(start, tmp_path):
+    folder = tmp_path / "a sweep"
+    folder.mkdir()
+    for name, age in ((".results.csv-old", 7200), (".results.csv-new", 0), (".results.csv", 7200)):
+        (folder / name).touch()
+        os.utime(folder / name, times=(time.time() - age,) * 2)
+    start(*SPACE, budget(1), *BASIC).end()
+    assert {path.name for path in folder.glob(".results*")} == {".results.csv-new", ".results.csv"}
 
 
 @pytest.mark.parametrize(

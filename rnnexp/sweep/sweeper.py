@@ -48,6 +48,8 @@ from rnnexp.sweep.study import (
 )
 from rnnexp.sweep.worker import STOPPING, Worker
 
+HALF_SECONDS = 3600  # after which nobody still writes a file; another sweeper may be at work in the folder
+
 
 def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, arguments: Sequence[str]) -> None:
     """Runs a multirun to the end of its budget, or as far as it is let.
@@ -162,7 +164,12 @@ class Sweeper:
             print(f"sweep: {text}", file=sys.stderr)
 
     def write_request(self) -> None:
-        """Writes sweep.yaml: what was asked, resolved, and how to go on."""
+        """Writes sweep.yaml: what was asked, resolved, and how to go on. Deletes halves that killed ones have left."""
+        for name in ("sweep.yaml", "multirun.yaml", "results.csv", "best.yaml"):
+            for half in self.plan.folder.glob(f".{name}-*"):
+                with suppress(OSError):
+                    if time.time() - half.stat().st_mtime > HALF_SECONDS:
+                        half.unlink()
         texts = {
             "sweep.yaml": show.request_yaml(self.plan, self.study.name),
             "multirun.yaml": OmegaConf.to_yaml(self.config),  # as Hydra's own sweeper does

@@ -216,10 +216,15 @@ def test_a_detached_sweep_ends_by_itself_and_can_be_looked_at_and_stopped(on, tm
         sweep.start("pause=0.2", "hydra.sweeper.wait=false")
         assert "2 workers are on their way" in sweep.end()
         wait_until(lambda: sweep.has_begun() and len(sweep.holders()) == 2, "both workers at work")
-        command = [sys.executable, "-m", "rnnexp.status", str(sweep.folder), "--trust"]
-        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        assert re.match(r"a sweep: \d+ of 24 trials are over \(.*2 running", shown)
-        assert shown.count("at work") == 2
+
+        def status():
+            command = [sys.executable, "-m", "rnnexp.status", str(sweep.folder), "--trust"]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+        def has_both(shown):  # not in the moment when one is between two trials
+            return re.match(r"a sweep: \d+ of 24 trials are over \(.*2 running", shown) and shown.count("at work") == 2
+
+        wait_until(lambda: has_both(status()), "a status of both workers at work")
         command = [sys.executable, "-m", "rnnexp.stop", str(sweep.folder), "--trust"]
         subprocess.run(command, check=True, capture_output=True)
         wait_until(lambda: not jobs(sweep.env), "the workers to end")

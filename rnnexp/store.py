@@ -17,6 +17,7 @@ import json
 import os
 import stat
 import tempfile
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -145,10 +146,7 @@ class RunFolder:
     def _tidy(self) -> None:
         """Deletes what a writer that was killed has left of its files; whoever claims the folder is alone in it."""
         own = (self.result, self.history, self.checkpoint, self.model, self.test_outcomes)
-        for target in (*own, self.hydra_config, self.hydra_choices):
-            for half in target.parent.glob(f".{target.name}-*"):
-                with suppress(OSError):
-                    half.unlink()
+        delete_halves((*own, self.hydra_config, self.hydra_choices))
 
     def is_claimed(self) -> bool:
         """Whether a living process holds the folder."""
@@ -324,6 +322,15 @@ def atomic(target: Path, hint: str = RESUME_HINT) -> Iterator[IO[bytes]]:
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
+
+
+def delete_halves(targets: Iterable[Path], seconds: float = 0.0) -> None:
+    """Deletes what killed writers have left of files; with `seconds`, only what nobody has written to for so long."""
+    for target in targets:
+        for half in target.parent.glob(f".{target.name}-*"):
+            with suppress(OSError):
+                if not seconds or time.time() - half.stat().st_mtime > seconds:
+                    half.unlink()
 
 
 @contextmanager

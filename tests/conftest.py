@@ -13,7 +13,9 @@ from rnnexp.cli import CONFIG_DIR
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="the fault suite with many more faults: an hour or more")
+    parser.addoption(
+        "--long", action="store_true", help="the fault suite with many more kills and damaged files: an hour or more"
+    )
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rnnexp.cores import num_physical_cores
 from rnnexp.schema import UserError, brief
-from rnnexp.store import atomic
+from rnnexp.store import atomic, delete_halves
 from rnnexp.sweep import depot, show, storage
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.fleet import BASIC, JOBLIB, Fleet
@@ -165,11 +165,8 @@ class Sweeper:
 
     def write_request(self) -> None:
         """Writes sweep.yaml: what was asked, resolved, and how to go on. Deletes halves that killed ones have left."""
-        for name in ("sweep.yaml", "multirun.yaml", "results.csv", "best.yaml"):
-            for half in self.plan.folder.glob(f".{name}-*"):
-                with suppress(OSError):
-                    if time.time() - half.stat().st_mtime > HALF_SECONDS:
-                        half.unlink()
+        names = ("sweep.yaml", "multirun.yaml", "results.csv", "best.yaml")
+        delete_halves((self.plan.folder / name for name in names), HALF_SECONDS)
         texts = {
             "sweep.yaml": show.request_yaml(self.plan, self.study.name),
             "multirun.yaml": OmegaConf.to_yaml(self.config),  # as Hydra's own sweeper does

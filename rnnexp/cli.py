@@ -28,6 +28,7 @@ from rnnexp.sweep.compose import ComposeError
 PACKAGED = Path(__file__).parent / "conf"
 CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 
+log = logging.getLogger("rnnexp")
 MAX_LINE = 1000  # characters of a fault
 HELP = """\
 rnnexp {version} trains recurrent networks on images read as sequences.
@@ -118,6 +119,7 @@ def app(cfg: DictConfig) -> dict[str, float]:
         if is_trial:
             raise
         sys.exit(128 + stopped.signum)
+    log.info("results in %s", state.runtime.output_dir)
     if is_trial and result.status is not Status.COMPLETE:
         diverged = "diverged: " if result.status is Status.DIVERGED else ""  # tells the search to keep away
         raise sweep.Pruned(f"{diverged}{result.reason}", result.metrics)

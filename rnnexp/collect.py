@@ -24,8 +24,9 @@ from rnnexp.table import ENVIRONMENT, is_config
 # The columns of every table, in their order. Those of the configuration, `optim.lr` and the like, come between HEAD
 # and TAIL, `versions.*` at the end: whatever has a dot can't collide with a metric.
 HEAD = ("path", "status", "reason", *GROUPS, "seed", "attempt", *METRICS)
-TAIL = ("fingerprint", "device", "threads", "git.commit", "git.dirty", "started", "ended", "host")
-ABOUT = ("reason", "seed", "attempt", "fingerprint", "device", "threads")  # what a result says beside its metrics
+TAIL = ("fingerprint", "device", "threads", "precision", "git.commit", "git.dirty", "started", "ended", "host")
+# What a result says beside its metrics.
+ABOUT = ("reason", "seed", "attempt", "fingerprint", "device", "threads", "precision")
 
 
 def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:

@@ -63,6 +63,8 @@ def ensure(cfg: DataConfig) -> Path:
     try:
         if not _missing(raw):
             return root
+        if cfg.root and (strange := _strangers_folder(root, raw.parent)):
+            raise UserError(strange)
         raw.mkdir(parents=True, exist_ok=True)
         with FileLock(raw / ".lock"):
             for stale in raw.glob(".*-ubyte-*"):  # of a process that was killed
@@ -126,6 +128,22 @@ def _root(cfg: DataConfig) -> Path:
         return Path(cfg.root).expanduser().absolute() if cfg.root else Path(platformdirs.user_cache_dir("rnnexp"))
     except RuntimeError as error:  # ~nobody
         raise UserError(f"data.root={cfg.root} can't be found ({error}); try data.root=FOLDER") from error
+
+
+def _strangers_folder(root: Path, folder: Path) -> str | None:
+    """Returns what to type if `root` holds something else than the dataset, whose files would be put among it.
+
+    Somebody who names a folder of pictures means those, and would get a run of another dataset.
+    """
+    if folder.is_dir() or not root.exists():
+        return None
+    others = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    if not others:
+        return None
+    return (
+        f"data.root={root} is not empty ({others[0]}, ...) and has no {folder.name} folder of this dataset; choose an "
+        f"empty or new folder to have the files put there, or type mkdir {folder} first"
+    )
 
 
 def _missing(raw: Path) -> list[str]:

@@ -97,8 +97,8 @@ def classify(predictor: Predictor, images: Sequence[Image.Image]) -> Tensor:
     """
     import torch
 
+    from rnnexp.precision import forward
     from rnnexp.prepare import prepare
-    from rnnexp.train import forward
 
     prepared_NHW = torch.stack([prepare(image, predictor.dataset) for image in images])
     model, parts = predictor.model, torch.split(prepared_NHW, 128)

@@ -281,6 +281,11 @@ class CommandLine:
             ensure(cfg.data)
         except UserError as error:
             return [str(error)]
+        if cfg.train.precision == "bf16":
+            from rnnexp.run import precision_fault
+
+            if fault := precision_fault(cfg):
+                return [fault]
         return []
 
 

@@ -1,4 +1,4 @@
-"""`python -m rnnexp.reproduce RUN_DIR`: run a recorded run again and say whether its history is identical."""
+"""`python -m rnnexp.reproduce RUN_DIR`: run a recorded run again and say whether history and metrics are identical."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf.errors import OmegaConfBaseException
@@ -21,9 +22,9 @@ from rnnexp.store import RunFolder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0 if the history is identical but for its times, 1 if not, 2 for a mistake in the command."""
+    """Returns 0 if history and metrics are identical but for times, 1 if not, 2 for a mistake in the command."""
     parser = argparse.ArgumentParser(
-        "rnnexp.reproduce", description="Run a recorded run again and compare its history."
+        "rnnexp.reproduce", description="Run a recorded run again and compare its history and metrics."
     )
     parser.add_argument("run_dir", type=Path, help="folder of a run that is over")
     parser.add_argument("--out", type=Path, help="keep the new run in this folder (default: a temporary one)")
@@ -39,14 +40,31 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         except Interrupted as stopped:
             return 128 + stopped.signum
-    print("\n".join(differences) if differences else f"identical: the history of {args.run_dir} came out bit for bit")
-    return 1 if differences else 0
+    print("\n".join(differences.shown(args.run_dir)))
+    return 1 if differences.results else 0
 
 
-def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> list[str]:
-    """Runs the configuration recorded in `run_dir` again, in `out`, and returns where the histories differ.
+@dataclass(frozen=True)
+class Differences:
+    """What came out otherwise than recorded (`results`), and what the machine has otherwise (`environment`)."""
 
-    The same device and number of threads are asked for; other versions than the recorded ones are named.
+    results: list[str]
+    environment: list[str]
+
+    def shown(self, run_dir: Path) -> list[str]:
+        """Returns the lines for the user, the verdict last."""
+        if self.results:
+            return [*self.results, *self.environment, f"not identical: {run_dir} did not come out as recorded"]
+        verdict = f"identical: history and metrics of {run_dir} came out bit for bit"
+        if not self.environment:
+            return [verdict]
+        return [*self.environment, f"{verdict}, in another environment"]
+
+
+def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Differences:
+    """Runs the configuration recorded in `run_dir` again, in `out`, and returns what differs.
+
+    The same device, number of threads and precision are asked for.
 
     Args:
         trust: runs whatever classes the record names, and fills whatever folder it names for the data.
@@ -67,7 +85,12 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> list[str]:
     try:
         cfg = schema.typed(recorded.config)
         config = schema.plain(cfg)
-        config["train"] |= {"device": recorded.device.partition(":")[0], "threads": recorded.threads, "resume": False}
+        config["train"] |= {
+            "device": recorded.device.partition(":")[0],
+            "threads": recorded.threads,
+            "precision": recorded.precision,
+            "resume": False,
+        }
         if not trust and not is_there(cfg.data):
             config["data"]["root"] = None
     except (ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException) as error:
@@ -81,8 +104,8 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> list[str]:
     again = run(
         config, out, choices=recorded.choices, test=test, on_epoch=lambda row: bool(row["epoch"] == pruned_after)
     )
-    differences = history_differences(before, RunFolder(Path(out)).read_history())
-    return differences + environment_differences(recorded, again) if differences else []
+    histories = history_differences(before, RunFolder(Path(out)).read_history())
+    return Differences(histories + result_differences(recorded, again), environment_differences(recorded, again))
 
 
 def history_differences(before: list[dict[str, str]], after: list[dict[str, str]]) -> list[str]:
@@ -96,11 +119,27 @@ def history_differences(before: list[dict[str, str]], after: list[dict[str, str]
     return lines + ([f"epochs: {len(before)} -> {len(after)}"] if len(before) != len(after) else [])
 
 
+def result_differences(old: RunResult, new: RunResult) -> list[str]:
+    """Returns a line for the status and for each metric that differ, times aside."""
+    before, after = ({"status": r.status.value, **r.metrics} for r in (old, new))
+    keys = [key for key in {**before, **after} if key != "train_seconds"]
+    return [
+        f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
+        for key in keys
+        if repr(before.get(key)) != repr(after.get(key))  # NaN is equal to itself here
+    ]
+
+
 def environment_differences(old: RunResult, new: RunResult) -> list[str]:
-    """Returns what may explain a difference: versions, commit, platform."""
+    """Returns what the recorded environment had otherwise: versions, commit, platform."""
     before, after = schema.flatten(old.environment), schema.flatten(new.environment)
     keys = [key for key in before if key not in ("started", "ended", "host")]
-    return [f"{key}: {before[key]} -> {after.get(key)}" for key in keys if before[key] != after.get(key)]
+    keys += [key for key in after if key not in before]
+    return [
+        f"environment, {key}: {before.get(key)} -> {after.get(key)}"
+        for key in keys
+        if before.get(key) != after.get(key)
+    ]
 
 
 if __name__ == "__main__":

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from torch import nn
 
-from rnnexp import checks, data, interrupt, machine, schema
+from rnnexp import checks, data, interrupt, machine, precision, schema
 from rnnexp.cores import num_physical_cores
 from rnnexp.schema import RunResult, Status, UserError, brief
 from rnnexp.seeds import derive
 from rnnexp.store import RunFolder, TestOutcomes, load_tensors, save_tensors
-from rnnexp.train import Row, Trainer, forward
+from rnnexp.train import Row, Trainer
 
 log = logging.getLogger("rnnexp")
+CONSTANT = "rnnexp.schedules.constant"  # the schedule that asks for no learning rate
 
 
 def run(
@@ -81,8 +85,8 @@ def check(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
     """Returns the configuration with its schema.
 
     Raises:
-        UserError: a value is out of range, a key is unknown to what it configures, the device is not there, or a run
-            that must not see the test set is to validate on it.
+        UserError: a value is out of range, a key is unknown to what it configures, the device is not there or can't do
+            the precision, or a run that must not see the test set is to validate on it.
     """
     cfg = schema.typed(config)
     faults = checks.range_faults(cfg) or checks.target_faults(schema.plain(cfg))
@@ -92,9 +96,29 @@ def check(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
             "data.valid_from must be train in a search, got test: it would choose by the test set; "
             "try data.valid_from=train data.valid_size=5000"
         )
+    if not faults and (fault := precision_fault(cfg)):
+        faults = [fault]
     if faults:
         raise UserError("\n".join(faults))
     return cfg
+
+
+def precision_fault(cfg: DictConfig) -> str | None:
+    """Returns what to type if this machine can't train the configuration's network in the precision asked for."""
+    if cfg.train.precision != "bf16":
+        return None
+    x_BTI = data.Sequences(cfg.data)(torch.zeros(2, 28, 28, dtype=torch.uint8))
+    make_model = partial(make_network, schema.plain(cfg), x_BTI.shape[2])
+    problem = precision.bf16_problem(make_model, x_BTI.to(machine.pick_device(cfg.train.device)))
+    return problem and f"train.precision=bf16 {problem}; {precision.BF16_TRY}"
+
+
+def make_network(config: Mapping[str, Any], input_size: int) -> nn.Module:
+    """Returns a new network, its initial weights drawn from torch's generator."""
+    network: nn.Module = instantiate(
+        config["model"], input_size=input_size, num_classes=schema.NUM_CLASSES, _convert_="all"
+    )
+    return network
 
 
 def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
@@ -130,7 +154,7 @@ def recorded_checkpoint(folder: RunFolder, cfg: DictConfig) -> dict[str, Any] | 
         return None
     try:
         checkpoint = load_tensors(folder.checkpoint, machine.pick_device(cfg.train.device))
-        if checkpoint.keys() != {"trainer", "attempt", "config"}:
+        if checkpoint.keys() | {"precision"} != {"trainer", "attempt", "config", "precision"}:
             raise ValueError("it is no checkpoint of this version of rnnexp")
     except ValueError as error:
         raise UserError(f"{folder.checkpoint} is corrupt ({error}); delete it to start the run anew") from error
@@ -180,6 +204,9 @@ def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mappin
         fingerprint=schema.fingerprint(config),
         device=str(device),
         threads=threads,
+        # A run goes on in the precision that it was begun in, whatever `auto` would choose by now.
+        precision=(checkpoint or {}).get("precision") or cfg.train.precision,
+        precision_reason="",
         environment=machine.environment(),
     )
 
@@ -196,20 +223,24 @@ def build(
     config, device = result.config, torch.device(result.device)
     dataset = data.load(cfg.data, device, with_test=test)
     machine.keep_memory()  # from here on: the files that the dataset was taken from are given back
-    torch.manual_seed(derive(cfg.seed, "init"))
     x_BTI = dataset.sequences(dataset.train.images[: cfg.train.batch_size])
-    model = instantiate(config["model"], input_size=x_BTI.shape[2], num_classes=schema.NUM_CLASSES, _convert_="all")
+    make_model = partial(make_network, config, x_BTI.shape[2])
+    begun = result.precision if result.attempt > 1 else None
+    result.precision, result.precision_reason = precision.choose(cfg.train.precision, begun, make_model, x_BTI)
+    torch.manual_seed(derive(cfg.seed, "init"))
+    model = make_model()
     result.metrics["num_parameters"] = sum(p.numel() for p in model.parameters())
     model.to(device)
     trainer = Trainer(
         model=model,
-        optimizer=instantiate(config["optim"], _partial_=True, _convert_="all")(model.parameters()),
+        optimizer=make_optimizer(config, model),
         schedule=instantiate(config["schedule"], _partial_=True, _convert_="all"),
         data=dataset,
         cfg=cfg.train,
         seed=cfg.seed,
         augment=cfg.data.augment,
         device=device,
+        precision=result.precision,
         stop=stop,
         save=lambda: save(trainer, result, folder),
         on_epoch=on_epoch,
@@ -217,6 +248,28 @@ def build(
     )
     describe(trainer, cfg, result, x_BTI)
     return trainer
+
+
+def make_optimizer(config: Mapping[str, Any], model: nn.Module) -> torch.optim.Optimizer:
+    """Returns the optimizer of the network's parameters.
+
+    Raises:
+        UserError: the loop can't drive it: it is something else, its step needs a closure, or a schedule is to scale
+            the learning rate of an optimizer that has none.
+    """
+    name, schedule = config["optim"]["_target_"], config["schedule"]["_target_"]
+    optimizer = instantiate(config["optim"], _partial_=True, _convert_="all")(model.parameters())
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise UserError(f"optim: {name} returned a {type(optimizer).__name__}, which is not a torch.optim.Optimizer")
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise UserError(f"optim: {name} needs a closure at each step, which rnnexp does not give; choose another optim")
+    if schedule != CONSTANT and any("lr" not in group for group in optimizer.param_groups):
+        raise UserError(
+            f"schedule: {schedule} scales the learning rate, but the parameter groups of {name} have no lr; "
+            "type schedule=constant"
+        )
+    return optimizer
 
 
 def describe(trainer: Trainer, cfg: DictConfig, result: RunResult, x_BTI: torch.Tensor) -> None:
@@ -227,7 +280,7 @@ def describe(trainer: Trainer, cfg: DictConfig, result: RunResult, x_BTI: torch.
     """
     trainer.model.eval()
     with torch.inference_mode():
-        logits_BO = forward(trainer.model, x_BTI, cfg.train.precision)
+        logits_BO = precision.forward(trainer.model, x_BTI, trainer.precision)
     if logits_BO.shape != (expected := (len(x_BTI), schema.NUM_CLASSES)):
         raise UserError(
             f"{cfg.model._target_} returned {tuple(logits_BO.shape)} for {tuple(x_BTI.shape)}, not {expected}"
@@ -250,7 +303,8 @@ def describe(trainer: Trainer, cfg: DictConfig, result: RunResult, x_BTI: torch.
         log.warning("other processes keep this machine busy: one thread may be faster; try train.threads=1")
     threads = f"{result.threads} thread{'s' * (result.threads > 1)}"
     why = "one for each physical core" if cfg.train.threads is None else f"train.threads={cfg.train.threads}"
-    log.info("%s, %s (%s), %s, seed %d", result.device, threads, why, cfg.train.precision, cfg.seed)
+    log.info("%s, %s (%s), seed %d", result.device, threads, why, cfg.seed)
+    log.info("%s (%s)", result.precision, result.precision_reason)
 
 
 def note(row: Row, trainer: Trainer, folder: RunFolder) -> None:
@@ -272,6 +326,7 @@ def note(row: Row, trainer: Trainer, folder: RunFolder) -> None:
 
 def save(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
     content = {"trainer": trainer.state_dict(), "attempt": result.attempt, "config": result.config}
+    content["precision"] = trainer.precision
     save_tensors(folder.checkpoint, content)
 
 
@@ -305,4 +360,3 @@ def finish(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
         )
     result.environment["ended"] = machine.now()
     folder.write_result(result)
-    log.info("results in %s", folder.path)

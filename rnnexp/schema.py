@@ -192,7 +192,7 @@ class TrainConfig:
     monitor: str = one_of("valid_accuracy", "valid_loss")
     keep: str = one_of("best", "last")
     patience: int | None = number(ge=1)
-    precision: str = one_of("fp32", "bf16")
+    precision: str = one_of("auto", "fp32", "bf16")
     device: str = one_of("auto", "cpu", "cuda", "mps")
     threads: int | None = number(ge=1)
     checkpoint_seconds: float = number(gt=0)
@@ -297,7 +297,7 @@ class RunResult:
 
     `metrics` has `epochs`, `best_epoch`, `train_loss`, `train_accuracy`, `valid_loss`, `valid_accuracy` (of the kept
     epoch), `test_loss`, `test_accuracy` (complete runs alone), `num_parameters` and `train_seconds`; losses in nats per
-    image, accuracies in [0, 1].
+    image, accuracies in [0, 1]. `precision` is the one that was computed in, be it asked for or `auto`'s choice.
     """
 
     status: Status
@@ -310,6 +310,8 @@ class RunResult:
     fingerprint: str
     device: str
     threads: int
+    precision: str
+    precision_reason: str
     environment: dict[str, Any]
 
     def to_json(self) -> str:
@@ -323,7 +325,8 @@ class RunResult:
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         names = {f.name for f in dataclasses.fields(cls)}
-        if not isinstance(loaded, dict) or not names <= loaded.keys():
+        later = {"precision", "precision_reason"}  # than the first records
+        if not isinstance(loaded, dict) or not names - later <= loaded.keys():
             raise ValueError("not a result of rnnexp")
         kinds = dict.fromkeys(("metrics", "choices", "config", "environment"), dict) | {"seed": int, "attempt": int}
         for name, kind in kinds.items():
@@ -332,6 +335,10 @@ class RunResult:
         for name, value in loaded["metrics"].items():
             if not isinstance(value, (int, float)) or (isinstance(value, int) and abs(value) >= 2**63):
                 raise ValueError(f"metrics.{name} must be a number, got {value!r:.40}")
+        if not later <= loaded.keys():
+            train = loaded["config"].get("train")
+            asked = train.get("precision", "fp32") if isinstance(train, dict) else "fp32"
+            loaded |= {"precision": asked, "precision_reason": f"train.precision={asked}"}
         return cls(**{name: loaded[name] for name in names} | {"status": Status(loaded["status"])})
 
 

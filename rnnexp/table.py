@@ -15,7 +15,7 @@ SHOWN_FIRST = ("model", "optim", "data", "schedule", "train", "experiment", "see
 SHOWN_IF_VARYING = ("data", "schedule", "train", "experiment")
 SHOWN_LAST = (
     *("best_epoch", "epochs", "train_seconds", "num_parameters", "test_loss", "valid_loss", "train_accuracy"),
-    *("train_loss", "data", "schedule", "attempt", "device", "threads", "started"),
+    *("train_loss", "data", "schedule", "attempt", "device", "threads", "precision", "started"),
 )
 GAP = "  "
 

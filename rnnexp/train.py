@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from rnnexp.data import Dataset, Images
 from rnnexp.interrupt import Interrupted, Stop
+from rnnexp.precision import forward
 from rnnexp.schema import Status, TrainConfig
 from rnnexp.seeds import derive
 
@@ -56,6 +57,7 @@ class Trainer:
     seed: int
     augment: bool
     device: torch.device
+    precision: str  # fp32 or bf16
     stop: Stop
     save: Callable[[], None]  # writes a checkpoint
     on_epoch: Callable[[Row], bool]  # is told each epoch's row, again when the run goes on; True prunes it
@@ -63,7 +65,7 @@ class Trainer:
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
-        self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
+        self.base_lrs = [group.get("lr") for group in self.optimizer.param_groups]  # None: it has none to scale
         self.saved_at = time.monotonic()
 
     def fit(self) -> tuple[Status, str | None]:
@@ -130,8 +132,9 @@ class Trainer:
         cfg = self.cfg
         factor = self.schedule(step, cfg.epochs * num_batches, step // num_batches)
         for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["lr"] = base_lr * factor
-        logits_BO = forward(self.model, x_BTI, cfg.precision)
+            if base_lr is not None:
+                group["lr"] = base_lr * factor
+        logits_BO = forward(self.model, x_BTI, self.precision)
         loss = cross_entropy(logits_BO, labels, label_smoothing=cfg.label_smoothing)
         if not math.isfinite(value := loss.item()):
             raise Diverged(
@@ -148,7 +151,7 @@ class Trainer:
         """Validates, takes note of the epoch and of whether it is the best, and sets `progress` to the next one."""
         p = self.progress
         started = time.perf_counter()
-        lr = self.optimizer.param_groups[0]["lr"]
+        lr = self.optimizer.param_groups[0].get("lr", math.nan)
         valid_loss, valid_accuracy = self.evaluate(self.data.valid, "validation")
         if not math.isfinite(valid_loss):
             raise Diverged(f"validation loss was {valid_loss} after epoch {p.epoch + 1}")
@@ -224,7 +227,7 @@ class Trainer:
             for chunk in torch.split(index, self.cfg.eval_batch_size):
                 self.stop.check()
                 x_BTI = self.data.sequences(part.images[chunk])
-                yield forward(self.model, x_BTI, self.cfg.precision), part.labels[chunk]
+                yield forward(self.model, x_BTI, self.precision), part.labels[chunk]
                 bar.update(len(chunk))
 
     def save_checkpoint(self) -> None:
@@ -243,13 +246,6 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
-
-
-def forward(model: nn.Module, x_BTI: Tensor, precision: str) -> Tensor:
-    """Returns float32 logits_BO, computed under bfloat16 autocast if so asked."""
-    with torch.autocast(x_BTI.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits_BO: Tensor = model(x_BTI)
-    return logits_BO.float()
 
 
 def seed_device(seed: int, device: torch.device) -> None:

@@ -48,6 +48,7 @@ def trainer(compose):
             seed=cfg.seed,
             augment=cfg.data.augment,
             device=torch.device("cpu"),
+            precision=cfg.train.precision,
             stop=Stop(),
             save=lambda: None,
             on_epoch=on_epoch,

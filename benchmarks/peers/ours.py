@@ -28,6 +28,7 @@ trainer = Trainer(
     seed=0,
     augment=cfg.data.augment,
     device=torch.device("cpu"),
+    precision=cfg.train.precision,
     stop=interrupt.Stop(),
     save=lambda: None,
     on_epoch=lambda row: False,

@@ -260,7 +260,7 @@ def test_a_folder_for_data_that_a_stranger_names_is_not_filled(folder, tmp_path,
     edit(folder, config=config | {"data": config["data"] | {"root": str(elsewhere)}})
     page = report.gather(folder.path)
     assert page.missing == []
-    assert reproduce(folder.path, tmp_path / "again") == []
+    assert reproduce(folder.path, tmp_path / "again").results == []
     assert not elsewhere.exists()
 
 

@@ -135,10 +135,8 @@ def _strangers_folder(root: Path, folder: Path) -> str | None:
 
     Somebody who names a folder of pictures means those, and would get a run of another dataset.
     """
-    if folder.is_dir() or not root.exists():
-        return None
-    others = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
-    if not others:
+    others = sorted(path.name for path in root.iterdir() if path.name[0] != ".") if root.exists() else []
+    if not others or folder.name in others:  # in this order: another process may just be putting them there
         return None
     return (
         f"data.root={root} is not empty ({others[0]}, ...) and has no {folder.name} folder of this dataset; choose an "

@@ -65,6 +65,7 @@ class CommandLine:
 
     def __init__(self, args: argparse.Namespace, config_dir: Path) -> None:
         self.multirun: bool = args.multirun
+        self.run_here: list[DictConfig] = []  # what a sweep will run on this machine: a configuration of each kind
         self.is_dry: bool = args.cfg is not None  # only shows the configuration
         self.texts = spelled_out(args.overrides)
         self.config_name = args.config_name or "config"
@@ -205,8 +206,10 @@ class CommandLine:
             yield from str(error).splitlines()
             return
         flat_presets = flat_without_hydra(presets)
-        for overrides in plan.space.examples():
-            cfg = without_hydra(self.composer(overrides))
+        examples = [without_hydra(self.composer(overrides)) for overrides in plan.space.examples()]
+        if plan.n_trials != 0 and runs_here(self.composer.master):
+            self.run_here = examples
+        for cfg in examples:
             yield from checks.range_faults(cfg, flat_presets)
             if not plan.is_grid and cfg.data.valid_from == "test":
                 yield "a search with data.valid_from=test would choose by the test set; try data.valid_from=train"
@@ -252,8 +255,10 @@ class CommandLine:
 
     def place_faults(self, full: DictConfig) -> list[str]:
         """Returns what keeps a sound configuration from running here: its folder, its device, its data."""
-        if self.is_dry or self.multirun:
+        if self.is_dry:
             return []
+        if self.multirun:
+            return list(dict.fromkeys(fault for cfg in self.run_here for fault in machine_faults(cfg)))
         cfg = without_hydra(full)
         is_resuming = cfg.train.resume
         try:
@@ -270,23 +275,36 @@ class CommandLine:
             return [f"{out} holds a run already; type another name=, or train.resume=true to go on"]
         if changes := recorded_difference(RunFolder(out), cfg):
             return [f"{out} holds a run of another configuration ({'; '.join(changes)}); type another name="]
-        if cfg.train.device in ("cuda", "mps"):
-            from rnnexp.machine import device_fault
+        return list(machine_faults(cfg))
 
-            if fault := device_fault(cfg.train.device):
-                return [fault]
-        from rnnexp.dataset_files import ensure  # what it needs to unpack them takes its time to import
 
-        try:
-            ensure(cfg.data)
-        except UserError as error:
-            return [str(error)]
-        if cfg.train.precision == "bf16":
-            from rnnexp.run import precision_fault
+def machine_faults(cfg: DictConfig) -> Iterator[str]:
+    """Yields what this machine lacks to run a sound configuration: its device, its data or its precision."""
+    from rnnexp.dataset_files import ensure  # what it needs to unpack them takes its time to import
 
-            if fault := precision_fault(cfg):
-                return [fault]
-        return []
+    if cfg.train.device in ("cuda", "mps"):
+        from rnnexp.machine import device_fault
+
+        if fault := device_fault(cfg.train.device):
+            yield fault
+            return
+    try:
+        ensure(cfg.data)
+    except UserError as error:
+        yield str(error)
+        return
+    if cfg.train.precision == "bf16":
+        from rnnexp.run import precision_fault
+
+        if fault := precision_fault(cfg):
+            yield fault
+
+
+def runs_here(master: DictConfig) -> bool:
+    """Returns whether a sweep's launcher runs its workers on this machine, and not on those of a cluster."""
+    from rnnexp.sweep.fleet import BASIC, JOBLIB
+
+    return master.hydra.launcher._target_ in (BASIC, JOBLIB)
 
 
 def unresolved(full: DictConfig, keys: Iterable[str]) -> Iterator[str]:

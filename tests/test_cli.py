@@ -142,6 +142,11 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
             "data.root=/dev/null/x",
             "cannot write mnist into /dev/null/x/MNIST/raw: Not a directory; try data.root=FOLDER",
         ),
+        (
+            "-m seed=0,1 data.root=/dev/null/x",
+            "cannot write mnist into /dev/null/x/MNIST/raw: Not a directory; try data",
+        ),
+        ("-m train.device=cpu,mps", "train.device=mps is not there on this machine; try train.device=auto"),
         ("--config-dir nowhere", "--config-dir"),
     ],
 )
@@ -188,6 +193,8 @@ def test_all_faults_of_one_command_come_together(tmp_path):
         "optim.foreach=true",
         "data.root=null",
         "train.threads=1",
+        "-m experiment=fast,best train.precision=auto,fp32",
+        "model=gru train.precision=bf16",
     ],
 )
 def test_a_sound_command_has_no_faults(faults, arguments):
@@ -284,7 +291,9 @@ def test_reproduce_says_whether_the_history_is_identical(tmp_path):
     record.write_history([history[0], history[1] | {"train_loss": "0.5"}])
     different = rnnexp(folder, "--out", tmp_path / "again", module="rnnexp.reproduce", cwd=tmp_path)
     assert different.returncode == 1
-    assert different.stdout.splitlines()[-1] == f"epoch 2, train_loss: 0.5 -> {history[1]['train_loss']}"
+    *rest, verdict = different.stdout.splitlines()
+    assert f"epoch 2, train_loss: 0.5 -> {history[1]['train_loss']}" in rest
+    assert verdict == f"not identical: {folder} did not come out as recorded"
     assert (tmp_path / "again" / "history.csv").exists()
     nothing = rnnexp(tmp_path, module="rnnexp.reproduce", cwd=tmp_path)
     assert nothing.returncode == 2

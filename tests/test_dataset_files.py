@@ -187,3 +187,22 @@ def test_a_root_that_cannot_be_written_is_one_line(data, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write mnist into .*: Not a directory; try data.root=FOLDER"):
         ensure(data(root=tmp_path / "file" / "root"))
+
+
+def test_a_folder_of_other_things_is_refused_and_stays_as_it_is(data, tmp_path):
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(UserError, match=f"data.root={tmp_path} is not empty .cats, .*type mkdir {tmp_path}/MNIST"):
+        ensure(data())
+    assert [path.name for path in tmp_path.iterdir()] == ["cats"]
+
+
+def test_a_folder_of_other_things_is_filled_once_its_owner_has_made_room_there(data, tmp_path):
+    (tmp_path / "FashionMNIST").mkdir()
+    (tmp_path / "MNIST").mkdir()
+    assert ensure(data()) == tmp_path
+    assert sums(tmp_path / "MNIST" / "raw") == MNIST_MD5
+
+
+def test_hidden_files_do_not_make_a_folder_somebody_elses(data, tmp_path):
+    (tmp_path / ".DS_Store").touch()
+    assert ensure(data()) == tmp_path

@@ -1,6 +1,7 @@
 """The loop: each step is torch's own, each stream its own, and it ends as it was asked to."""
 
 import copy
+import dataclasses
 import inspect
 import math
 
@@ -13,8 +14,8 @@ from torch.nn.functional import cross_entropy
 from rnnexp import schema
 from rnnexp.data import Dataset, Images, Sequences
 from rnnexp.interrupt import Interrupted, Stop
-from rnnexp.run import begin, build
-from rnnexp.schema import SCHEMAS, Status
+from rnnexp.run import begin, build, make_optimizer
+from rnnexp.schema import SCHEMAS, Status, UserError
 from rnnexp.store import RunFolder
 from rnnexp.train import Trainer
 
@@ -417,3 +418,50 @@ def test_bfloat16_computes_coarser_logits_and_still_learns(trainer):
     t.fit()
     assert t.progress.history[-1]["train_loss"] < 0.7
     assert all(p.dtype is torch.float32 for p in t.model.parameters())
+
+
+class WithoutLr(torch.optim.Optimizer):
+    """Halves each weight: an optimizer whose parameter groups have no learning rate."""
+
+    def __init__(self, params):
+        super().__init__(params, {})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.mul_(0.5)
+
+
+def config_with(optim, schedule="rnnexp.schedules.constant"):
+    return {
+        "optim": {"_target_": optim, **({"lr": 1.0} if "torch" in optim else {})},
+        "schedule": {"_target_": schedule},
+    }
+
+
+def test_an_optimizer_without_a_learning_rate_trains_and_its_history_has_none(trainer):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10, bias=False))
+    optimizer = make_optimizer(config_with("test_train.WithoutLr"), model)
+    t = dataclasses.replace(trainer("train.epochs=1", model=model), optimizer=optimizer)
+    before = model[1].weight.detach().clone()
+    t.train_epoch()
+    assert torch.equal(model[1].weight, before * 0.5 ** math.ceil(150 / 16))
+    assert math.isnan(t.finish_epoch()["lr"])
+
+
+@pytest.mark.parametrize(
+    ("optim", "schedule", "line"),
+    [
+        (
+            "test_train.WithoutLr",
+            "rnnexp.schedules.cosine",
+            "parameter groups of .*WithoutLr have no lr; type schedule",
+        ),
+        ("torch.optim.LBFGS", "rnnexp.schedules.constant", "torch.optim.LBFGS needs a closure at each step"),
+        ("builtins.list", "rnnexp.schedules.constant", "builtins.list returned a list, which is not a torch.optim"),
+    ],
+)
+def test_an_optimizer_that_the_loop_cannot_drive_is_one_line(optim, schedule, line):
+    with pytest.raises(UserError, match=line):
+        make_optimizer(config_with(optim, schedule), nn.Linear(2, 2))

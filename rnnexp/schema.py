@@ -355,11 +355,50 @@ NOT_IN_FINGERPRINT = (
 )
 
 
+def plain_values(value: Any) -> Any:
+    """Returns any value of a configuration as JSON and YAML can hold it.
+
+    Structured configurations may hold more than files can: an enum becomes its name, a path its text, bytes their
+    literal. What JSON can hold anyway stays as it is, so that no recorded fingerprint changes.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # a plain one: YAML refuses the enums among them
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {_plain_key(key): plain_values(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_values(item) for item in value]
+    return value.name if isinstance(value, Enum) else str(value)
+
+
+def _plain_key(key: Any) -> Any:
+    return key if type(key) in (str, int, float, bool, type(None)) else plain_values(key)
+
+
+def as_recorded(value: Any) -> Any:
+    """Returns a configuration's value as a record gives it back: plain, and every key a text."""
+    return json.loads(json.dumps(plain_values(value)))
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two plain values are equal; a NaN equals a NaN, since it asks for the same."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return bool(one == other or (one != one and other != other))
+
+
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Returns the configuration resolved, as plain dictionaries that JSON can hold."""
     resolved = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()}
+    return {str(key): value for key, value in plain_values(resolved).items()}
 
 
 def typed(config: DictConfig | Mapping[str, Any]) -> DictConfig:
@@ -384,17 +423,17 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def fingerprint(config: Mapping[str, Any]) -> str:
     """Returns 16 hex digits that two configurations share if and only if they ask for the same computation."""
-    kept = {key: value for key, value in flatten(config).items() if key not in NOT_IN_FINGERPRINT}
+    kept = {key: plain_values(value) for key, value in flatten(config).items() if key not in NOT_IN_FINGERPRINT}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Returns `key: old -> new` for every key that changes the fingerprint."""
-    before, after = flatten(old), flatten(new)
+    before, after = flatten(as_recorded(old)), flatten(as_recorded(new))
     keys = [key for key in {**before, **after} if key not in NOT_IN_FINGERPRINT]
     absent = object()
     return [
         f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
         for key in keys
-        if before.get(key, absent) != after.get(key, absent)
+        if not is_same(before.get(key, absent), after.get(key, absent))
     ]

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from rnnexp.checks import nearest
-from rnnexp.schema import UserError, flatten
+from rnnexp.schema import UserError, as_recorded, flatten, is_same, plain_values
 from rnnexp.sweep import depot as depots
 from rnnexp.sweep import space as spaces
 from rnnexp.sweep import storage
@@ -258,7 +258,7 @@ def make(
         queue=queue,
         n_trials=total,
         first_seed=int(OmegaConf.select(example, settings.seed_key) or 0),
-        request=request,
+        request=as_recorded(request),
         command=Command.own([*config.hydra.overrides.task, *config.hydra.overrides.hydra]),
         arguments=[*(text for text in config.hydra.overrides.hydra if key_of(text) != "hydra.mode"), *arguments],
     )
@@ -364,11 +364,10 @@ def _base_config(full: DictConfig, settings: SweeperConfig, space: Space) -> dic
     """Returns the configuration that all trials share, flat: without what is searched or may change."""
     with open_dict(cfg := full.copy()):
         cfg.pop("hydra", None)
-    plain = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(plain, dict)
+    plain = plain_values(OmegaConf.to_container(cfg, resolve=False))
     searched = {parameter.key.replace("/", ".") for parameter in space.parameters}
     skipped = {*settings.sweep_keys, *settings.volatile, *searched}
-    flat = flatten({str(key): value for key, value in plain.items()})
+    flat = flatten(plain)
     return {k: v for k, v in flat.items() if not any(k == s or k.startswith(f"{s}.") for s in skipped)}
 
 
@@ -377,7 +376,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     before, after = flatten(old), flatten(new)
     lines = []
     for key in dict.fromkeys([*before, *after]):
-        if before.get(key) != after.get(key) or (key in before) != (key in after):
+        if not is_same(before.get(key), after.get(key)) or (key in before) != (key in after):
             name = key.removeprefix("config.").removeprefix("space.")
             lines.append(f"{name}: {_short(before.get(key, 'absent'))} -> {_short(after.get(key, 'absent'))}")
     return lines

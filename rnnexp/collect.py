@@ -5,6 +5,8 @@ The tables are read from the runs' folders alone: no database, and no torch. Wha
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,8 +20,8 @@ from tqdm import tqdm
 from rnnexp.checks import nearest
 from rnnexp.frames import natural
 from rnnexp.schema import GROUPS, HISTORY_COLUMNS, METRICS, RunResult, Status, UserError
-from rnnexp.store import RunFolder
-from rnnexp.table import ENVIRONMENT, is_config
+from rnnexp.store import RunFolder, read_csv, read_yaml
+from rnnexp.table import ENVIRONMENT, OWN, is_config
 
 # The columns of every table, in their order. Those of the configuration, `optim.lr` and the like, come between HEAD
 # and TAIL, `versions.*` at the end: whatever has a dot can't collide with a metric.
@@ -43,7 +45,8 @@ def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
         raise UserError(f"no folder {root}; type the folder that holds the runs, such as outputs")
     unlisted: list[OSError] = []
     paths = tqdm(list(_run_paths(root, unlisted)), "reading", unit="run", leave=False, disable=None, delay=1)
-    rows = [{"path": path} | row for path in paths if (row := _row(RunFolder(Path(path)))) is not None]
+    trials = SweepTables()
+    rows = [{"path": path} | row for path in paths if (row := _row(RunFolder(Path(path)), trials)) is not None]
     for error in unlisted:
         if not isinstance(error, FileNotFoundError):  # deleted a moment ago
             rows.append({"path": error.filename, "status": Status.CORRUPT.value, "reason": _explain(error)})
@@ -55,8 +58,9 @@ def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
         names.update(row)
     config = sorted(filter(is_config, names), key=_group_rank)
     versions = [name for name in names if name.startswith(ENVIRONMENT) and name not in TAIL]
-    frame: pd.DataFrame = pd.DataFrame(rows, columns=[*HEAD, *config, *TAIL, *versions])
-    for name in METRICS:
+    reached = [name for name in trials.columns if name not in OWN]
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=[*HEAD, *reached, *config, *TAIL, *versions])
+    for name in (*METRICS, *(name for name in reached if name in trials.objectives)):
         frame[name] = pd.to_numeric(frame[name])
     return frame
 
@@ -106,7 +110,57 @@ def _run_paths(root: Path, unlisted: list[OSError]) -> Iterator[str]:
         folders[:] = [] if is_run else [name for name in folders if not name.startswith(".")]
 
 
-def _row(folder: RunFolder) -> dict[str, Any] | None:
+class SweepTables:
+    """What the tables of sweeps say of trials of any other Hydra app, which leave no record of ours.
+
+    `objectives` and `columns` are the names of all that were found so far: of values, and of values and sampled keys.
+    """
+
+    def __init__(self) -> None:
+        self.tables: dict[Path, dict[str, dict[str, Any]]] = {}
+        self.objectives: dict[str, None] = {}
+        self.columns: dict[str, None] = {}
+
+    def row(self, folder: Path) -> dict[str, Any]:
+        """Returns status, reason, objectives and sampled keys of a trial that has ended; nothing if it isn't known.
+
+        Raises:
+            OSError, ValueError: the sweep's table can't be read.
+        """
+        for sweep in (folder.parent, folder.parent.parent):  # with repeats a trial's folder has one for each
+            if (sweep / "sweep.yaml").exists() and (sweep / "results.csv").exists():
+                if sweep not in self.tables:
+                    self.tables[sweep] = {}  # of a damaged table, for its other trials
+                    self.tables[sweep] = self._read(sweep)
+                return self.tables[sweep].get(str(folder.relative_to(sweep)), {})
+        return {}
+
+    def _read(self, sweep: Path) -> dict[str, dict[str, Any]]:
+        asked = read_yaml(sweep / "sweep.yaml").get("request") or {}
+        directions = asked.get("direction") or ["minimize"]
+        numbered = ["value"] if len(directions) == 1 else [f"value_{i}" for i in range(len(directions))]
+        objectives = [str(name) for name in asked.get("objective") or numbered]
+        keys = dict.fromkeys(str(name).partition(" @ ")[0] for name in asked.get("space") or {})
+        free = [name for name in dict.fromkeys([*objectives, *keys]) if not is_config(name)]
+        columns = [name for name in free if name not in OWN or name in METRICS]  # none may pass for a run's own status
+        self.objectives.update(dict.fromkeys(objectives))
+        self.columns.update(dict.fromkeys(columns))
+        found: dict[str, dict[str, Any]] = {}
+        for row in csv.DictReader(io.StringIO(read_csv(sweep / "results.csv"))):
+            cells = {name: _number(row[name]) for name in columns if row.get(name)}
+            cells |= {"status": row["state"], "reason": row["reason"] or None}
+            found.setdefault(row["folder"], cells)  # a trial that another one's result answers comes later
+        return found
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return _tidy(text)
+
+
+def _row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
     """Returns the cells of a run, as far as it can be read; None if it has been deleted since it was listed."""
     row: dict[str, Any] = {}
     faults: list[str] = []
@@ -127,6 +181,10 @@ def _row(folder: RunFolder) -> dict[str, Any] | None:
         row |= _history_cells(folder.read_history())
     if not faults and not any(value is not None for value in row.values()) and not folder.is_run():
         return None
+    with _noting(faults, folder.path.parent / "results.csv"):
+        is_foreign = not is_running and not folder.history.exists() and not folder.checkpoint.exists()
+        if not faults and is_foreign and (ended := trials.row(folder.path)):
+            return row | ended
     status = Status.CORRUPT if faults else Status.RUNNING if is_running else Status.UNFINISHED
     return row | {"status": status.value, "reason": _tidy("; ".join(faults)) or None}
 

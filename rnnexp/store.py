@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
 from typing import IO, TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
@@ -417,6 +417,16 @@ class _PlainLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not read")
         return super().compose_node(parent, index)
+
+
+def _path_text(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> str:
+    """Returns the text of a path as OmegaConf writes it: a list of its parts, which name no code of anybody's."""
+    if suffix not in ("PosixPath", "WindowsPath", "Path") or not isinstance(node, yaml.SequenceNode):
+        raise yaml.YAMLError(f"{node.tag} is not read")
+    return str(PurePosixPath(*map(str, loader.construct_sequence(node))))
+
+
+_PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/object/apply:pathlib.", _path_text)
 
 
 def yaml_text(content: Any) -> str:

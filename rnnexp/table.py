@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from rnnexp.schema import GROUPS, printable
+from rnnexp.schema import GROUPS, METRICS, printable
 
 ENVIRONMENT = ("git.", "versions.")  # columns with a dot that are not of the configuration
 
@@ -17,6 +17,9 @@ SHOWN_LAST = (
     *("best_epoch", "epochs", "train_seconds", "num_parameters", "test_loss", "valid_loss", "train_accuracy"),
     *("train_loss", "data", "schedule", "attempt", "device", "threads", "precision", "started"),
 )
+# Columns of rnnexp's own runs that have no dot; any other is an objective, or a key, of a foreign app's sweep.
+OWN = {*("path", "status", "reason", "seed", "attempt", *GROUPS, *METRICS)}
+OWN |= {"fingerprint", "device", "threads", "started", "ended", "host"}
 GAP = "  "
 
 
@@ -34,6 +37,7 @@ def choose(frame: pd.DataFrame, width: int) -> list[str]:
     config = [name for name in config if name not in optional]
     config.sort(key=lambda name: frame[name].nunique() == 1)  # null or one value: last
     first = [name for name in SHOWN_FIRST if name not in SHOWN_IF_VARYING or frame[name].nunique() > 1]
+    first += [name for name in filled if "." not in name and name not in OWN]  # what another Hydra app reaches
     room = width - _width(frame, "status") - len(GAP) - min(_width(frame, "path"), width // 5)
     if "reason" in filled:
         room -= min(_width(frame, "reason"), width // 8) + len(GAP)

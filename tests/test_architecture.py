@@ -25,7 +25,7 @@ FLOORS = (
     },
     {"checks", "dataset_files", "models", "machine", "prepare", "store", "sweep.fleet", "sweep.compose"},
     {"data", "drawing", "table", "frames", "sweep.space", "sweep.storage"},
-    {"sweep.depot", "precision"},
+    {"sweep.depot", "sweep.custom", "sweep.official", "precision"},
     {"train", "formats", "collect", "verdict", "figures", "sweep.plan"},
     {"run", "results", "sweep.study"},
     {"sweep.show", "sweep.worker", "recorded", "page"},

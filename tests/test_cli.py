@@ -365,7 +365,8 @@ def test_a_search_never_sees_the_test_set_and_its_best_command_gives_the_same_di
     assert table["test_accuracy"].isna().all()
     assert table["threads"].tolist() == [1, 1, 1]
     best = yaml.safe_load((folder / "best.yaml").read_text())
-    again = rnnexp(*shlex.split(best["command"])[3:], "name=best", cwd=tmp_path)
+    assert best["command"].endswith(" name=look-best")
+    again = rnnexp(*shlex.split(best["command"])[3:], cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     [run] = collect(tmp_path / "outputs/runs").to_dict("records")
     assert run["valid_accuracy"] == best["valid_accuracy"]

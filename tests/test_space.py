@@ -314,7 +314,8 @@ def test_a_space_is_shown_in_the_grammar_it_was_written_in(build):
         ),
         (
             ["train.epochs=range(1,4)"],
-            "train.epochs=range(1,4): range in a search is read in two ways; write choice(1,2,3) or int(interval(1,3))",
+            "train.epochs=range(1,4): range in a search is read in two ways, with and without 4; "
+            "write int(interval(1,3)) or int(interval(1,4))",
         ),
         (["seed=0,1"], "seed can't be searched; type repeats=3"),
         (["optim.lr=1,2", "optim.lr=3"], "optim.lr is typed twice: optim.lr=1,2 optim.lr=3; leave one"),

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from rnnexp.sweep.settings import PRUNERS, SAMPLERS
+from rnnexp.sweep.settings import PRUNERS, SAMPLERS, Tpe
 
 APPS = Path(__file__).parent / "apps"
 PARABOLA, TRADE, MISFIT = APPS / "parabola.py", APPS / "trade.py", APPS / "misfit.py"
@@ -199,11 +199,12 @@ def test_the_fields_are_optunas_arguments_with_its_defaults_but_for_a_few(config
     module, _, name = config._target_.rpartition(".")
     known = inspect.signature(getattr(importlib.import_module(module), name)).parameters
     for field in dataclasses.fields(config):
-        if field.name != "_target_":
-            default = known[field.name].default
-            required = {"percentile": 25.0, "wrapped_pruner": None, "patience": 3}
-            default = required[field.name] if default is inspect.Parameter.empty else default
-            assert field.default == ours.get(field.name, default), field.name
+        if field.name in ("_target_", "inc_popsize") or (config is Tpe and field.name.startswith("warn")):
+            continue  # left to Optuna, which deprecates them
+        default = known[field.name].default
+        required = {"percentile": 25.0, "wrapped_pruner": None, "patience": 3}
+        default = required[field.name] if default is inspect.Parameter.empty else default
+        assert field.default == ours.get(field.name, default), field.name
 
 
 @pytest.mark.slow
@@ -464,7 +465,7 @@ MISTAKES = {
     ("z=1,2",): ["there is no key z"],
     ("x=interval(1,1)", budget(2)): ["the interval is empty"],
     ("x=tag(log,interval(0,1))", budget(2)): ["a logarithmic interval must begin above 0, got 0.0"],
-    ("y=range(1,4)", budget(2)): ["write choice(1,2,3) or int(interval(1,3))"],
+    ("y=range(1,4)", budget(2)): ["write int(interval(1,3)) or int(interval(1,4))"],
     ("x=interval(0,1)", "+hydra.sweeper.when={y\\=7:{steps:'1,2'}}", "y=1,2", budget(2)): ["when y=7: y is never 7"],
     ("seed=0,1", budget(2)): ["seed can't be searched; type repeats=3"],
     ("y=1,2", "hydra.sweeper.objective=test_loss"): ["test_loss would choose by the test set; try valid_loss"],
@@ -472,7 +473,7 @@ MISTAKES = {
     ("y=1,2", "hydra.sweeper.direction=[minimize,minimize]", "hydra/sweeper/pruner=median"): [
         "pruner median needs one objective, got 2"
     ],
-    ("x=interval(0,1)",): ["a search needs a budget; type n_trials=40"],
+    ("x=interval(0,1)",): ["a search needs a budget; type hydra.sweeper.n_trials=40"],
     ("y=1,2", "hydra.sweeper.repeats=0", "hydra.sweeper.direction=up", "hydra.sweeper.stop.seconds=0"): [
         "hydra.sweeper.repeats must be >= 1, got 0",
         "hydra.sweeper.stop.seconds must be > 0, got 0.0",

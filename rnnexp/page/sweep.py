@@ -49,11 +49,15 @@ class Sweep:
 
     @property
     def objectives(self) -> list[str]:
-        return [str(name) for name in self.asked("objective")]
+        """Returns the names of what is improved, as results.csv has them: a task may return mere numbers."""
+        if named := [str(name) for name in self.asked("objective")]:
+            return named
+        several = len(self.asked("direction"))
+        return [f"value_{i}" for i in range(several)] if several > 1 else ["value"]
 
     @property
     def objective(self) -> str:
-        return self.objectives[0] if self.objectives else "value"
+        return self.objectives[0]
 
     @property
     def scale(self) -> int:

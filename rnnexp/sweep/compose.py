@@ -76,6 +76,7 @@ class Composer:
 
     def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
         self.loader, self.master = loader, master
+        self.typed: Any = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
         self.composed: dict[tuple[str, ...], DictConfig] = {}
         self.groups: dict[str, bool] = {}
 
@@ -98,7 +99,7 @@ class Composer:
         with open_dict(cfg.hydra):
             cfg.hydra.overrides.task = [o.input_line for o in of_task]
             cfg.hydra.overrides.hydra = [
-                *self.master.hydra.overrides.hydra,
+                *self.typed,
                 *(o.input_line for o in parsed if o.is_hydra_override()),
             ]
             config = cfg.hydra.job.config.override_dirname

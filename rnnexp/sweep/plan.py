@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import operator
@@ -24,13 +25,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rnnexp.checks import nearest
 from rnnexp.schema import UserError, as_recorded, flatten, is_same, plain_values
+from rnnexp.sweep import custom, official, storage
 from rnnexp.sweep import depot as depots
 from rnnexp.sweep import space as spaces
-from rnnexp.sweep import storage
 from rnnexp.sweep.compose import one_line
 from rnnexp.sweep.depot import Depot
 from rnnexp.sweep.settings import ALLOWED, PRUNERS, SAMPLERS, SweeperConfig
-from rnnexp.sweep.space import Space
+from rnnexp.sweep.space import Space, literal
 
 Compose = Callable[[list[str]], DictConfig]  # from overrides to a configuration, Hydra's part included
 CONSTRAINT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(<=|>=)\s*(\S+)\s*")
@@ -150,17 +151,20 @@ class Plan(Goal):
 
     def overrides_of(self, params: Mapping[str, Any]) -> list[str]:
         """Returns a trial's sampled overrides."""
-        return [p.override(params[p.name]) for p in self.space.parameters if p.name in params]
+        declared = [p.override(params[p.name]) for p in self.space.parameters if p.name in params]
+        return declared + (custom.overrides(self.space, params) if self.settings.custom_search_space else [])
 
     def trial_overrides(self, sampled: Sequence[str]) -> list[str]:
         """Returns all overrides of a trial: as they were typed, then those of the configuration."""
         places = {key_of(text): i for i, text in enumerate(self.arguments)}
         return sorted([*self.overrides, *sampled], key=lambda text: places.get(key_of(text), len(places)))
 
-    def rerun_command(self, overrides: Sequence[str]) -> str:
-        """Returns the command that runs a trial's configuration alone."""
+    def rerun_command(self, overrides: Sequence[str], suffix: str) -> str:
+        """Returns the command that runs a trial's configuration alone, under a name of its own if runs have names."""
         kept = [t for t in self.trial_overrides(overrides) if key_of(t) not in self.settings.sweep_keys]
-        return self.command.line(*["-m"] * (self.settings.repeats > 1), *kept)
+        key, _, name = self.settings.resume_with.partition("=")
+        named = [f"{key}={literal(name + suffix)}"] if key in self.settings.sweep_keys else []
+        return self.command.line(*["-m"] * (self.settings.repeats > 1), *kept, *named)
 
     def resume_command(self) -> str:
         typed = {key_of(text) for text in self.arguments}
@@ -192,7 +196,8 @@ def make(
         settings: SweeperConfig = OmegaConf.to_object(node)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise UserError(f"hydra.sweeper: {one_line(error)}") from error
-    faults = list(_faults(settings))
+    sampler, pruner = str(choices["hydra/sweeper/sampler"]), str(choices["hydra/sweeper/pruner"])
+    faults = [*_unknown(node, settings), *official.adopt(settings, sampler), *_faults(settings)]
     try:
         found = spaces.build(
             arguments,
@@ -201,15 +206,17 @@ def make(
             compose,
             n_trials=settings.n_trials,
             seed_key=settings.seed_key,
+            is_grid=sampler == "grid",
             config_loader=config_loader,
         )
     except UserError as error:
         raise UserError("\n".join([*faults, *str(error).splitlines()])) from error
     objectives, directions = _names(settings.objective), _names(settings.direction)
-    sampler, pruner = str(choices["hydra/sweeper/sampler"]), str(choices["hydra/sweeper/pruner"])
     faults += _faults_together(settings, found, objectives, directions, sampler, pruner)
     configs: dict[str, Any] = {key: OmegaConf.to_container(node[key], resolve=True) for key in ("sampler", "pruner")}
-    faults += _faults_of_building("sampler", sampler, configs["sampler"] | {"seed": settings.seed})
+    configs["sampler"] = {key: value for key, value in configs["sampler"].items() if value is not None}
+    if sampler != "motpe":
+        faults += _faults_of_building("sampler", sampler, configs["sampler"] | {"seed": settings.seed})
     faults += _faults_of_building("pruner", pruner, configs["pruner"])
     constraints = [parsed for text in settings.constraints if (parsed := _constraint(text))]
     queue = []
@@ -218,12 +225,15 @@ def make(
             queue.append(found.values(guess.split() if isinstance(guess, str) else list(guess)))
         except UserError as error:
             faults.append(f"enqueue: {error}")
+    if not faults and settings.custom_search_space:
+        faults += custom.faults(settings.custom_search_space, found, compose)
     if faults:
         raise UserError("\n".join(dict.fromkeys(faults)))
     if settings.enqueue_defaults:
         queue.insert(0, found.defaults(compose))
     taken = {key_of(text) for text in arguments} | {parameter.key for parameter in found.parameters}
     always = [text for text in settings.trial_overrides if key_of(text) not in taken]
+    typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)  # ${...} stays as it was typed
     folder = Path(config.hydra.sweep.dir).absolute()
     total = settings.n_trials
     if total is None:
@@ -232,6 +242,9 @@ def make(
     elif (not found.is_search or sampler == "grid") and found.num_cells is not None:
         total = min(total, len(queue) + found.num_cells)
     example = compose([*next(found.examples()), *always])
+    first_seed = OmegaConf.select(example, settings.seed_key) or 0
+    if settings.repeats > 1 and not isinstance(first_seed, int):
+        raise UserError(f"repeats vary {settings.seed_key}, which must be a whole number, got {first_seed}")
     request = {
         "space": found.request(),
         "objective": objectives,
@@ -241,9 +254,11 @@ def make(
         "config": _base_config(example, settings, found),
         "code": code,
     }
+    if settings.custom_search_space:
+        request["custom_search_space"] = settings.custom_search_space
     return Plan(
         folder=folder,
-        url=settings.storage or f"sqlite:///{folder / 'study.db'}",
+        url=storage.absolute(settings.storage) if settings.storage else f"sqlite:///{folder / 'study.db'}",
         study_name=settings.study_name or folder.name,
         settings=settings,
         sampler_name=sampler,
@@ -257,11 +272,19 @@ def make(
         constraints=constraints,
         queue=queue,
         n_trials=total,
-        first_seed=int(OmegaConf.select(example, settings.seed_key) or 0),
+        first_seed=first_seed,
         request=as_recorded(request),
-        command=Command.own([*config.hydra.overrides.task, *config.hydra.overrides.hydra]),
-        arguments=[*(text for text in config.hydra.overrides.hydra if key_of(text) != "hydra.mode"), *arguments],
+        command=Command.own([*typed["task"], *typed["hydra"]]),
+        arguments=[*(text for text in typed["hydra"] if key_of(text) != "hydra.mode"), *arguments],
     )
+
+
+def _unknown(node: DictConfig, settings: SweeperConfig) -> Iterator[str]:
+    """Yields keys that nobody reads: `+hydra.sweeper.x` passes Hydra."""
+    known = [field.name for field in dataclasses.fields(settings)]
+    for key in node:
+        if key not in known:
+            yield f"there is no hydra.sweeper.{key!s}{nearest(str(key), known)}"
 
 
 def key_of(text: str) -> str:
@@ -328,7 +351,12 @@ def _faults_together(
     if space.is_search and sampler == "grid" and space.num_cells is None:
         yield "sampler grid needs choices or stepped intervals: an interval without a step has no end of values"
     elif space.is_search and settings.n_trials is None and sampler != "grid":
-        yield "a search needs a budget; type n_trials=40"
+        yield f"a search needs a budget; type {settings.spelling('n_trials')}=40"
+    if settings.custom_search_space and (settings.n_trials is None or sampler == "grid"):
+        yield (
+            "custom_search_space is for searches: it needs a sampler other than grid, and a budget, such as "
+            f"{settings.spelling('n_trials')}=40"
+        )
     known = {"sampler": (sampler, SAMPLERS), "pruner": (pruner, PRUNERS)}
     for group, (name, options) in known.items():
         if name == "None":
@@ -405,6 +433,8 @@ def code_version(task_function: TaskFunction, config: DictConfig) -> str:
     for source in config.hydra.runtime.config_sources:
         if source.schema == "file":
             files |= set(Path(source.path).rglob("*.yaml"))
+    if (path := config.hydra.sweeper.get("custom_search_space")) and (file := custom.source(path)):
+        files.add(file)
     digest = hashlib.sha256()
     for path in sorted(files, key=lambda path: (path.name, str(path))):
         digest.update(path.name.encode() + path.read_bytes())

@@ -17,6 +17,7 @@ from omegaconf import MISSING
 @dataclass
 class SamplerConfig:
     _target_: str = MISSING
+    seed: int | None = None  # `hydra.sweeper.seed`, as official configurations write it
 
 
 @dataclass
@@ -29,6 +30,11 @@ class Tpe(SamplerConfig):
     multivariate: bool = False
     group: bool = False  # needs multivariate
     constant_liar: bool = True  # keeps parallel workers apart
+    consider_prior: bool | None = None  # these five are deprecated by Optuna, and in official configurations
+    prior_weight: float | None = None
+    consider_magic_clip: bool | None = None
+    consider_endpoints: bool | None = None
+    warn_independent_sampling: bool | None = None
 
 
 @dataclass
@@ -48,6 +54,11 @@ class Cmaes(SamplerConfig):
     with_margin: bool = False
     lr_adapt: bool = False
     warn_independent_sampling: bool = False
+    x0: Any = None
+    independent_sampler: Any = None  # official.py says what becomes of the last four
+    restart_strategy: Any = None
+    inc_popsize: int | None = None
+    source_trials: Any = None
 
 
 @dataclass
@@ -57,6 +68,9 @@ class Gp(SamplerConfig):
     _target_: str = "optuna.samplers.GPSampler"
     n_startup_trials: int = 10
     deterministic_objective: bool = False
+    warn_independent_sampling: bool = False
+    independent_sampler: Any = None  # refused, by official.py
+    constraints_func: Any = None  # refused
 
 
 @dataclass
@@ -68,6 +82,7 @@ class Nsgaii(SamplerConfig):
     mutation_prob: float | None = None
     crossover_prob: float = 0.9
     swapping_prob: float = 0.5
+    constraints_func: Any = None  # refused, by official.py
 
 
 @dataclass
@@ -79,6 +94,7 @@ class Qmc(SamplerConfig):
     scramble: bool = True
     warn_asynchronous_seeding: bool = False
     warn_independent_sampling: bool = False
+    independent_sampler: Any = None  # refused, by official.py
 
 
 @dataclass
@@ -86,6 +102,19 @@ class Grid(SamplerConfig):
     """Every combination once, in the order of the product; what isn't in the product's cell is drawn by nobody."""
 
     _target_: str = "optuna.samplers.RandomSampler"
+
+
+@dataclass
+class Motpe(SamplerConfig):
+    """Of official configurations alone: official.py refuses it by the name of its successor."""
+
+    _target_: str = "optuna.samplers.MOTPESampler"
+    consider_prior: Any = None
+    prior_weight: Any = None
+    consider_magic_clip: Any = None
+    consider_endpoints: Any = None
+    n_startup_trials: Any = None
+    n_ehvi_candidates: Any = None
 
 
 @dataclass
@@ -196,7 +225,7 @@ class SweeperConfig:
     seed_key: str = "seed"  # the key that repeats vary; never searched
     seed: int = 0  # of the sampler
     study_name: str | None = None  # null: the name of the sweep's folder
-    storage: str | None = None  # an Optuna URL; null: study.db in the sweep's folder
+    storage: Any = None  # an Optuna URL; null: study.db in the sweep's folder
     storage_seconds: float = 60.0  # how long a storage, or a depot, that is away is tried again
     depot: str | None = None  # where workers that share no folder put those of their trials; an fsspec URL
     depot_without: list[str] = field(default_factory=list)  # names of files that stay behind when a trial is over
@@ -211,6 +240,16 @@ class SweeperConfig:
     volatile: list[str] = field(default_factory=list)  # other keys that may change when a sweep goes on
     summary: bool = True  # show at the end what came of the sweep, and how to go on with it
     resume_with: str = "hydra.sweep.dir=${hydra.sweep.dir}"  # what makes a command go on with this sweep
+    custom_search_space: str | None = None  # module.function of (cfg, trial), which suggests more of the trial
+    optimization_results: bool = True  # write optimization_results.yaml, too: best.yaml in the official sweeper's words
+    # Other names of the official sweeper's, which official.py turns into ours.
+    n_jobs: int | None = None  # workers
+    max_failure_rate: float | None = None  # max_failures
+    search_space: Any = None  # params
+
+    def spelling(self, key: str) -> str:
+        """Returns how a command line of this app spells one of these keys: an app may have given it a short name."""
+        return key if key in self.sweep_keys else f"hydra.sweeper.{key}"
 
 
 SAMPLERS = {"tpe": Tpe, "random": Random, "cmaes": Cmaes, "gp": Gp, "nsgaii": Nsgaii, "qmc": Qmc, "grid": Grid}
@@ -234,7 +273,7 @@ def register() -> None:
     """Makes `hydra/sweeper=optuna` and its sampler and pruner groups known to Hydra."""
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="optuna", node=SweeperConfig, provider="rnnexp")
-    for name, sampler in SAMPLERS.items():
+    for name, sampler in (SAMPLERS | {"motpe": Motpe}).items():
         store.store(group="hydra/sweeper/sampler", name=name, node=sampler, provider="rnnexp")
     for name, pruner in PRUNERS.items():
         store.store(group="hydra/sweeper/pruner", name=name, node=pruner, provider="rnnexp")

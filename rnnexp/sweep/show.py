@@ -165,6 +165,16 @@ def write_best(plan: Plan, study: SweepStudy, trials: Sequence[FrozenTrial]) -> 
     content: Any = entries[0] if len(plan.directions) == 1 else {"pareto_front": entries}
     with atomic(plan.folder / "best.yaml", HINT) as out:
         out.write(yaml_text(content).encode())
+    if plan.settings.optimization_results:
+        with atomic(plan.folder / "optimization_results.yaml", HINT) as out:
+            out.write(yaml_text(_official_results(chosen, len(plan.directions) > 1)).encode())
+
+
+def _official_results(chosen: Sequence[FrozenTrial], has_several: bool) -> dict[str, Any]:
+    """Returns the best as the official sweeper writes it, for programs that read that."""
+    if has_several:
+        return {"name": "optuna", "solutions": [{"params": t.params, "values": t.values} for t in chosen]}
+    return {"name": "optuna", "best_params": chosen[0].params, "best_value": chosen[0].values[0]}
 
 
 def _best_entry(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
@@ -185,7 +195,8 @@ def best_command(plan: Plan, trial: FrozenTrial) -> str:
     if (repeats := plan.settings.repeats) > 1:
         seeds = range(plan.first_seed, plan.first_seed + repeats)
         overrides.append(f"{plan.settings.seed_key}={','.join(map(str, seeds))}")
-    return plan.rerun_command(overrides)
+    # Of several best ones each has its name, so that all of them can be run.
+    return plan.rerun_command(overrides, "-best" if len(plan.directions) == 1 else f"-best-{trial.number}")
 
 
 def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) -> list[str]:
@@ -235,7 +246,9 @@ def _table(plan: Plan, trials: Sequence[FrozenTrial]) -> list[str]:
 
     from rnnexp.table import table
 
-    keys = dict.fromkeys(parameter.key for parameter in plan.space.parameters)
+    keys = dict.fromkeys(
+        [p.key for p in plan.space.parameters] + [key for t in trials for key in sampled_texts(plan, t)]
+    )
     leaves = [key.rpartition(".")[2] for key in keys]
     taken = {"trial", "seconds", *(plan.label(i) for i in range(len(plan.directions)))}
     names = {

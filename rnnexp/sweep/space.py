@@ -5,18 +5,21 @@ interval(0,1)          a number between, ends included
 int(interval(1,8))     a whole number
 tag(log, ...)          on a logarithmic scale
 tag(step:8, ...)       in steps, from the lower end
+range(0,1,step=0.1)    of floats, in a search: in steps, ends included; in a grid it ends before 1, as Hydra's own does
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -26,6 +29,7 @@ from rnnexp.schema import UserError
 from rnnexp.sweep.compose import ComposeError, flat_without_hydra, one_line
 
 Compose = Callable[[list[str]], DictConfig]
+NOT_WORDS = ("true", "false", "null", "nan", "inf")  # as Hydra's grammar reads them, in any case
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,12 @@ class Parameter:
     texts: Mapping[Any, str] = field(default_factory=dict)
 
     def text(self, value: Any) -> str:
-        return self.texts[value] if self.texts else repr(value)
+        if self.texts:
+            return self.texts[value]
+        d = self.distribution
+        if isinstance(d, FloatDistribution) and d.step is not None:
+            value = _nth(d, round((value - d.low) / d.step))  # Optuna's own may be 0.30000000000000004
+        return repr(value)
 
     def override(self, value: Any) -> str:
         """Returns the override that gives the key this value."""
@@ -74,7 +83,7 @@ class Parameter:
         assert isinstance(d, FloatDistribution)
         if d.step is None:
             return None
-        return [d.low + i * d.step for i in range(round((d.high - d.low) / d.step) + 1)]
+        return [_nth(d, i) for i in range(round((d.high - d.low) / d.step) + 1)]
 
     def extremes(self) -> list[Any]:
         """Returns every choice, or both ends of a number."""
@@ -124,6 +133,11 @@ class Space:
     def __init__(self, fixed: list[str], parameters: list[Parameter], is_search: bool) -> None:
         self.fixed, self.parameters, self.is_search = fixed, parameters, is_search
         self.parents = {condition.key for parameter in parameters for condition in parameter.conditions}
+
+    def fixed_texts(self) -> dict[str, str]:
+        """Returns the keys that every trial has the same value of, and those values as overrides have them."""
+        pairs = [text.partition("=") for text in self.fixed]
+        return {key.lstrip("+"): value for key, _, value in pairs if not key.startswith("~")}
 
     def is_active(self, parameter: Parameter, texts: Mapping[str, str]) -> bool:
         return all(texts.get(condition.key) in condition.texts for condition in parameter.conditions)
@@ -317,6 +331,7 @@ def build(
     *,
     n_trials: int | None,
     seed_key: str = "seed",
+    is_grid: bool = False,
     config_loader: Any = None,
 ) -> Space:
     """Returns the space that a command line and a configuration declare together.
@@ -328,6 +343,7 @@ def build(
         compose: from overrides to a trial's configuration, Hydra's part included; raises ComposeError.
         n_trials: a budget makes a search of choices, too.
         seed_key: must not be searched.
+        is_grid: whether every combination is run even so: then a range has the values that it has in Hydra's grids.
 
     Raises:
         UserError: a line for each fault.
@@ -362,7 +378,7 @@ def build(
             faults.append(f"{key} can't be searched; type repeats=3 to run each configuration with three seeds")
             continue
         try:
-            distribution, texts = _distribution(override, is_search)
+            distribution, texts = _distribution(override, is_search and not is_grid)
         except ValueError as error:
             faults.append(f"{override.input_line}: {error}")
             continue
@@ -429,12 +445,24 @@ def _text(value: Any) -> str:
     return Override._get_value_element_as_str(list(value) if isinstance(value, (list, tuple)) else value)
 
 
-def _elements(override: Override) -> list[Any]:
-    """Returns the values of a choice, or the one value."""
+def literal(value: Any) -> str:
+    """Returns a plain value in Hydra's grammar, quoted where it would be read otherwise."""
+    if isinstance(value, str):
+        is_word = re.fullmatch(r"[A-Za-z_/][\w./-]*", value) and value.lower() not in NOT_WORDS
+        return value if is_word else QuotedString(value, Quote.single).with_quotes()
+    return _text(value)
+
+
+def _elements(override: Override, is_ordered: bool = False) -> list[Any]:
+    """Returns the values of a choice, or the one value; with `is_ordered`, never shuffled."""
     if not override.is_sweep_override():
         return [override._value]
     if override.is_interval_sweep():
         raise ValueError("must name values")
+    if is_ordered and isinstance(override._value, (ChoiceSweep, RangeSweep)) and override._value.shuffle:
+        unshuffled = copy(override)
+        unshuffled._value = replace(override._value, shuffle=False)
+        override = unshuffled
     return list(override.sweep_iterator())
 
 
@@ -457,14 +485,11 @@ def _distribution(override: Override, is_search: bool) -> tuple[BaseDistribution
     sweep = override._value
     if isinstance(sweep, IntervalSweep):
         return _number(sweep), {}
-    if isinstance(sweep, RangeSweep) and is_search:
-        steps = list(override.sweep_iterator())
-        is_int = all(isinstance(step, int) for step in steps) and abs(sweep.step) == 1 and len(steps) > 1
-        better = f"int(interval({steps[0]},{steps[-1]}))" if is_int else "int(interval(...))"
-        listed = ",".join(map(str, steps[:20]))
-        raise ValueError(f"range in a search is read in two ways; write choice({listed}) or {better}")
-    values: list[Any] = [Override._convert_value(value) for value in _elements(override)]
-    texts = [_element_text(override, value) for value in _elements(override)]
+    if isinstance(sweep, RangeSweep) and is_search and not sweep.shuffle:
+        return _range(sweep), {}
+    elements = _elements(override, is_ordered=is_search)  # a search resumes only if its space stays the same
+    values: list[Any] = [Override._convert_value(value) for value in elements]
+    texts = [_element_text(override, value) for value in elements]
     if not values:
         raise ValueError("there is nothing to choose from")
     if doubled := [text for i, text in enumerate(texts) if text in texts[:i]]:
@@ -476,6 +501,42 @@ def _distribution(override: Override, is_search: bool) -> tuple[BaseDistribution
     if not is_plain or any(a == b for i, a in enumerate(values) for b in values[:i]):  # 1 == True, to Optuna
         values = list(texts)
     return CategoricalDistribution(values), dict(zip(values, texts, strict=True))
+
+
+def _range(sweep: RangeSweep) -> BaseDistribution:
+    """Returns what a range means in a search.
+
+    To Hydra a range ends before its stop, to the official sweeper at it. Of floats the latter is taken, as of any other
+    stepped interval. Of whole numbers, a stop that a step would hit is refused: both readings are common.
+    """
+    start, stop, step = (Decimal(str(value)) for value in (sweep.start, sweep.stop, sweep.step))
+    if not all(value.is_finite() for value in (start, stop, step)):
+        raise ValueError(f"ends and step must be finite, got {start}, {stop} and {step}")
+    if not step or (stop - start) / step <= 0:
+        raise ValueError(f"the range is empty: {sweep.start} to {sweep.stop} in steps of {sweep.step}")
+    last = start + (stop - start) // step * step
+    if all(isinstance(value, int) for value in (sweep.start, sweep.stop, sweep.step)):
+        if last == stop:
+            to_hydra, to_optuna = (_steps_text(int(start), int(end), int(step)) for end in (stop - step, stop))
+            raise ValueError(
+                f"range in a search is read in two ways, with and without {stop}; write {to_hydra} or {to_optuna}"
+            )
+        return IntDistribution(int(min(start, last)), int(max(start, last)), step=abs(int(step)))
+    return FloatDistribution(float(min(start, last)), float(max(start, last)), step=abs(float(step)))
+
+
+def _steps_text(start: int, end: int, step: int) -> str:
+    """Returns whole numbers in steps, ends included, as a search takes them."""
+    low, high = sorted((start, end))
+    if low == high:
+        return f"choice({low})"
+    text = f"int(interval({low},{high}))"
+    return text if abs(step) == 1 else f"tag(step:{abs(step)},{text})"
+
+
+def _nth(distribution: FloatDistribution, i: int) -> float:
+    """Returns a stepped number's i-th value as people write it: 3 steps of 0.1 are 0.3."""
+    return float(Decimal(str(distribution.low)) + i * Decimal(str(distribution.step)))
 
 
 def _number(sweep: IntervalSweep) -> BaseDistribution:

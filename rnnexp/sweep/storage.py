@@ -36,8 +36,16 @@ Storage = TypeVar("Storage", bound=BaseStorage)
 T = TypeVar("T")
 
 
+def absolute(url: str) -> str:
+    """Returns a URL that means the same in every working directory: a task may run in its trial's folder."""
+    return f"{SQLITE}{Path(url.removeprefix(SQLITE)).absolute()}" if url.startswith(SQLITE) else url
+
+
 def faults(url: str) -> Iterator[str]:
     """Yields what is wrong with a URL, without opening it."""
+    if url in ("sqlite://", f"{SQLITE}:memory:"):
+        yield f"storage {url}: workers can't share a process's memory; leave it out, and the study is in its folder"
+        return
     if url.startswith(SQLITE):
         return
     try:

@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -39,6 +39,7 @@ from rnnexp import sweep
 from rnnexp.interrupt import Interrupted, Stop
 from rnnexp.schema import brief, brief_text, printable
 from rnnexp.seeds import derive
+from rnnexp.sweep import custom
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan
 from rnnexp.sweep.storage import explained
@@ -207,6 +208,34 @@ class Limit:
             os.kill(os.getpid(), signal.SIGUSR2)  # submitit's own handler is back
 
 
+class SeededTrial(optuna.Trial):
+    """Draws each parameter by a sampler of its own, so that it is the same whatever was drawn before it.
+
+    Args:
+        sampler: from a parameter's name to its sampler.
+        fixed: from the keys that the command line has fixed to their texts: user attributes, for a function that
+            suggests parameters, as in the official sweeper.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        trial_id: int,
+        sampler: Callable[[str], optuna.samplers.BaseSampler],
+        fixed: Mapping[str, str],
+    ) -> None:
+        super().__init__(study, trial_id)
+        self._sampler, self._fixed = sampler, fixed
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        return super().user_attrs | dict(self._fixed)
+
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        self.study.sampler = self._sampler(name)
+        return super()._suggest(name, distribution)
+
+
 class Active:
     """The trial that a worker runs at the moment; hears what its task reports."""
 
@@ -261,14 +290,17 @@ class Active:
         study = self.study.optuna(self.sampler(), self.pruner)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of parameters that a sampler can't model, and of experimental ones
-            self.trial = trial = optuna.Trial(study, self.trial_id)
+            self.trial = trial = SeededTrial(study, self.trial_id, self.sampler, self.plan.space.fixed_texts())
             _ = trial.relative_params  # now, so that they don't depend on which parameters are drawn already
-
-            def suggest(name: str, distribution: BaseDistribution) -> Any:
-                study.sampler = self.sampler(name)
-                return trial._suggest(name, distribution)
-
-            return self.plan.space.sample(suggest)
+            overrides = self.plan.space.sample(trial._suggest)
+            if not (path := self.plan.settings.custom_search_space):
+                return overrides
+            try:
+                return overrides + custom.suggest(
+                    path, self.worker.composer(self.plan.overrides), trial, self.plan.space
+                )
+            except Exception as error:  # a user's own code
+                raise Failed(f"custom_search_space: {brief(error)}") from error
 
     def run(self) -> tuple[TrialState, Outcome]:
         """Runs all repeats. Returns how the trial ended.

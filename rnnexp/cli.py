@@ -18,7 +18,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp import __version__, schema, sweep
+from rnnexp import __version__, schema, streams, sweep
 from rnnexp.interrupt import Interrupted
 from rnnexp.preflight import CommandLine, spelled_out, without_hydra
 from rnnexp.schema import Status, UserError, printable
@@ -103,6 +103,7 @@ class Claim(Callback):
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
 def app(cfg: DictConfig) -> dict[str, float]:
     """Runs one configuration in the folder that Hydra made for it. Returns its metrics."""
+    streams.keep_going()
     from rnnexp.run import run
 
     state = HydraConfig.get()
@@ -128,7 +129,8 @@ def app(cfg: DictConfig) -> dict[str, float]:
     return result.metrics
 
 
-def main() -> None:
+@streams.command
+def main() -> int:
     """Checks the command line, then hands it to Hydra."""
     logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
     if os.getcwd() not in sys.path and "" not in sys.path:
@@ -136,7 +138,7 @@ def main() -> None:
     schema.register()
     if "--version" in sys.argv[1:]:
         print(f"rnnexp {__version__}")
-        return
+        return 0
     args = get_args_parser().parse_intermixed_args()
     flags = [argument for argument in sys.argv[1:] if argument not in args.overrides]
     sys.argv[1:] = [*flags, *spelled_out(args.overrides)]  # Hydra's parser wants the flags together
@@ -147,14 +149,15 @@ def main() -> None:
                 print(help_text(command))
             except ComposeError as error:
                 fail([str(error)])
-            return
+            return 0
         if faults := command.faults():
             fail(faults)
         if args.cfg and args.multirun:  # Hydra refuses the two together
             print(command.shown_space(args.cfg))
-            return
+            return 0
     gc.enable()
     app()
+    return 0
 
 
 def help_text(command: CommandLine) -> str:

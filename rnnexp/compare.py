@@ -30,7 +30,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp import interrupt, recorded, schema, verdict
+from rnnexp import interrupt, recorded, schema, streams, verdict
 from rnnexp.checks import nearest
 from rnnexp.cli import CONFIG_DIR, fail
 from rnnexp.preflight import CommandLine
@@ -387,6 +387,7 @@ def finish(place: Place, result: verdict.Comparison) -> Iterator[str]:
     yield f"page     {report.write(place.path, place.page)}"
 
 
+@streams.command
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks the command line, then compares."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -426,6 +427,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             fail(str(error).splitlines())
 
     sys.argv[1:] = arguments
+    streams.keep_going()
     app()
     return 0
 
@@ -465,8 +467,4 @@ def _width() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # before the first sweep
-        print("stopped; the same command goes on", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(main())

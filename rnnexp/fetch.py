@@ -10,11 +10,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from rnnexp import streams
 from rnnexp.schema import UserError
 from rnnexp.status import SWEEPS
 from rnnexp.sweep.depot import Depot, fetch
 
 
+@streams.command
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m rnnexp.fetch", description=__doc__)
     parser.add_argument("url", help="of a sweep in its depot, such as s3://bucket/sweeps/big")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rnnexp import streams
 from rnnexp.page import Page, comparison, run, sweep
 from rnnexp.results import collect
 from rnnexp.schema import UserError
@@ -81,6 +82,7 @@ def write_figures(page: Page, folder: Path, formats: Sequence[str] = FORMATS) ->
     return written
 
 
+@streams.command
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the page and returns the exit status."""
     parser = argparse.ArgumentParser("rnnexp.report", description="Write a page about a run, a sweep or a comparison.")

@@ -11,7 +11,6 @@ The command is here, the calls in `collect.py` and `frames.py`.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import textwrap
@@ -21,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from rnnexp import formats
+from rnnexp import formats, streams
 from rnnexp.checks import nearest
 from rnnexp.collect import collect, histories
 from rnnexp.frames import complete, flat, group, natural, pivot, spelled, spelled_groups, where
@@ -32,19 +31,16 @@ from rnnexp.table import choose, table
 __all__ = ["collect", "group", "histories", "main", "pivot", "where"]
 
 
+@streams.command
 def main(argv: Sequence[str] | None = None) -> int:
     """Shows the table and returns the exit status."""
     args = _parser().parse_args(argv)
     try:
         for line in _lines(args):
-            encoding = sys.stdout.encoding or "utf-8"  # an ASCII terminal shows ? for what it lacks
-            print(line.encode(encoding, "replace").decode(encoding))
-        sys.stdout.flush()
+            print(line)
     except UserError as error:
         print(f"rnnexp.results: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # of `| head`: without this, Python complains once more at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from rnnexp import streams
 from rnnexp.schema import UserError
 from rnnexp.store import read_yaml
 from rnnexp.sweep.plan import Goal
@@ -24,6 +25,7 @@ SWEEPS = Path("outputs/sweeps")
 TRUST_HELP = f"open the server that its study is on, although the sweep is not below {SWEEPS}"
 
 
+@streams.command
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m rnnexp.status", description=__doc__)
     parser.add_argument("name", nargs="?", help=f"a sweep below {SWEEPS}, or its folder; without it, all of them")

@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 
+from rnnexp import streams
 from rnnexp.schema import UserError
 from rnnexp.status import SWEEPS, TRUST_HELP, headline, open_sweep
 from rnnexp.sweep.storage import explained
 from rnnexp.sweep.study import DRAIN, SOFTLY
 
 
+@streams.command
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m rnnexp.stop", description=__doc__)
     parser.add_argument("name", help=f"a sweep below {SWEEPS}, or its folder")

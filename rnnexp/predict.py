@@ -10,7 +10,6 @@ Shapes: N images, H height, W width, O classes.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import struct
@@ -24,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
 from rnnexp import schema, streams
+from rnnexp.arguments import Parser
 from rnnexp.checks import trust_faults
 from rnnexp.schema import RunResult, UserError
 from rnnexp.store import RunFolder, load_tensors
@@ -110,7 +110,7 @@ def classify(predictor: Predictor, images: Sequence[Image.Image]) -> Tensor:
 @streams.command
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line for each image, or JSON. Returns 2 if the run or an image was bad."""
-    parser = argparse.ArgumentParser(prog="python -m rnnexp.predict", description="Classify images with a run's model.")
+    parser = Parser("rnnexp.predict", description="Classify images with a run's model.")
     parser.add_argument("run_dir", metavar="RUN_DIR", help="the folder of a run that is over, with its model.pt")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="dark on light or light on dark, of any size")
     parser.add_argument("--json", action="store_true", help="print path, label and every probability as JSON")

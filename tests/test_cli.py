@@ -454,10 +454,9 @@ def test_every_command_has_help_of_80_columns_and_one_line_for_a_mistake(module,
     monkeypatch.setenv("COLUMNS", "80")
     for argument, status in (("--help", 0), ("--nonsense=1", 2)):
         monkeypatch.setattr(sys, "argv", [f"rnnexp{module}", argument])
-        try:
-            assert command() == status
-        except SystemExit as left:
-            assert (left.code or 0) == status
+        with pytest.raises(SystemExit) as left:
+            sys.exit(command())
+        assert (left.value.code or 0) == status
         out, err = capsys.readouterr()
         assert max(map(len, out.splitlines()), default=0) <= 80, out
         assert err.count("\n") == (1 if status else 0)
@@ -481,9 +480,7 @@ def test_a_run_that_is_stopped_says_the_command_that_goes_on_with_it(tmp_path):
             break
     *_, last = process.communicate()[0].splitlines()
     assert process.returncode == 143
-    assert last.startswith("resume  python -m rnnexp train.epochs=500") or "'name=a b' train.resume=true" in last
     again = rnnexp(*SMALL, "name=a b", cwd=tmp_path)
     resume = again.stderr.partition("go on with it: ")[2]
     assert shlex.split(resume) == ["python", "-m", "rnnexp", *SMALL, "name=a b", "train.resume=true"]
-    more = [text for text in shlex.split(last)[4:] if not text.startswith("train.epochs")]
-    assert "train.resume=true" in more
+    assert shlex.split(last) == ["resume", "python", "-m", "rnnexp", *typed[3:-1], "name=a b", "train.resume=true"]

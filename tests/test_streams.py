@@ -173,7 +173,7 @@ def test_sweeps_and_comparisons_go_on_without_any_screen(way, tmp_path):
     sweep = [*RNNEXP, "-m", *SMALL, "seed=0,1", "name=a"]
     assert ended(started(sweep, "both", way, tmp_path)) == (0, "")
     assert [row["state"] for row in rows(tmp_path / "outputs/sweeps/a")] == ["complete"] * 2
-    arms = ["compare.arms=[model=rnn,model=gru]", "compare.trials=0", "compare.seeds=2"]
+    arms = ['compare.arms=["model=rnn","model=gru"]', "compare.trials=0", "compare.seeds=2"]
     compare = [sys.executable, "-m", "rnnexp.compare", "name=c", *arms, *SMALL]
     assert ended(started(compare, "both", way, tmp_path)) == (0, "")
     assert (tmp_path / "outputs/compare/c/comparison.json").exists()

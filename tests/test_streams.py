@@ -1,6 +1,5 @@
 """No stream that goes away costs a trial, a run or an answer, and none keeps SIGTERM from ending them."""
 
-import fcntl
 import itertools
 import logging
 import os
@@ -11,10 +10,9 @@ import time
 from contextlib import suppress
 
 import pytest
-from sweeps import APPS, SECONDS, opened, rows, wait_for
+from sweeps import APPS, SECONDS, rows, wait_for
 
 from rnnexp.store import RunFolder
-from rnnexp.sweep.study import STOP
 
 STREAMS = {"stdin": (0,), "stdout": (1,), "stderr": (2,), "both": (1, 2)}
 WAYS = ("closed", "full disk", "broken pipe")
@@ -187,20 +185,6 @@ def test_sigterm_ends_whatever_has_no_screen(what, streams, way, tmp_path):
     process = started(run if what == "run" else [*PARABOLA, "x=range(20)", "pause=0.5"], streams, way, tmp_path)
     begun = tmp_path / ("outputs/runs/a/history.csv" if what == "run" else "sweep/results.csv")
     assert_ends(process, begun)
-
-
-@pytest.mark.slow
-def test_a_reader_that_pauses_holds_up_neither_the_rules_of_a_sweep_nor_sigterm(tmp_path):
-    reading, writing = os.pipe()
-    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # full after the first line
-    command = [*PARABOLA, "x=range(100)", "pause=0.5", "hydra.sweeper.stop.seconds=2"]
-    process = subprocess.Popen(command, stdout=writing, stderr=writing, cwd=tmp_path)
-    folder = tmp_path / "sweep"
-    wait_for((folder / "study.db").exists, "the sweep to begin")
-    wait_for(lambda: any(told for key, told in opened(folder).attrs().items() if key.startswith(STOP)), "the rule")
-    assert process.poll() is None  # it waits for its reader
-    assert_ends(process, folder / "study.db")
-    os.close(reading), os.close(writing)
 
 
 def assert_ends(process, begun):

@@ -1,6 +1,7 @@
 """Recurrent networks on images read as sequences: train, search, and compare honestly."""
 
 import os
+import sys
 
 __version__ = "0.1.0"
 
@@ -9,3 +10,17 @@ __version__ = "0.1.0"
 # thousand turns (some microseconds) cost nothing alone (EXPERIMENTS.md). Read when torch is imported.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+COMMANDS = ("compare", "fetch", "predict", "proxy", "report", "reproduce", "results", "status", "stop")
+if sys.argv[:1] == ["-m"]:  # python -m looks for one of our modules: of most of them it would run nothing, silently
+    for _text in sys.orig_argv[1:]:
+        _module = _text.removeprefix("-m")
+        if _module.startswith("rnnexp.") and _module.removeprefix("rnnexp.") not in (*COMMANDS, "__main__"):
+            _names = ", ".join(f"rnnexp.{name}" for name in COMMANDS)
+            print(
+                f"{_module} is not a command; type python -m rnnexp (with -m for a sweep), or one of {_names}",
+                file=sys.stderr,
+            )
+            sys.exit(2)
+        if _module == "rnnexp" or _module.startswith("rnnexp."):
+            break  # what follows are its arguments

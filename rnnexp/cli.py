@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import logging
 import os
@@ -18,9 +19,10 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp import __version__, schema, sweep
+from rnnexp import __version__, schema, streams, sweep
+from rnnexp.arguments import Parser, dashed
 from rnnexp.interrupt import Interrupted
-from rnnexp.preflight import CommandLine, spelled_out, without_hydra
+from rnnexp.preflight import CommandLine, has_key, resume_command, spelled_out, without_hydra
 from rnnexp.schema import Status, UserError, printable
 from rnnexp.store import RunFolder, atomic
 from rnnexp.sweep.compose import ComposeError
@@ -33,25 +35,34 @@ MAX_LINE = 1000  # characters of a fault
 HELP = """\
 rnnexp {version} trains recurrent networks on images read as sequences.
 
-  python -m rnnexp model=lstm optim=adadelta                     one run
-  python -m rnnexp -m model=rnn,gru,lstm seed=0,1,2              every combination, in parallel
-  python -m rnnexp -m 'optim.lr=tag(log,interval(1e-3,1))' n_trials=20 name=lr    a search; again: it goes on
-  python -m rnnexp -m search=default name=my-search              the same with a whole search space
-  python -m rnnexp name=long train.epochs=50                     a run with a name ...
-  python -m rnnexp name=long train.epochs=50 train.resume=true   ... that goes on where it was stopped
-  python -m rnnexp experiment=notebook                           a whole recipe
-  python -m rnnexp.compare name=cells                            tune the three networks alike: which is better?
-  python -m rnnexp.results outputs                               every run in one table
-  python -m rnnexp.report outputs/runs/NAME                      a page with figures, of a run, sweep or comparison
-  python -m rnnexp.status NAME                                   what a sweep is doing, on any host; rnnexp.stop ends it
-  python -m rnnexp.fetch URL                                     the runs of hosts that share no folder
-  python -m rnnexp.predict RUN_DIR image.png                     classify images with a finished run
-  python -m rnnexp.reproduce RUN_DIR                             run a recorded run again: is it identical?
+  python -m rnnexp model=lstm optim=adadelta   one run
+  python -m rnnexp -m model=rnn,gru,lstm seed=0,1,2
+                                               every combination, in parallel
+  python -m rnnexp -m 'optim.lr=tag(log,interval(1e-3,1))' n_trials=20 name=lr
+                                               a search; again: it goes on
+  python -m rnnexp -m search=default name=mine
+                                               ... with a whole search space
+  python -m rnnexp name=long train.epochs=50   a run with a name ...
+  python -m rnnexp name=long train.epochs=50 train.resume=true
+                                               ... continued after a stop
+  python -m rnnexp experiment=notebook         a whole recipe
+  python -m rnnexp.compare name=cells          which network is better?
+  python -m rnnexp.results outputs             every run in one table
+  python -m rnnexp.report outputs/runs/NAME    a page with figures, of a run,
+                                               sweep or comparison
+  python -m rnnexp.status NAME                 what a sweep is doing, on any
+                                               host; rnnexp.stop ends it
+  python -m rnnexp.fetch URL                   the runs of hosts that share
+                                               no folder
+  python -m rnnexp.predict RUN_DIR image.png   classify images
+  python -m rnnexp.reproduce RUN_DIR           run a recorded run again: is
+                                               it identical?
 
-A run leaves its record in outputs/runs/NAME (the time, unless name=... is given), each of many in
-outputs/sweeps/NAME/NUMBER: result.json, history.csv, model.pt, checkpoint.pt, test_outcomes.npz, run.log and
-.hydra/. A sweep adds results.csv, best.yaml, sweep.yaml and study.db; hydra.sweeper.* and hydra/sweeper/sampler=,
-/pruner= set its details.
+A run leaves its record in outputs/runs/NAME (the time, unless name=... is
+given), each of many in outputs/sweeps/NAME/NUMBER: result.json, history.csv,
+model.pt, checkpoint.pt, test_outcomes.npz, run.log and .hydra/. A sweep adds
+results.csv, best.yaml, sweep.yaml and study.db; hydra.sweeper.*,
+hydra/sweeper/sampler= and hydra/sweeper/pruner= set its details.
 
 Groups, chosen as group=option:
 {groups}
@@ -60,12 +71,15 @@ Keys, set as key=value, as this command line has them:
 {keys}
 
 Options of the command:
-  -m, --multirun     a grid (every combination of comma-separated values) or a search (intervals, n_trials)
-  -cd, --config-dir  a folder of your own options: FOLDER/model/mine.yaml is then model=mine
+  -m, --multirun     a grid (every combination of comma-separated values) or a
+                     search (intervals, n_trials)
+  -cd, --config-dir  a folder of your own options: FOLDER/model/mine.yaml is
+                     then model=mine
   -c, --cfg job      show the configuration and stop
   --hydra-help       all that Hydra offers besides
 
-Exit status: 0 done, 1 diverged or failed, 2 a mistake in the command, 128 + signal when stopped.
+Exit status: 0 done, 1 diverged or failed, 2 a mistake in the command,
+128 + signal when stopped.
 """
 
 
@@ -91,7 +105,7 @@ class Claim(Callback):
         try:
             self.lock = folder.hold()
             if folder.is_run() and not config.train.resume:
-                raise UserError(folder.taken)
+                raise UserError(f"{folder.taken}: {resume_command(sys.argv[1:], config.name, folder.path)}")
         except UserError as error:
             fail(str(error).splitlines())
 
@@ -103,6 +117,7 @@ class Claim(Callback):
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
 def app(cfg: DictConfig) -> dict[str, float]:
     """Runs one configuration in the folder that Hydra made for it. Returns its metrics."""
+    streams.keep_going()
     from rnnexp.run import run
 
     state = HydraConfig.get()
@@ -118,6 +133,8 @@ def app(cfg: DictConfig) -> dict[str, float]:
     except Interrupted as stopped:
         if is_trial:
             raise
+        typed = [*sys.argv[1:]]
+        logging.getLogger("rnnexp").warning("resume  %s", resume_command(typed, cfg.name, state.runtime.output_dir))
         sys.exit(128 + stopped.signum)
     log.info("results in %s", state.runtime.output_dir)
     if is_trial and result.status is not Status.COMPLETE:
@@ -128,7 +145,8 @@ def app(cfg: DictConfig) -> dict[str, float]:
     return result.metrics
 
 
-def main() -> None:
+@streams.command
+def main() -> int:
     """Checks the command line, then hands it to Hydra."""
     logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
     if os.getcwd() not in sys.path and "" not in sys.path:
@@ -136,8 +154,8 @@ def main() -> None:
     schema.register()
     if "--version" in sys.argv[1:]:
         print(f"rnnexp {__version__}")
-        return
-    args = get_args_parser().parse_intermixed_args()
+        return 0
+    args = parsed("rnnexp", sys.argv[1:])
     flags = [argument for argument in sys.argv[1:] if argument not in args.overrides]
     sys.argv[1:] = [*flags, *spelled_out(args.overrides)]  # Hydra's parser wants the flags together
     if not (args.hydra_help or args.info or args.shell_completion):
@@ -147,14 +165,32 @@ def main() -> None:
                 print(help_text(command))
             except ComposeError as error:
                 fail([str(error)])
-            return
+            return 0
         if faults := command.faults():
             fail(faults)
         if args.cfg and args.multirun:  # Hydra refuses the two together
             print(command.shown_space(args.cfg))
-            return
+            return 0
     gc.enable()
     app()
+    return 0
+
+
+def parsed(name: str, arguments: list[str]) -> argparse.Namespace:
+    """Returns the arguments of a command as Hydra parses them; an option that isn't there ends it with a line."""
+    parser = Parser(name, parents=[get_args_parser()], add_help=False)
+    args, unknown = parser.parse_known_intermixed_args(arguments)
+    if unknown:
+        command = CommandLine(argparse.Namespace(**vars(args) | {"overrides": []}), CONFIG_DIR)
+        presets = without_hydra(command.compose([]))
+        lines = []
+        for typed, key, value in dashed(arguments, unknown):
+            line = f"{typed}: options are written key=value, without dashes"
+            known = key if has_key(presets, key) else command.nearest_key(key, presets)
+            known = known.removeprefix(" (did you mean ").removesuffix("?)")
+            lines.append(f"{line}; type {known}={value or 'VALUE'}" if known else f"{line}; {parser.prog} --help")
+        fail(lines or [f"{' '.join(unknown)}: options are written key=value; {parser.prog} --help lists them"])
+    return args
 
 
 def help_text(command: CommandLine) -> str:

@@ -26,13 +26,13 @@ from typing import Any
 
 import hydra
 from filelock import FileLock, Timeout
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp import interrupt, recorded, schema, verdict
+from rnnexp import interrupt, recorded, schema, streams, verdict
+from rnnexp.arguments import Parser
 from rnnexp.checks import nearest
-from rnnexp.cli import CONFIG_DIR, fail
+from rnnexp.cli import CONFIG_DIR, fail, parsed
 from rnnexp.preflight import CommandLine
 from rnnexp.schema import UserError
 from rnnexp.store import atomic, read_yaml, seal_json, yaml_text
@@ -41,21 +41,31 @@ from rnnexp.sweep.plan import key_of
 log = logging.getLogger("rnnexp")
 
 HELP = """\
-rnnexp.compare tunes architectures alike, and says which is better, or that it can't tell.
+rnnexp.compare tunes architectures alike, and says which is better, or that it
+can't tell.
 
-  python -m rnnexp.compare name=cells                               the three networks, each with its own search
-  python -m rnnexp.compare name=cells compare.seeds=10              later: five more seeds each, nothing repeated
-  python -m rnnexp.compare name=o compare.arms=optim model=gru      the optimizers, on one network
-  python -m rnnexp.compare name=q search=quick compare.trials=4 compare.seeds=3      a first look, in minutes
-  python -m rnnexp.compare name=r 'compare.arms=["model.readout=last","model.readout=mean"]'
-  python -m rnnexp.compare --from outputs/sweeps/grid --by model    runs that exist already (--from . --help)
+  python -m rnnexp.compare name=cells          the three networks, each
+                                               with its own search
+  python -m rnnexp.compare name=cells compare.seeds=10
+                                               later: five more seeds each,
+                                               nothing repeated
+  python -m rnnexp.compare name=o compare.arms=optim model=gru
+                                               the optimizers, on one network
+  python -m rnnexp.compare name=q search=quick compare.trials=4 compare.seeds=3
+                                               a first look, in minutes
+  python -m rnnexp.compare name=r 'compare.arms=["optim.lr=0.1","optim.lr=1"]'
+  python -m rnnexp.compare --from outputs/sweeps/grid --by model
+                                               runs that exist already
+                                               (--from . --help)
 
-The same command again goes on where it stopped. Keys of its own, as this command line has them; all those of
-python -m rnnexp --help hold for the runs:
+The same command again goes on where it stopped. Keys of its own, as this
+command line has them; all those of python -m rnnexp --help hold for the runs:
 {keys}
 
-Results go to outputs/compare/NAME: comparison.json, report.html, compare.yaml, and the sweeps in search/ and final/.
-Exit status: 0 done, 1 a search failed, 2 a mistake in the command, 128 + signal when stopped.
+Results go to outputs/compare/NAME: comparison.json, report.html, compare.yaml,
+and the sweeps in search/ and final/.
+Exit status: 0 done, 1 a search failed, 2 a mistake in the command,
+128 + signal when stopped.
 """
 OWN_KEYS = ("name", "hydra.run.dir", "n_trials")
 VOLATILE = ("workers", "resume", "hydra/launcher")  # may change when a comparison goes on
@@ -387,13 +397,14 @@ def finish(place: Place, result: verdict.Comparison) -> Iterator[str]:
     yield f"page     {report.write(place.path, place.page)}"
 
 
+@streams.command
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks the command line, then compares."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if any(text == "--from" or text.startswith("--from=") for text in arguments):
         return recorded_main(arguments)
     schema.register()
-    args = get_args_parser().parse_intermixed_args(arguments)
+    args = parsed("rnnexp.compare", arguments)
     if args.multirun:
         fail(["a comparison runs its own sweeps; leave -m out"])
     command = ComparisonCommandLine(argparse.Namespace(**vars(args) | {"config_name": "compare"}), CONFIG_DIR)
@@ -426,13 +437,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             fail(str(error).splitlines())
 
     sys.argv[1:] = arguments
+    streams.keep_going()
     app()
     return 0
 
 
 def recorded_main(arguments: Sequence[str]) -> int:
     """Compares runs that exist already and returns the exit status."""
-    parser = argparse.ArgumentParser("rnnexp.compare", description="Compare runs that exist already.")
+    parser = Parser("rnnexp.compare", description="Compare runs that exist already.")
     parser.add_argument("--from", dest="root", metavar="FOLDER", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--by", metavar="A,B", default="model", help="columns that make the arms (default: model)")
     parser.add_argument("--where", metavar="EXPR", help="only runs of which this holds, as \"optim == 'adam'\"")
@@ -465,8 +477,4 @@ def _width() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # before the first sweep
-        print("stopped; the same command goes on", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(main())

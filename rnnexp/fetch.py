@@ -6,17 +6,19 @@ is not fetched again. No torch.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
+from rnnexp import streams
+from rnnexp.arguments import Parser
 from rnnexp.schema import UserError
 from rnnexp.status import SWEEPS
 from rnnexp.sweep.depot import Depot, fetch
 
 
+@streams.command
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m rnnexp.fetch", description=__doc__)
+    parser = Parser("rnnexp.fetch", description=__doc__)
     parser.add_argument("url", help="of a sweep in its depot, such as s3://bucket/sweeps/big")
     parser.add_argument("folder", nargs="?", type=Path, help=f"where to put its runs (default: {SWEEPS}/NAME)")
     args = parser.parse_args()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from rnnexp.checks import nearest
+from rnnexp.checks import nearest, nearest_key
 from rnnexp.schema import Status, UserError
 
 STATISTICS = ("mean", "std", "n", "best")
@@ -115,7 +115,8 @@ def _column(node: ast.expr, frame: pd.DataFrame) -> Any:
         return frame[name]
     if name.lower() in NAMES:
         return NAMES[name.lower()]
-    raise UserError(f"no column {name}{nearest(name, frame.columns)}; a text needs quotes, as in \"model == 'lstm'\"")
+    quotes = "; a text needs quotes, as in \"model == 'lstm'\""
+    raise UserError(f"no column {name}{nearest_key(name, frame.columns)}{quotes if '.' not in name else ''}")
 
 
 def _compare(left: Any, comparison: ast.cmpop, right: Any, frame: pd.DataFrame) -> pd.Series[bool]:

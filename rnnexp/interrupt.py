@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from rnnexp import streams
+
 
 class Interrupted(Exception):
     """The run was asked to stop and has written its checkpoint; `signum` says by which signal."""
@@ -47,6 +49,7 @@ def catch() -> Iterator[Stop]:
 
     def handle(signum: int, frame: FrameType | None) -> None:
         stop.signum = signum
+        streams.stop_waiting()
         for number, handler in before.items():
             signal.signal(number, handler)
         if callable(own := before[signum]) and own is not signal.default_int_handler:

@@ -10,7 +10,6 @@ Shapes: N images, H height, W width, O classes.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import struct
@@ -23,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from rnnexp import schema
+from rnnexp import schema, streams
+from rnnexp.arguments import Parser
 from rnnexp.checks import trust_faults
 from rnnexp.schema import RunResult, UserError
 from rnnexp.store import RunFolder, load_tensors
@@ -107,9 +107,10 @@ def classify(predictor: Predictor, images: Sequence[Image.Image]) -> Tensor:
     return torch.cat(logits).double().softmax(1)
 
 
+@streams.command
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line for each image, or JSON. Returns 2 if the run or an image was bad."""
-    parser = argparse.ArgumentParser(prog="python -m rnnexp.predict", description="Classify images with a run's model.")
+    parser = Parser("rnnexp.predict", description="Classify images with a run's model.")
     parser.add_argument("run_dir", metavar="RUN_DIR", help="the folder of a run that is over, with its model.pt")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="dark on light or light on dark, of any size")
     parser.add_argument("--json", action="store_true", help="print path, label and every probability as JSON")
@@ -131,11 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             probabilities = dict(zip(predictor.labels, p_O, strict=True))
             label = max(probabilities, key=lambda name: probabilities[name])
             answers.append({"path": path, "label": label, "probabilities": probabilities})
-    try:
-        if answers or args.json:
-            print(json.dumps(answers, indent=1) if args.json else _table(answers), flush=True)
-    except BrokenPipeError:  # of `| head`: without this, Python complains once more at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if answers or args.json:
+        print(json.dumps(answers, indent=1) if args.json else _table(answers))
     return exit_status
 
 

@@ -11,7 +11,9 @@ import copy
 import dataclasses
 import importlib.util
 import os
+import shlex
 import shutil
+import sys
 import typing
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -30,9 +32,11 @@ from omegaconf import AnyNode, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from rnnexp import checks, schema
-from rnnexp.checks import nearest
+from rnnexp.arguments import join_spaced
+from rnnexp.checks import nearest, nearest_key
 from rnnexp.schema import UserError
 from rnnexp.sweep.compose import ComposeError, composing, flat_without_hydra, one_line
+from rnnexp.synonyms import NOTES, spelling
 
 if TYPE_CHECKING:
     from rnnexp.store import RunFolder
@@ -67,7 +71,8 @@ class CommandLine:
         self.multirun: bool = args.multirun
         self.run_here: list[DictConfig] = []  # what a sweep will run on this machine: a configuration of each kind
         self.is_dry: bool = args.cfg is not None  # only shows the configuration
-        self.texts = spelled_out(args.overrides)
+        joined, self.spaced = join_spaced(args.overrides)
+        self.texts = spelled_out(joined)
         self.config_name = args.config_name or "config"
         self.extra_dir = Path(args.config_dir).absolute() if args.config_dir else None
         search_path = create_config_search_path(args.config_path or str(config_dir))
@@ -99,14 +104,15 @@ class CommandLine:
         """Returns one line for each thing that is wrong with the command."""
         if self.extra_dir and not self.extra_dir.is_dir():
             return [f"--config-dir {self.extra_dir} is no folder"]
-        faults: list[str] = []
+        faults = list(self.spaced)
         groups: list[Override] = []
         values: list[Override] = []
         for text in self.texts:
             try:
                 override = OverridesParser.create().parse_override(text)
             except HydraException as error:
-                faults.append(f"can't read {text!r} ({str(error).splitlines()[0]}); write key=value")
+                better = f"type {better}" if (better := spelling(text)) else "write key=value"
+                faults.append(f"can't read {text!r} ({str(error).splitlines()[0]}); {better}")
                 continue
             if override.is_sweep_override() and not self.multirun:
                 faults.append(f"{text} names several values; add -m to run them all")
@@ -145,7 +151,8 @@ class CommandLine:
                 yield f"{group}=null: Hydra leaves a group out by ~{group}; type that, or nothing"
             for option in value if isinstance(value, list) else [value]:
                 if not override.is_delete() and option is not None and str(option) not in options:
-                    hint = nearest(str(option), options)
+                    note = NOTES.get(f"{group}={option}".lower())
+                    hint = f" ({note})" if note else nearest(str(option), options)
                     yield f"{group}={option}: no such {group}{hint}; there are {', '.join(options)}"
                 elif group == "hydra/launcher" and is_missing_extra(str(option)):
                     yield f"launcher={option} is an extra; type pip install 'rnnexp[{option}]'"
@@ -160,7 +167,9 @@ class CommandLine:
         is_open = isinstance(owner, DictConfig) and OmegaConf.get_type(owner) is dict  # a user's own option
         is_adding = override.is_add() or override.is_force_add()
         if not has_key(presets, key) and not (is_open and is_adding):
-            yield f"there is no key {key}{self.nearest_key(key, presets)}; python -m rnnexp --help lists them"
+            owners = [f"{parent}={option}" for option in schema.options_with(parent, leaf)]
+            hint = f"; {' and '.join(owners)} has it" if owners else self.nearest_key(key, presets)
+            yield f"there is no key {key}{hint}; python -m rnnexp --help lists them"
         elif not is_open and override.is_interval_sweep():
             interval: Any = override.value()
             ends = interval.start, interval.end
@@ -187,10 +196,10 @@ class CommandLine:
         keys += [group for group in schema.GROUPS if self.options(group)]
         group, _, leaf = key.rpartition(".")
         siblings = [k for k in keys if k.rpartition(".")[0] == group]
-        same_end = [k for k in keys if k.rpartition(".")[2] == leaf]
         if group and siblings:
-            return nearest(leaf, [k.rpartition(".")[2] for k in siblings]).replace("mean ", f"mean {group}.")
-        return f" (did you mean {same_end[0]}?)" if len(same_end) == 1 else nearest(key, keys)
+            hint = nearest(leaf, [k.rpartition(".")[2] for k in siblings]).replace("mean ", f"mean {group}.")
+            return hint or (nearest_key(key, keys) if leaf in {k.rpartition(".")[2] for k in keys} else "")
+        return nearest_key(key, [*keys, *(f"hydra/sweeper/{part}" for part in ("sampler", "pruner"))])
 
     def range_faults(self, cfg: DictConfig, presets: DictConfig) -> Iterator[str]:
         """Yields a line for every value out of its range, and for keys that a user's own class doesn't take."""
@@ -272,7 +281,8 @@ class CommandLine:
         from rnnexp.store import RunFolder  # as torchless as this module, but no help for --help
 
         if RunFolder(out).is_run() and not is_resuming:
-            return [f"{out} holds a run already; type another name=, or train.resume=true to go on"]
+            command = resume_command(sys.argv[1:], cfg.name, out)
+            return [f"{RunFolder(out).taken}: {command}"]
         if changes := recorded_difference(RunFolder(out), cfg):
             return [f"{out} holds a run of another configuration ({'; '.join(changes)}); type another name="]
         return list(machine_faults(cfg))
@@ -305,6 +315,16 @@ def runs_here(master: DictConfig) -> bool:
     from rnnexp.sweep.fleet import BASIC, JOBLIB
 
     return master.hydra.launcher._target_ in (BASIC, JOBLIB)
+
+
+def resume_command(typed: list[str], name: str, folder: str | os.PathLike[str]) -> str:
+    """Returns the command that goes on with a run, from what was typed to begin it."""
+    more = [f"name={name}", "train.resume=true"]
+    if any(text.startswith("hydra.run.dir=") for text in typed):
+        more.append(f"hydra.run.dir={folder}")  # the one that was typed may hold the time
+    replaced = {text.partition("=")[0] for text in more}
+    program = ["python", "-m", "rnnexp"] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
+    return shlex.join([*program, *(text for text in typed if text.partition("=")[0] not in replaced), *more])
 
 
 def unresolved(full: DictConfig, keys: Iterable[str]) -> Iterator[str]:

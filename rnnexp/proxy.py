@@ -5,7 +5,6 @@ It asks nobody for a password and encrypts nothing, so it listens on this machin
 
 from __future__ import annotations
 
-import argparse
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import run_grpc_proxy_server
 
+from rnnexp import streams
+from rnnexp.arguments import Parser
 from rnnexp.schema import UserError
 from rnnexp.sweep.storage import faults, open_storage
 
 
+@streams.command
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m rnnexp.proxy", description=__doc__)
+    parser = Parser("rnnexp.proxy", description=__doc__)
     parser.add_argument("url", help="postgresql://user@host/database; the password in PGPASSWORD or ~/.pgpass")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=13000, help="(default: %(default)s)")
@@ -45,6 +47,7 @@ def serve(url: str, host: str, port: int, threads: int) -> None:
     if url.startswith(("redis", "grpc")):
         raise UserError(f"{url}: a proxy needs a database behind it; try postgresql://user@host/database")
     storage = open_storage(url, seconds=60)  # with Optuna's cache, without which a trial costs a second
+    streams.keep_going()
     print(f"storage=grpc://{host}:{port}", flush=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rnnexp import streams
+from rnnexp.arguments import Parser
 from rnnexp.page import Page, comparison, run, sweep
 from rnnexp.results import collect
 from rnnexp.schema import UserError
@@ -81,9 +83,10 @@ def write_figures(page: Page, folder: Path, formats: Sequence[str] = FORMATS) ->
     return written
 
 
+@streams.command
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the page and returns the exit status."""
-    parser = argparse.ArgumentParser("rnnexp.report", description="Write a page about a run, a sweep or a comparison.")
+    parser = Parser("rnnexp.report", description="Write a page about a run, a sweep or a comparison.")
     parser.add_argument("path", type=Path, help="folder of a run, a sweep or a comparison, or any folder of runs")
     parser.add_argument("--output", metavar="FILE", type=Path, help="the page (default: PATH/report.html)")
     parser.add_argument("--figures", metavar="FOLDER", type=Path, help="write each figure into this folder, too")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 import tempfile
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from omegaconf.errors import OmegaConfBaseException
 
-from rnnexp import schema
+from rnnexp import schema, streams
+from rnnexp.arguments import Parser
 from rnnexp.checks import trust_faults
 from rnnexp.dataset_files import is_there
 from rnnexp.interrupt import Interrupted
@@ -21,16 +21,16 @@ from rnnexp.schema import RunResult, UserError
 from rnnexp.store import RunFolder
 
 
+@streams.command
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 if history and metrics are identical but for times, 1 if not, 2 for a mistake in the command."""
-    parser = argparse.ArgumentParser(
-        "rnnexp.reproduce", description="Run a recorded run again and compare its history and metrics."
-    )
+    parser = Parser("rnnexp.reproduce", description="Run a recorded run again and compare its history and metrics.")
     parser.add_argument("run_dir", type=Path, help="folder of a run that is over")
     parser.add_argument("--out", type=Path, help="keep the new run in this folder (default: a temporary one)")
     parser.add_argument("--trust", action="store_true", help="run the record's own classes, whoever wrote them")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    streams.keep_going()
     with tempfile.TemporaryDirectory() if args.out is None else nullcontext(args.out) as out:
         try:
             differences = reproduce(args.run_dir, out, args.trust)

@@ -11,7 +11,6 @@ The command is here, the calls in `collect.py` and `frames.py`.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import textwrap
@@ -21,8 +20,9 @@ from typing import Any
 
 import pandas as pd
 
-from rnnexp import formats
-from rnnexp.checks import nearest
+from rnnexp import formats, streams
+from rnnexp.arguments import Parser
+from rnnexp.checks import nearest, nearest_key
 from rnnexp.collect import collect, histories
 from rnnexp.frames import complete, flat, group, natural, pivot, spelled, spelled_groups, where
 from rnnexp.schema import Status, UserError
@@ -32,24 +32,25 @@ from rnnexp.table import choose, table
 __all__ = ["collect", "group", "histories", "main", "pivot", "where"]
 
 
+class NothingFound(UserError):
+    """The folder holds no runs."""
+
+
+@streams.command
 def main(argv: Sequence[str] | None = None) -> int:
     """Shows the table and returns the exit status."""
     args = _parser().parse_args(argv)
     try:
         for line in _lines(args):
-            encoding = sys.stdout.encoding or "utf-8"  # an ASCII terminal shows ? for what it lacks
-            print(line.encode(encoding, "replace").decode(encoding))
-        sys.stdout.flush()
+            print(line)
     except UserError as error:
         print(f"rnnexp.results: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # of `| head`: without this, Python complains once more at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1 if isinstance(error, NothingFound) else 2
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("rnnexp.results", description="Show every run below a folder in one table.")
+    parser = Parser("rnnexp.results", description="Show every run below a folder in one table.")
     parser.add_argument("root", nargs="?", default="outputs", help="folder that holds the runs (default: outputs)")
     parser.add_argument(
         "--where", metavar="EXPR", help='only runs of which this holds: "optim.lr > 0.1 and seed in (0, 1)"'
@@ -84,8 +85,7 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
     files, printed = _formats(args)
     everything = collect(args.root)
     if everything.empty:
-        yield f"no runs below {args.root}"
-        return
+        raise NothingFound(f"no runs below {args.root}")
     frame = where(everything, args.where) if args.where else everything
     width = shutil.get_terminal_size((120, 24)).columns
     shown, exact = (_plain if is_plain else _shaped)(frame, args, width)
@@ -140,7 +140,7 @@ def _plain(frame: pd.DataFrame, args: argparse.Namespace, width: int) -> tuple[p
     by = (args.sort or "").removeprefix("-")
     for name in [*columns, by] if by else columns:
         if name not in frame.columns:
-            raise UserError(f"no column {name}{nearest(name, frame.columns) or '; --csv FILE writes them all'}")
+            raise UserError(f"no column {name}{nearest_key(name, frame.columns) or '; --csv FILE writes them all'}")
     if by:
         frame = frame.iloc[_order(frame[by], descending)]
     return frame[columns or choose(frame, width)], frame[columns] if columns else frame

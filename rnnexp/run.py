@@ -71,7 +71,7 @@ def run(
                 result.metrics |= summarise(trainer)
             finish(trainer, result, folder)
         except interrupt.Interrupted:
-            log.warning("stopped; go on with train.resume=true name=%s", cfg.name)
+            log.warning("stopped; train.resume=true goes on with it")
             raise
         except Exception as error:
             result.status, result.reason = Status.FAILED, brief(error)

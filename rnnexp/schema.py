@@ -260,6 +260,13 @@ SCHEMAS: dict[str, dict[str, type]] = {
 }
 
 
+def options_with(group: str, name: str) -> list[str]:
+    """Returns the options of a group whose schema has a key that not all of them have."""
+    options = SCHEMAS.get(group, {})
+    found = [option for option, kind in options.items() if name in {f.name for f in dataclasses.fields(kind)}]
+    return found if len(found) < len(options) else []
+
+
 def register() -> None:
     """Makes the schemas known to Hydra, as `<option>_schema` of their group."""
     store = ConfigStore.instance()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from rnnexp import streams
+from rnnexp.arguments import Parser
 from rnnexp.schema import UserError
 from rnnexp.store import read_yaml
 from rnnexp.sweep.plan import Goal
@@ -24,8 +25,9 @@ SWEEPS = Path("outputs/sweeps")
 TRUST_HELP = f"open the server that its study is on, although the sweep is not below {SWEEPS}"
 
 
+@streams.command
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m rnnexp.status", description=__doc__)
+    parser = Parser("rnnexp.status", description=__doc__)
     parser.add_argument("name", nargs="?", help=f"a sweep below {SWEEPS}, or its folder; without it, all of them")
     parser.add_argument("--watch", action="store_true", help="show it again every two seconds, until Ctrl-C")
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)

@@ -5,17 +5,19 @@ Workers finish the trials that they run and begin no more; with --now they save 
 
 from __future__ import annotations
 
-import argparse
 import sys
 
+from rnnexp import streams
+from rnnexp.arguments import Parser
 from rnnexp.schema import UserError
 from rnnexp.status import SWEEPS, TRUST_HELP, headline, open_sweep
 from rnnexp.sweep.storage import explained
 from rnnexp.sweep.study import DRAIN, SOFTLY
 
 
+@streams.command
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m rnnexp.stop", description=__doc__)
+    parser = Parser("rnnexp.stop", description=__doc__)
     parser.add_argument("name", help=f"a sweep below {SWEEPS}, or its folder")
     parser.add_argument("--now", action="store_true", help="save running trials and give them back")
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)

@@ -1,5 +1,6 @@
 """The command line as a user meets it: its answers, its exit status, and what it leaves behind."""
 
+import importlib
 import importlib.util
 import shlex
 import subprocess
@@ -10,11 +11,12 @@ import pytest
 import yaml
 from hydra._internal.utils import get_args_parser
 
-from rnnexp import schema
-from rnnexp.cli import CONFIG_DIR
+from rnnexp import COMMANDS, schema
+from rnnexp.cli import CONFIG_DIR, main
 from rnnexp.preflight import CommandLine
 from rnnexp.results import collect
 from rnnexp.store import RunFolder
+from rnnexp.synonyms import spelling
 
 SMALL = (
     "train.epochs=2 data.limit=500 data.valid_size=200 model.hidden_size=8 model.num_layers=1 train.threads=1"
@@ -68,7 +70,22 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); python -m rnnexp --help lists them"),
         ("lr=1", "there is no key lr (did you mean optim.lr?); python -m rnnexp --help lists them"),
         ("modle=lstm", "there is no key modle (did you mean model?); python -m rnnexp --help lists them"),
-        ("optim=adam optim.momentum=0.9", "there is no key optim.momentum; python -m rnnexp --help lists them"),
+        ("optim.momentum=0.9", "there is no key optim.momentum; optim=sgd has it; python -m rnnexp --help lists them"),
+        ("model.nonlinearity=relu", "there is no key model.nonlinearity; model=rnn has it"),
+        ("learning_rate=1", "there is no key learning_rate (did you mean optim.lr?)"),
+        ("train.lr=1", "there is no key train.lr (did you mean optim.lr?)"),
+        ("n_epochs=1", "there is no key n_epochs (did you mean train.epochs?)"),
+        ("sampler=bayes", "there is no key sampler (did you mean hydra/sweeper/sampler?)"),
+        (
+            "-m search=quick hydra/sweeper/sampler=bayes",
+            "hydra/sweeper/sampler=bayes: no such hydra/sweeper/sampler (Bayesi",
+        ),
+        ("optim=adamw", "optim=adamw: no such optim (type optim=adam optim.decoupled_weight_decay=true)"),
+        ("optim=rmsprop", "optim=rmsprop: no such optim (torch.optim.RMSprop is one YAML file away"),
+        ("train.device=gpu", "train.device must be auto or cpu or cuda or mps, got gpu (did you mean cuda?)"),
+        ("train.epochs = 3", "no spaces around =; type train.epochs=3"),
+        ("train.epochs= 3", "no spaces around =; type train.epochs=3"),
+        ("train.epochs =3 seed=1", "no spaces around =; type train.epochs=3"),
         ("experiment=null", "experiment=null: Hydra leaves a group out by ~experiment; type that, or nothing"),
         ("model=lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
         ("model=lstm_schema", "model=lstm_schema: no such model; there are gru, lstm, rnn"),
@@ -391,3 +408,80 @@ def test_a_launcher_that_is_not_installed_is_one_line_with_its_extra(monkeypatch
     args = get_args_parser().parse_intermixed_args(["-m", "seed=0,1", f"launcher={option}", "workers=2"])
     faults = CommandLine(args, CONFIG_DIR).faults()
     assert faults == [f"launcher={option} is an extra; type pip install 'rnnexp[{option}]'"]
+
+
+@pytest.mark.parametrize(
+    ("value", "better"),
+    [
+        ("loguniform(1e-4,1)", "tag(log,interval(1e-4,1))"),
+        ("uniform(0, 1)", "interval(0,1)"),
+        ("tune.randint(1,4)", "int(interval(1,4))"),
+        ("quniform(0,1,0.1)", "tag(step:0.1,interval(0,1))"),
+        ("suggest_float(1e-4, 1, log=True)", "tag(log,interval(1e-4,1))"),
+        ("categorical([a,b])", "choice(a,b)"),
+        ("choice [a,b]", "choice(a,b)"),
+        ("loguniform(1)", "tag(log,interval(LOW,HIGH))"),
+        ("interval(0,1)", None),
+    ],
+)
+def test_a_distribution_of_another_tool_comes_with_its_spelling(value, better):
+    assert spelling(f"optim.lr={value}") == (better and f"optim.lr={better}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("--epochs 3", "--epochs 3: options are written key=value, without dashes; type train.epochs=3"),
+        ("model=gru --lr=3", "--lr=3: options are written key=value, without dashes; type optim.lr=3"),
+        ("--train.batch-size 3", "--train.batch-size 3: options are written key=value, without dashes; type train.b"),
+        ("--nonsense", "--nonsense: options are written key=value, without dashes; python -m rnnexp --help"),
+        ("--cfg nonsense", "argument --cfg/-c: invalid choice: 'nonsense'"),
+    ],
+)
+def test_an_option_with_dashes_is_one_line_with_the_key_that_was_meant(arguments, line, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rnnexp", *arguments.split()])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"rnnexp: {line}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", ["", *(f".{name}" for name in COMMANDS)])
+def test_every_command_has_help_of_80_columns_and_one_line_for_a_mistake(module, monkeypatch, capsys):
+    command = importlib.import_module(f"rnnexp{module or '.cli'}").main
+    monkeypatch.setenv("COLUMNS", "80")
+    for argument, status in (("--help", 0), ("--nonsense=1", 2)):
+        monkeypatch.setattr(sys, "argv", [f"rnnexp{module}", argument])
+        with pytest.raises(SystemExit) as left:
+            sys.exit(command())
+        assert (left.value.code or 0) == status
+        out, err = capsys.readouterr()
+        assert max(map(len, out.splitlines()), default=0) <= 80, out
+        assert err.count("\n") == (1 if status else 0)
+        assert "__main__" not in out + err
+
+
+@pytest.mark.parametrize("module", ["rnnexp.train", "rnnexp.run", "rnnexp.sweep", "rnnexp.search"])
+def test_a_module_that_is_not_a_command_says_which_one_is(module, tmp_path):
+    done = rnnexp("seed=1", module=module, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{module} is not a command; type python -m rnnexp ")
+
+
+def test_a_run_that_is_stopped_says_the_command_that_goes_on_with_it(tmp_path):
+    command = [sys.executable, "-m", "rnnexp", *SMALL, "train.epochs=500", "name=a b"]
+    typed = [text for text in command if text != "train.epochs=2"]
+    process = subprocess.Popen(typed, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("epoch"):
+            process.terminate()
+            break
+    *_, last = process.communicate()[0].splitlines()
+    assert process.returncode == 143
+    again = rnnexp(*SMALL, "name=a b", cwd=tmp_path)
+    resume = again.stderr.partition("go on with it: ")[2]
+    assert shlex.split(resume) == ["python", "-m", "rnnexp", *SMALL, "name=a b", "train.resume=true"]
+    assert shlex.split(last) == ["resume", "python", "-m", "rnnexp", *typed[3:-1], "name=a b", "train.resume=true"]

@@ -27,6 +27,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from rnnexp.checks import nearest
 from rnnexp.schema import UserError
 from rnnexp.sweep.compose import ComposeError, flat_without_hydra, one_line
+from rnnexp.synonyms import spelling
 
 Compose = Callable[[list[str]], DictConfig]
 NOT_WORDS = ("true", "false", "null", "nan", "inf")  # as Hydra's grammar reads them, in any case
@@ -403,7 +404,8 @@ def _parse(text: str, config_loader: Any) -> Override:
     try:
         return OverridesParser.create(config_loader=config_loader).parse_override(text)
     except HydraException as error:
-        raise UserError(f"can't read {text!r} ({one_line(error)}); write key=value") from error
+        better = f"type {better}" if (better := spelling(text)) else "write key=value"
+        raise UserError(f"can't read {text!r} ({one_line(error)}); {better}") from error
 
 
 def _declared(

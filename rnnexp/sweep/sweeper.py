@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 
 from filelock import FileLock
@@ -22,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState
 
+from rnnexp import streams
 from rnnexp.cores import num_physical_cores
 from rnnexp.schema import UserError, brief
 from rnnexp.store import atomic, delete_halves
@@ -58,6 +60,7 @@ def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, a
         UserError: something is wrong with the request, or the folder holds another sweep.
         SystemExit: 1 if too many trials failed, 128 + signal if it was stopped.
     """
+    streams.protect()  # another app than rnnexp has its own as Python gives them
     refuse_official()
 
     loader = hydra_context.config_loader
@@ -66,6 +69,7 @@ def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, a
     if plan.n_trials == 0:
         print("\n".join(show.dry_run(plan)))
         return
+    streams.keep_going()
     with storage.explained(plan.url):
         Sweeper(plan, config, hydra_context, task).run()
 
@@ -105,11 +109,12 @@ class Sweeper:
         self.write_request()
         num_workers = self.num_workers()
         screen = show.Screen(self.plan, self.study, self.ended_before, num_workers)
-        monitor = Monitor(self, screen)
+        display = Display(screen)
+        monitor = Monitor(self, display)
         STOPPING.signum = None
         self.study.set(f"{STOP}:{self.process.name}", 0)  # that of an earlier sweeper with this pid
         self.study.set(f"{FULL}:{self.process.name}", None)
-        with self.handlers(), monitor:
+        with self.handlers(), display, monitor:
             self.run_workers(num_workers, monitor)
             if not self.plan.settings.wait and self.fleet.jobs and not self.is_stopping():
                 self.say(f"{num_workers} workers are on their way; python -m rnnexp.status {self.plan.folder}")
@@ -250,6 +255,7 @@ class Sweeper:
             if STOPPING.signum is not None:
                 raise KeyboardInterrupt
             STOPPING.signum = signum
+            streams.stop_waiting()
 
         before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
         for signum in before:
@@ -284,12 +290,59 @@ class Sweeper:
                         os.kill(process.pid, signum)
 
 
-class Monitor(threading.Thread):
-    """Watches while the launcher holds the main thread: lost workers, rules that end the sweep, files, the screen."""
+class Display(threading.Thread):
+    """Shows how the sweep goes, and keeps its files current.
 
-    def __init__(self, sweeper: Sweeper, screen: show.Screen) -> None:
+    In a thread of its own, so that a terminal that is paused, or an error in what is shown, holds up nothing else.
+    """
+
+    def __init__(self, screen: show.Screen) -> None:
+        super().__init__(name="display", daemon=True)
+        self.screen = screen
+        self.done = threading.Event()
+        self.lines: SimpleQueue[str] = SimpleQueue()
+
+    def __enter__(self) -> Display:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.join()
+
+    def say(self, text: str) -> None:
+        self.lines.put(text)
+
+    def run(self) -> None:
+        last = 0.0
+        while not self.done.wait(0.2):
+            self.show_lines()
+            if time.monotonic() - last > self.screen.interval:
+                self.update()
+                last = time.monotonic()
+        self.show_lines()
+        self.update()
+
+    def show_lines(self) -> None:
+        while not self.lines.empty():
+            self.screen.say(self.lines.get())
+
+    def update(self) -> None:
+        try:
+            self.screen.update()
+        except Exception as error:  # the storage is away
+            self.screen.say(f"can't look at the study just now: {brief(error)}")
+
+
+class Monitor(threading.Thread):
+    """Watches while the launcher holds the main thread: signals, lost workers, rules that end the sweep.
+
+    Shows nothing itself: nothing that only shows may end what watches.
+    """
+
+    def __init__(self, sweeper: Sweeper, display: Display) -> None:
         super().__init__(name="monitor", daemon=True)
-        self.sweeper, self.screen = sweeper, screen
+        self.sweeper, self.display = sweeper, display
         self.done = threading.Event()
         self.passed_on = 0
         self.is_success = False  # a rule that ended the sweep was one of success
@@ -301,30 +354,29 @@ class Monitor(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self.done.set()
         self.join()
-        try:
-            self.screen.update()
-        except Exception as error:
-            self.screen.say(f"can't look at the study just now: {brief(error)}")
 
     def run(self) -> None:
         last = 0.0
         while not self.done.wait(0.2):
             try:
                 if STOPPING.signum is not None and self.passed_on < SOFTLY:
-                    self.screen.say("stopping: running trials are saved first; Ctrl-C again stops at once")
                     self.pass_on(SOFTLY)
-                if time.monotonic() - last > self.screen.interval:
+                    self.display.say("stopping: running trials are saved first; Ctrl-C again stops at once")
+                if time.monotonic() - last > self.display.screen.interval:
                     self.sweeper.reap()
-                    self.screen.update()
                     self.check_rules()
                     last = time.monotonic()
             except Exception as error:  # the storage is away: the workers wait for it, and so do we
-                self.screen.say(f"can't look at the study just now: {brief(error)}")
+                self.display.say(f"can't look at the study just now: {brief(error)}")
                 last = time.monotonic()
 
     def pass_on(self, how: int) -> None:
-        self.passed_on = how
-        self.sweeper.pass_on(how)
+        before, self.passed_on = self.passed_on, how
+        try:
+            self.sweeper.pass_on(how)
+        except Exception:  # it is tried again
+            self.passed_on = before
+            raise
 
     def check_rules(self) -> None:
         if self.passed_on:
@@ -359,7 +411,7 @@ class Monitor(threading.Thread):
 
     def end(self, why: str, how: int, is_success: bool) -> None:
         self.sweeper.why_stopped, self.is_success = why, is_success
-        self.screen.say(why)
+        self.display.say(why)
         self.pass_on(how)
 
 

@@ -35,7 +35,7 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
-from rnnexp import sweep
+from rnnexp import streams, sweep
 from rnnexp.interrupt import Interrupted, Stop
 from rnnexp.schema import brief, brief_text, printable
 from rnnexp.seeds import derive
@@ -96,6 +96,8 @@ class Worker:
 
     def __call__(self, cfg: DictConfig) -> None:
         """Works until there is nothing to claim, its time is up, or it is told to stop."""
+        streams.protect()
+        streams.keep_going()
         limit = Limit(self.config.hydra.launcher)
         self.process = Process.own()
         self.composer = Composer(self.hydra_context.config_loader, self.config)

@@ -1,0 +1,55 @@
+"""What is typed after a command that goes wrong before any configuration is composed: one line, with what to type."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of a command's options that says what is wrong in one line, and exits with status 2.
+
+    Args:
+        name: the command's module, such as rnnexp.results.
+    """
+
+    def __init__(self, name: str, description: str | None = None, **options: object) -> None:
+        super().__init__(prog=f"python -m {name}", description=description, **options)  # type: ignore[arg-type]
+        self.name = name
+
+    def error(self, message: str) -> NoReturn:
+        line = message.replace("the following arguments are required:", "it needs")
+        print(f"{self.name}: {line}; {self.prog} --help lists what there is", file=sys.stderr)
+        sys.exit(2)
+
+
+def join_spaced(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns overrides of which those with spaces around their = are joined, and a line for each of those."""
+    joined: list[str] = []
+    parts: list[int] = []  # of how many texts each is made
+    for text in texts:
+        is_value = bool(joined) and joined[-1].endswith("=") and "=" not in text and len(joined[-1]) > 1
+        if joined and ((text.startswith("=") and "=" not in joined[-1]) or is_value):
+            joined[-1] += text
+            parts[-1] += 1
+        else:
+            joined.append(text)
+            parts.append(1)
+    spaced = [text for text, number in zip(joined, parts, strict=True) if number > 1]
+    return joined, [f"no spaces around =; type {text}" for text in spaced]
+
+
+def dashed(argv: Sequence[str], unknown: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yields, of each unknown option, what was typed, and the key and the value that it looks like."""
+    for option in unknown:
+        if not re.match(r"--?[A-Za-z]", option):
+            continue
+        name, _, value = option.lstrip("-").partition("=")
+        after = argv[argv.index(option) + 1 :][:1]
+        if not value and after and "=" not in after[0] and not after[0].startswith("-"):
+            yield f"{option} {after[0]}", name.replace("-", "_"), after[0]
+        else:
+            yield option, name.replace("-", "_"), value

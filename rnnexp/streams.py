@@ -1,0 +1,149 @@
+"""Standard streams that may go away: a pipe without a reader, a full disk, a terminal that was closed, or none at all.
+
+Python raises wherever it prints to such a stream, and once more at its exit. Here that is decided in one place, below
+every `print`, log handler and progress bar:
+
+- a command that answers at once has nothing left to do. It ends quietly with status 141 when its reader is gone, which
+  is what a shell calls 128 + SIGPIPE, and with a line and status 1 when its answer can't be written;
+- a run, a sweep, a comparison or a server, for which printing is an aside, says so once on standard error, if there is
+  one, and goes on. Its files hold what it would have shown.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import io
+import logging
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+P = ParamSpec("P")
+STDOUT, STDERR = 1, 2
+
+_is_aside = False  # whether what is printed is no more than an aside of something that goes on
+_is_ending = False  # whether to wait no longer for a reader that has paused
+
+
+def command(main: Callable[P, int]) -> Callable[P, int]:
+    """Returns the `main` of a command with safe streams; Ctrl-C ends it without a traceback."""
+
+    @functools.wraps(main)
+    def safe(*args: P.args, **kwargs: P.kwargs) -> int:
+        protect()
+        try:
+            return main(*args, **kwargs)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return 128 + signal.SIGINT
+        finally:
+            sys.stdout.flush()  # here, where a failure can still become the exit status
+
+    return safe
+
+
+def keep_going() -> None:
+    """Lets this process go on without its screen from here on."""
+    global _is_aside
+    _is_aside = True
+
+
+def stop_waiting() -> None:
+    """Lets this process end although the reader of its output has paused, as a terminal does by Ctrl-S."""
+    global _is_ending
+    _is_ending = True
+
+
+def protect() -> None:
+    """Makes the standard streams safe, those that are missing included; streams that somebody has replaced stay."""
+    for handle in (0, STDOUT, STDERR):
+        try:
+            os.fstat(handle)
+        except OSError:  # closed: the next file to be opened would land here and be printed into
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+            os.set_inheritable(opened, True)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
+    for name, handle in (("stdout", STDOUT), ("stderr", STDERR)):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif stream is getattr(sys, f"__{name}__") and not isinstance(_raw(stream), _StandardFile):
+            safe = _safe(stream, handle)
+            setattr(sys, name, safe)
+            setattr(sys, f"__{name}__", safe)
+            _hand_over(stream, safe)
+
+
+class _StandardFile(io.FileIO):
+    """File descriptor 1 or 2, to which a write never fails where the process goes on."""
+
+    is_lost = False  # which has been said
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while left:
+                if select.select([], [self], [], 0.5)[1]:  # takes so much without blocking
+                    left = left[super().write(left[: select.PIPE_BUF]) or 0 :]
+                elif _is_ending:
+                    break
+        except OSError as error:
+            was_lost, self.is_lost = self.is_lost, True
+            if not was_lost and self.fileno() == STDOUT:
+                _lose_output(error)
+        return size
+
+
+def _lose_output(error: OSError) -> None:
+    """Says that standard output is gone.
+
+    Raises:
+        SystemExit: printing is all that this process is for.
+    """
+    if error.errno == errno.EPIPE and not _is_aside:
+        sys.exit(128 + signal.SIGPIPE)
+    line = f"standard output can't be written ({error.strerror or error})"
+    with suppress(OSError):
+        os.write(STDERR, f"{line}{'; going on without it' if _is_aside else ''}\n".encode())
+    if not _is_aside:
+        sys.exit(1)
+
+
+def _safe(stream: io.TextIOWrapper, handle: int) -> io.TextIOWrapper:
+    """Returns a stream like a given one, over the same file descriptor."""
+    with suppress(OSError):  # what can't be written any more is lost
+        stream.flush()
+    raw = _StandardFile(handle, "w", closefd=False)
+    raw.name = stream.name
+    is_unbuffered = isinstance(stream.buffer, io.RawIOBase)  # python -u
+    return io.TextIOWrapper(
+        raw if is_unbuffered else io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors="replace" if stream.errors == "strict" else stream.errors,  # an ASCII terminal shows ? for what it lacks
+        newline="\n",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+def _raw(stream: Any) -> Any:
+    buffer = getattr(stream, "buffer", None)
+    return getattr(buffer, "raw", buffer)
+
+
+def _hand_over(old: io.TextIOWrapper, new: io.TextIOWrapper) -> None:
+    """Lets the log handlers that hold a stream write to another one."""
+    for logger in [logging.root, *logging.root.manager.loggerDict.values()]:
+        for handler in getattr(logger, "handlers", []):
+            if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+                handler.setStream(new)

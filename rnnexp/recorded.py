@@ -12,7 +12,7 @@ import pandas as pd
 
 from rnnexp import stats
 from rnnexp.checks import nearest
-from rnnexp.frames import where
+from rnnexp.frames import mixed_keys, mixed_text, where
 from rnnexp.results import collect
 from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status, UserError
 from rnnexp.store import RunFolder, read_csv
@@ -142,16 +142,13 @@ def _not_controlled(groups: dict[str, pd.DataFrame], by: Sequence[str], metric: 
     frame = pd.concat(groups.values())
     own = {name.partition(".")[0] for name in by}
     keys = [n for n in frame.columns if is_config(n) and n not in NOT_IN_FINGERPRINT and n.partition(".")[0] not in own]
-    keys += [name for name in frame.columns if name.partition(".")[0] in own and is_config(name) and name not in by]
     said = ["how hard each arm was tuned is not known here; python -m rnnexp.compare gives each the same budget"]
     for name, group in groups.items():
-        mixed = [key for key in keys if group[key].nunique(dropna=False) > 1]
-        if mixed:
-            said.append(f"arm {name} mixes configurations ({', '.join(mixed)}): its spread is not that of seeds alone")
+        if mixed := mixed_keys(group, by):
+            said.append(mixed_text(f"arm {name}", mixed))
         elif group["seed"].duplicated().any():
             said.append(f"arm {name} has several runs of one seed, which are not independent")
-    shared = [key for key in keys if key.partition(".")[0] not in own]
-    unlike = [key for key in shared if len({frozenset(group[key].astype(str)) for group in groups.values()}) > 1]
+    unlike = [key for key in keys if len({frozenset(group[key].astype(str)) for group in groups.values()}) > 1]
     if unlike:
         said.append(f"not the same in all arms: {', '.join(unlike)}")
     counts = {name: len(group) for name, group in groups.items()}

@@ -349,7 +349,10 @@ def p_text(p: float) -> str:
 
 
 def lines(comparison: Comparison, width: int) -> list[str]:
-    """Returns the tables and the verdict for a terminal."""
+    """Returns the tables and the verdict for a terminal.
+
+    Where there is little room, estimates, intervals, p-values and verdicts stay whole, and the rest goes.
+    """
     part = comparison.metric.partition("_")[0]
     rows = []
     for arm in comparison.arms:
@@ -361,7 +364,9 @@ def lines(comparison: Comparison, width: int) -> list[str]:
             row |= {"searched": f"{arm.search.trials} trials, {arm.search.epochs} epochs, {arm.search.seconds:.0f} s"}
         rows.append(row)
     arms = pd.DataFrame(rows)
-    shown = [*table(arms, list(arms.columns), width), ""]
+    least = [f"{part} %", "95 % interval"]
+    optional = [name for name in arms.columns if name not in ("arm", *least)]
+    shown = [*table(arms, list(arms.columns), width, ["arm"], optional), ""]
     pairs = pd.DataFrame(
         {
             "pair": f"{pair.a} - {pair.b}",
@@ -373,7 +378,7 @@ def lines(comparison: Comparison, width: int) -> list[str]:
         }
         for pair in comparison.pairs
     )
-    shown += [*table(pairs, list(pairs.columns), width), ""] if len(pairs) else []
+    shown += [*table(pairs, list(pairs.columns), width, ["pair"], ["P(better)"]), ""] if len(pairs) else []
     said = [pair.sentence for pair in comparison.pairs] + [f"warning: {text}" for text in comparison.warnings]
     return shown + [line for text in said for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ")]
 

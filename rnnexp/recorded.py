@@ -14,7 +14,7 @@ from rnnexp import stats
 from rnnexp.checks import nearest
 from rnnexp.frames import mixed_keys, mixed_text, where
 from rnnexp.results import collect
-from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status, UserError
+from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status, UserError, counted
 from rnnexp.store import RunFolder, read_csv
 from rnnexp.table import is_config
 from rnnexp.verdict import Arm, Run, Search
@@ -111,16 +111,18 @@ def arms(
         if name not in everything.columns:
             raise UserError(f"no column {name}{nearest(name, everything.columns) or '; try --by model'}")
     frame = everything[(everything["status"] == Status.COMPLETE.value) & everything[metric].notna()]
-    warnings = [f"{n} runs {status}, left out" for status, n in everything["status"].value_counts().items() if n]
+    warnings = [
+        f"{counted(n, 'run')} {status}, left out" for status, n in everything["status"].value_counts().items() if n
+    ]
     warnings = [text for text in warnings if not text.endswith(f"{Status.COMPLETE.value}, left out")]
     is_tested = everything.loc[everything["status"] == Status.COMPLETE.value, metric].notna()
     if (~is_tested).any():
         warnings.append(
-            f"{(~is_tested).sum()} complete runs have no {metric}, as trials of a search have none; left out"
+            f"{counted(int((~is_tested).sum()), 'complete run')} without {metric}, as trials of a search are; left out"
         )
     twice = frame.duplicated("fingerprint")
     if twice.any():
-        warnings.append(f"{twice.sum()} runs repeat another one, seed included; left out")
+        warnings.append(f"{counted(int(twice.sum()), 'repeat')} of another run, seed included; left out")
         frame = frame[~twice]
     groups = {
         " ".join(str(value) for value in (key if isinstance(key, tuple) else (key,))): group.sort_values("seed")
@@ -131,7 +133,8 @@ def arms(
         hint = f"; columns that vary: {', '.join(varying[:8])}" if varying else ""
         untested = f"; try --metric valid_{metric.partition('_')[2]}" if not len(frame) and len(is_tested) else ""
         raise UserError(
-            f"{root} holds {len(frame)} runs to compare, of {len(groups)} different {', '.join(by)}{hint}{untested}"
+            f"{root} holds {counted(len(frame), 'run')} to compare, of {len(groups)} different {', '.join(by)}"
+            f"{hint}{untested}"
         )
     found = [Arm(name, _runs(group, root, relative_to)) for name, group in groups.items()]
     return found, [*warnings, *_not_controlled(groups, by, metric)]

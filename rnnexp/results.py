@@ -38,7 +38,7 @@ from rnnexp.frames import (
     spelled_groups,
     where,
 )
-from rnnexp.schema import Status, UserError
+from rnnexp.schema import Status, UserError, counted
 from rnnexp.store import atomic
 from rnnexp.table import choose, fitting, table
 
@@ -122,13 +122,13 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
     yield from table(shown, list(shown.columns), width, flexible)
     statuses = [str(status) for status in frame["status"]]
     counts = [f"{n} {status.value}" for status in Status if (n := statuses.count(status.value))]
-    text = f"{len(frame)} run{'s' * (len(frame) != 1)}: {', '.join(counts) or 'none of which that holds'}"
+    text = f"{counted(len(frame), 'run')}: {', '.join(counts) or 'none of which that holds'}"
     if not is_plain:
-        counted = frame if args.any_status else complete(frame)
-        text += f"; {left_out} not complete, left out" if (left_out := len(frame) - len(counted)) else ""
-        hint = ", try --values valid_accuracy" if counted["valid_accuracy"].notna().any() else ""
-        for name in _values(args) if len(counted) else ():
-            text += f"; none has {name}{hint}" if counted[name].isna().all() else ""
+        meant = frame if args.any_status else complete(frame)
+        text += f"; {left_out} not complete, left out" if (left_out := len(frame) - len(meant)) else ""
+        hint = ", try --values valid_accuracy" if meant["valid_accuracy"].notna().any() else ""
+        for name in _values(args) if len(meant) else ():
+            text += f"; none has {name}{hint}" if meant[name].isna().all() else ""
     if hidden := [str(name) for name in shown if name not in fitting(shown, list(shown.columns), width, flexible)]:
         text += f"; too narrow here for {', '.join(hidden)}: --csv - prints {'it' if len(hidden) == 1 else 'them'}"
     yield textwrap.fill(text, max(width, 1))

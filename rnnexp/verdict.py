@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from rnnexp import stats
-from rnnexp.schema import TEST_FILE_SIZE
+from rnnexp.schema import TEST_FILE_SIZE, counted
 from rnnexp.stats import Estimate
 from rnnexp.store import TestOutcomes
 from rnnexp.table import table
@@ -361,7 +361,7 @@ def lines(comparison: Comparison, width: int) -> list[str]:
         row |= {f"{part} loss": f"{arm.loss.mean:.4f}", "parameters": f"{arm.num_parameters:,}"}
         row |= {"s/run": f"{arm.train_seconds:.1f}", "epochs": f"{arm.epochs:g}"}
         if arm.search:
-            row |= {"searched": f"{arm.search.trials} trials, {arm.search.epochs} epochs, {arm.search.seconds:.0f} s"}
+            row |= {"searched": _searched(arm.search)}
         rows.append(row)
     arms = pd.DataFrame(rows)
     least = [f"{part} %", "95 % interval"]
@@ -381,6 +381,10 @@ def lines(comparison: Comparison, width: int) -> list[str]:
     shown += [*table(pairs, list(pairs.columns), width, ["pair"], ["P(better)"]), ""] if len(pairs) else []
     said = [pair.sentence for pair in comparison.pairs] + [f"warning: {text}" for text in comparison.warnings]
     return shown + [line for text in said for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ")]
+
+
+def _searched(search: Search) -> str:
+    return f"{counted(search.trials, 'trial')}, {counted(search.epochs, 'epoch')}, {search.seconds:,.0f} s"
 
 
 def _range(of: Interval | Pair, text: Callable[[float], str], prefix: str = "") -> str:

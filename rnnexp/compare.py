@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import itertools
+import json
 import logging
 import re
 import shlex
@@ -27,6 +28,8 @@ from typing import Any
 import hydra
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp import interrupt, recorded, schema, streams, verdict
@@ -34,7 +37,7 @@ from rnnexp.arguments import Parser
 from rnnexp.checks import nearest
 from rnnexp.cli import CONFIG_DIR, fail, parsed
 from rnnexp.preflight import CommandLine
-from rnnexp.schema import UserError
+from rnnexp.schema import UserError, counted
 from rnnexp.store import atomic, read_yaml, seal_json, yaml_text
 from rnnexp.sweep.plan import key_of
 
@@ -202,6 +205,14 @@ class Comparison:
         for text in args.overrides:
             if key_of(text) == "n_trials":
                 found.append(f"{text}: a comparison's searches have compare.trials each; type compare.trials=...")
+        every_arms = set.intersection(*({key_of(text) for text in arm.overrides} for arm in self.arms))
+        for text in self.overrides:
+            if key_of(text) in every_arms:
+                others = [t for arm in self.arms for t in arm.overrides if key_of(t) == key_of(text) and t != text]
+                found.append(
+                    f"{text}: each arm sets {key_of(text)} itself; leave it out, or name the arms: "
+                    f"{_arms_text([text, others[0]])}"
+                )
         settings, searched = self.cfg.compare, range(self.cfg.seed, self.cfg.seed + self.cfg.repeats)
         fresh = range(settings.first_seed, settings.first_seed + settings.seeds)
         if used := set(searched) & set(fresh):
@@ -342,22 +353,28 @@ class Comparison:
 
     def method(self) -> list[str]:
         settings = self.cfg.compare
-        epochs = settings.trials * self.cfg.train.epochs
+        trials, seeds = counted(settings.trials, "trial"), counted(settings.seeds, "seed")
+        most, total = (counted(n * self.cfg.train.epochs, "epoch") for n in (1, settings.trials))
         budget = {
-            "trials": f"{settings.trials} trials of at most {self.cfg.train.epochs} epochs, none of them pruned",
-            "epochs": f"{epochs} epochs in all, in as many trials as pruning makes of them",
+            "trials": f"{trials} of at most {most}, none of them pruned",
+            "epochs": f"{total} in all, in as many trials as pruning makes of them",
         }[settings.budget]
         if not settings.trials:
             return [
                 "The arms ran as they were given: no search has tuned any of them.",
-                f"Each ran with {settings.seeds} seeds from {settings.first_seed} on, and was tested once with each.",
+                f"Each ran with {seeds} from {settings.first_seed} on, and was tested once with each.",
             ]
         return [
             f"Each arm had a search of its own with the same budget: {budget}. It chose by {self.cfg.objective}; no "
             "trial read the test set.",
-            f"The best configuration of each arm ran again with {settings.seeds} seeds from {settings.first_seed} on, "
+            f"The best configuration of each arm ran again with {seeds} from {settings.first_seed} on, "
             "which no search has used; those runs were tested, once each.",
         ]
+
+
+def _arms_text(overrides: Sequence[str]) -> str:
+    """Returns what to type for arms of these overrides, quoted for a shell."""
+    return shlex.quote(f"compare.arms=[{','.join(json.dumps(text) for text in overrides)}]")
 
 
 def _quoted(text: str) -> str:
@@ -376,6 +393,17 @@ def _die_with_us() -> None:
 
 class ComparisonCommandLine(CommandLine):
     """A comparison's command line: it has search spaces, but no sweep and no run of its own."""
+
+    def faults(self) -> list[str]:
+        """Returns one line for each thing that is wrong; several values of a key are arms, and are written as such."""
+        found = []
+        for text in self.texts:
+            with suppress(HydraException):  # reported below
+                override = OverridesParser.create().parse_override(text)
+                if override.is_discrete_sweep():
+                    arms = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+                    found.append(f"{text} names several values; to compare them, type {_arms_text(arms)}")
+        return found or super().faults()
 
     def searched_keys(self, full: DictConfig) -> list[str]:
         return []

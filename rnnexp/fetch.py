@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rnnexp import streams
 from rnnexp.arguments import Parser
-from rnnexp.schema import UserError
+from rnnexp.schema import UserError, counted
 from rnnexp.status import SWEEPS
 from rnnexp.sweep.depot import Depot, fetch
 
@@ -33,7 +33,7 @@ def main() -> int:
     problems = fetch(depot, folder)
     for problem in problems:
         print(f"rnnexp.fetch: {problem}", file=sys.stderr)
-    print(f"{len(depot.names())} trials in {args.url}, those that were missing are in {folder}")
+    print(f"{counted(len(depot.names()), 'trial')} in {args.url}, those that were missing are in {folder}")
     return 1 if problems else 0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import MaxNLocator
 
 from rnnexp.drawing import (
@@ -76,10 +76,13 @@ def confusion(counts: Any, names: Sequence[str]) -> Drawing:
     """Returns the matrix of how often each label was read as each class."""
     figure, (axes,) = make_axes(width=5.2, height=4.6)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
+    color = np.zeros((*share.shape, 4))  # one blue, more or less opaque, so that it suits a light and a dark page
+    color[..., :3] = to_rgb(COLOURS[0])
+    color[..., 3] = np.sqrt(share)
+    axes.imshow(color)
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            colour = "white" if share[row, column] > 0.4 else "#222222"
+            colour = "white" if share[row, column] > 0.7 else INK
             axes.text(column, row, f"{count}", ha="center", va="center", color=colour, fontsize=8)
     axes.set(xlabel="read as", ylabel="label", xticks=range(len(names)), yticks=range(len(names)))
     axes.set_xticklabels(names)
@@ -88,7 +91,7 @@ def confusion(counts: Any, names: Sequence[str]) -> Drawing:
     note = (
         "Each row is a class of the test set, each column what its images were read as; off the diagonal are mistakes."
     )
-    return Drawing("confusion", "Confusion matrix", f"{note} Darker is a larger share of the row.", figure)
+    return Drawing("confusion", "Confusion matrix", f"{note} A stronger blue is a larger share of the row.", figure)
 
 
 @styled

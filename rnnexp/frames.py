@@ -10,13 +10,15 @@ from __future__ import annotations
 import ast
 import operator
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from rnnexp.checks import nearest, nearest_key
-from rnnexp.schema import Status, UserError
+from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status, UserError
+from rnnexp.table import is_config
 
 STATISTICS = ("mean", "std", "n", "best")
 HIGHER_IS_BETTER = "_accuracy"  # of everything else, a loss or a cost, less is better
@@ -164,6 +166,38 @@ def complete(frame: pd.DataFrame) -> pd.DataFrame:
     return chosen
 
 
+class MixedConfigurations(UserWarning):
+    """A mean is over runs that differ in more than their seeds and where they ran."""
+
+
+def mixed_keys(frame: pd.DataFrame, by: Sequence[str]) -> list[str]:
+    """Returns the choices and keys of the configuration that differ between runs of one group.
+
+    Seeds are left out, and so is where a run ran. A key that a choice decides goes without saying: where `optim`
+    differs, `optim.lr` is named only if it differs for one optimizer, too.
+    """
+    by = list(by)
+    keys = [name for name in frame.columns if is_config(name) and name not in NOT_IN_FINGERPRINT]
+    choices = _differing(
+        frame, by, [name for name in frame.columns if name in GROUPS and name not in NOT_IN_FINGERPRINT]
+    )
+    return [*choices, *_differing(frame, [*by, *choices], keys)]
+
+
+def _differing(frame: pd.DataFrame, by: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Returns the columns that have more than one value within a group."""
+    names = [name for name in names if name not in by and frame[name].nunique(dropna=False) > 1]
+    if not names:
+        return []
+    counts = frame.groupby([frame[name] for name in by], dropna=False, sort=False)[names].nunique(dropna=False)
+    return [name for name in names if counts[name].max() > 1]
+
+
+def mixed_text(what: str, keys: Sequence[str]) -> str:
+    """Returns the warning about runs that were put together, an arm or a group, although they differ in these keys."""
+    return f"{what} mixes configurations ({', '.join(keys)}): its spread is not that of seeds alone"
+
+
 def group(
     frame: pd.DataFrame, by: Sequence[str], values: Sequence[str] = ("test_accuracy",), any_status: bool = False
 ) -> pd.DataFrame:
@@ -177,7 +211,22 @@ def group(
 
     Raises:
         UserError: a column is not there, or a value is no number.
+
+    Warns:
+        MixedConfigurations: a group has runs of several configurations.
     """
+    means = _means(frame, by, values, any_status)
+    _warn_if_mixed(frame, by, any_status)
+    return means
+
+
+def _warn_if_mixed(frame: pd.DataFrame, by: Sequence[str], any_status: bool) -> None:
+    if keys := mixed_keys(frame if any_status else complete(frame), by):
+        warnings.warn(mixed_text("a group", keys), MixedConfigurations, stacklevel=3)
+
+
+def _means(frame: pd.DataFrame, by: Sequence[str], values: Sequence[str], any_status: bool) -> pd.DataFrame:
+    """Returns what `group` does."""
     by, values = list(dict.fromkeys(by)), list(dict.fromkeys(values))
     if not by or not values:
         raise UserError("a group needs at least one column and one value; try model and test_accuracy")
@@ -212,13 +261,17 @@ def pivot(
 
     Raises:
         UserError: a column is not there, or the value is no number.
+
+    Warns:
+        MixedConfigurations: a cell has runs of several configurations.
     """
     rows = [rows] if isinstance(rows, str) else list(rows)
     if columns in rows:
         raise UserError(f"{columns} can't be both rows and columns")
     if not rows:
         raise UserError("a pivot needs a column for its rows; try model")
-    long = group(frame, [*rows, columns], [value], any_status)
+    long = _means(frame, [*rows, columns], [value], any_status)
+    _warn_if_mixed(frame, [*rows, columns], any_status)
     texts = [["-" if pd.isna(cell) else cell for cell in long[name].tolist()] for name in rows]
     down = list(zip(*texts, strict=True))
     across = ["-" if pd.isna(cell) else cell for cell in long[columns].tolist()]

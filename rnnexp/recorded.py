@@ -12,9 +12,9 @@ import pandas as pd
 
 from rnnexp import stats
 from rnnexp.checks import nearest
-from rnnexp.frames import where
+from rnnexp.frames import mixed_keys, mixed_text, where
 from rnnexp.results import collect
-from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status, UserError
+from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status, UserError, counted
 from rnnexp.store import RunFolder, read_csv
 from rnnexp.table import is_config
 from rnnexp.verdict import Arm, Run, Search
@@ -111,16 +111,18 @@ def arms(
         if name not in everything.columns:
             raise UserError(f"no column {name}{nearest(name, everything.columns) or '; try --by model'}")
     frame = everything[(everything["status"] == Status.COMPLETE.value) & everything[metric].notna()]
-    warnings = [f"{n} runs {status}, left out" for status, n in everything["status"].value_counts().items() if n]
+    warnings = [
+        f"{counted(n, 'run')} {status}, left out" for status, n in everything["status"].value_counts().items() if n
+    ]
     warnings = [text for text in warnings if not text.endswith(f"{Status.COMPLETE.value}, left out")]
     is_tested = everything.loc[everything["status"] == Status.COMPLETE.value, metric].notna()
     if (~is_tested).any():
         warnings.append(
-            f"{(~is_tested).sum()} complete runs have no {metric}, as trials of a search have none; left out"
+            f"{counted(int((~is_tested).sum()), 'complete run')} without {metric}, as trials of a search are; left out"
         )
     twice = frame.duplicated("fingerprint")
     if twice.any():
-        warnings.append(f"{twice.sum()} runs repeat another one, seed included; left out")
+        warnings.append(f"{counted(int(twice.sum()), 'repeat')} of another run, seed included; left out")
         frame = frame[~twice]
     groups = {
         " ".join(str(value) for value in (key if isinstance(key, tuple) else (key,))): group.sort_values("seed")
@@ -131,7 +133,8 @@ def arms(
         hint = f"; columns that vary: {', '.join(varying[:8])}" if varying else ""
         untested = f"; try --metric valid_{metric.partition('_')[2]}" if not len(frame) and len(is_tested) else ""
         raise UserError(
-            f"{root} holds {len(frame)} runs to compare, of {len(groups)} different {', '.join(by)}{hint}{untested}"
+            f"{root} holds {counted(len(frame), 'run')} to compare, of {len(groups)} different {', '.join(by)}"
+            f"{hint}{untested}"
         )
     found = [Arm(name, _runs(group, root, relative_to)) for name, group in groups.items()]
     return found, [*warnings, *_not_controlled(groups, by, metric)]
@@ -142,16 +145,13 @@ def _not_controlled(groups: dict[str, pd.DataFrame], by: Sequence[str], metric: 
     frame = pd.concat(groups.values())
     own = {name.partition(".")[0] for name in by}
     keys = [n for n in frame.columns if is_config(n) and n not in NOT_IN_FINGERPRINT and n.partition(".")[0] not in own]
-    keys += [name for name in frame.columns if name.partition(".")[0] in own and is_config(name) and name not in by]
     said = ["how hard each arm was tuned is not known here; python -m rnnexp.compare gives each the same budget"]
     for name, group in groups.items():
-        mixed = [key for key in keys if group[key].nunique(dropna=False) > 1]
-        if mixed:
-            said.append(f"arm {name} mixes configurations ({', '.join(mixed)}): its spread is not that of seeds alone")
+        if mixed := mixed_keys(group, by):
+            said.append(mixed_text(f"arm {name}", mixed))
         elif group["seed"].duplicated().any():
             said.append(f"arm {name} has several runs of one seed, which are not independent")
-    shared = [key for key in keys if key.partition(".")[0] not in own]
-    unlike = [key for key in shared if len({frozenset(group[key].astype(str)) for group in groups.values()}) > 1]
+    unlike = [key for key in keys if len({frozenset(group[key].astype(str)) for group in groups.values()}) > 1]
     if unlike:
         said.append(f"not the same in all arms: {', '.join(unlike)}")
     counts = {name: len(group) for name, group in groups.items()}

@@ -14,6 +14,7 @@ import argparse
 import shutil
 import sys
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,22 @@ from rnnexp import formats, streams
 from rnnexp.arguments import Parser
 from rnnexp.checks import nearest, nearest_key
 from rnnexp.collect import collect, histories
-from rnnexp.frames import complete, flat, group, natural, pivot, spelled, spelled_groups, where
-from rnnexp.schema import Status, UserError
+from rnnexp.frames import (
+    MixedConfigurations,
+    complete,
+    flat,
+    group,
+    mixed_keys,
+    mixed_text,
+    natural,
+    pivot,
+    spelled,
+    spelled_groups,
+    where,
+)
+from rnnexp.schema import Status, UserError, counted
 from rnnexp.store import atomic
-from rnnexp.table import choose, table
+from rnnexp.table import choose, fitting, table
 
 __all__ = ["collect", "group", "histories", "main", "pivot", "where"]
 
@@ -88,7 +101,11 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
         raise NothingFound(f"no runs below {args.root}")
     frame = where(everything, args.where) if args.where else everything
     width = shutil.get_terminal_size((120, 24)).columns
-    shown, exact = (_plain if is_plain else _shaped)(frame, args, width)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MixedConfigurations)  # said below, with what to type
+        shown, exact = (_plain if is_plain else _shaped)(frame, args, width)
+    if not is_plain and (warning := _mixed_warning(frame, args)):
+        print(f"rnnexp.results: warning: {warning}", file=sys.stderr)
     contents = {}
     for path, name in files.items():
         if name == "parquet":
@@ -101,16 +118,19 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
         yield formats.TEXT[name](exact if name == "csv" else shown).rstrip("\n")
     if printed:
         return
-    yield from table(shown, list(shown.columns), width)
+    flexible = None if is_plain else [name for name in _names(args.group or args.rows) if name in shown]
+    yield from table(shown, list(shown.columns), width, flexible)
     statuses = [str(status) for status in frame["status"]]
     counts = [f"{n} {status.value}" for status in Status if (n := statuses.count(status.value))]
-    text = f"{len(frame)} run{'s' * (len(frame) != 1)}: {', '.join(counts) or 'none of which that holds'}"
+    text = f"{counted(len(frame), 'run')}: {', '.join(counts) or 'none of which that holds'}"
     if not is_plain:
-        counted = frame if args.any_status else complete(frame)
-        text += f"; {left_out} not complete, left out" if (left_out := len(frame) - len(counted)) else ""
-        hint = ", try --values valid_accuracy" if counted["valid_accuracy"].notna().any() else ""
-        for name in _values(args) if len(counted) else ():
-            text += f"; none has {name}{hint}" if counted[name].isna().all() else ""
+        meant = frame if args.any_status else complete(frame)
+        text += f"; {left_out} not complete, left out" if (left_out := len(frame) - len(meant)) else ""
+        hint = ", try --values valid_accuracy" if meant["valid_accuracy"].notna().any() else ""
+        for name in _values(args) if len(meant) else ():
+            text += f"; none has {name}{hint}" if meant[name].isna().all() else ""
+    if hidden := [str(name) for name in shown if name not in fitting(shown, list(shown.columns), width, flexible)]:
+        text += f"; too narrow here for {', '.join(hidden)}: --csv - prints {'it' if len(hidden) == 1 else 'them'}"
     yield textwrap.fill(text, max(width, 1))
 
 
@@ -168,6 +188,18 @@ def _shaped(frame: pd.DataFrame, args: argparse.Namespace, width: int) -> tuple[
     [value] = _values(args)
     pivoted = pivot(frame, _names(args.rows), across[0], value, args.any_status)
     return spelled(pivoted, value), flat(pivoted)
+
+
+def _mixed_warning(frame: pd.DataFrame, args: argparse.Namespace) -> str | None:
+    """Returns what to say of means over several configurations, and what to type instead."""
+    rows = frame if args.any_status else complete(frame)
+    down, across = _names(args.group or args.rows), _names(args.columns)
+    if not (keys := mixed_keys(rows, [*down, *across])):
+        return None
+    typed = f"--{'group' if args.group else 'rows'} {','.join([*down, *keys])}"
+    value = rows[keys[-1]].tolist()[0]
+    example = f"{keys[-1]} == {'null' if pd.isna(value) else repr(value)}"
+    return f'{mixed_text("a group", keys)}; type {typed}, or choose by --where "{example}"'
 
 
 def _values(args: argparse.Namespace) -> list[str]:

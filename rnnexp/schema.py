@@ -31,6 +31,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def counted(count: int, noun: str) -> str:
+    """Returns a number of things in words: 1 trial, 5,420 trials."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def brief_text(value: object, limit: int = 500) -> str:
     """Returns the beginning of anything's text; nothing if it is not to be had."""
     try:

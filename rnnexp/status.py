@@ -13,14 +13,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rnnexp import streams
 from rnnexp.arguments import Parser
-from rnnexp.schema import UserError
+from rnnexp.schema import UserError, counted
 from rnnexp.store import read_yaml
 from rnnexp.sweep.plan import Goal
-from rnnexp.sweep.show import WORDS, best, number_text, short_number
+from rnnexp.sweep.show import WORDS, best, duration, finished_text, number_text, short_number
 from rnnexp.sweep.storage import SQLITE, hide_password
 from rnnexp.sweep.study import REQUEST, STOP, Lease, Outcome, open_checked
 
 RECENT = 20  # trials that the pace is measured by
+PAUSE = timedelta(seconds=10)  # without any trial: more than a worker takes between two of them
 SWEEPS = Path("outputs/sweeps")
 TRUST_HELP = f"open the server that its study is on, although the sweep is not below {SWEEPS}"
 
@@ -109,7 +110,7 @@ def headline(sweep: RecordedSweep) -> str:
     counts[TrialState.WAITING] += sweep.n_trials - len(trials)
     ended = sum(number for state, number in counts.items() if state.is_finished())
     parts = ", ".join(f"{number} {WORDS[state]}" for state, number in counts.items() if number)
-    return f"{sweep.folder.name}: {ended} of {sweep.n_trials} trials are over ({parts})"
+    return f"{sweep.folder.name}: {finished_text(ended, sweep.n_trials)} ({parts})"
 
 
 def status(sweep: RecordedSweep) -> list[str]:
@@ -119,14 +120,15 @@ def status(sweep: RecordedSweep) -> list[str]:
     lines = [headline(sweep)]
     top = best(sweep.goal, ended)
     if len(sweep.goal.directions) > 1:
-        lines.append(f"Pareto front: {len(top)} trials")
+        lines.append(f"Pareto front: {counted(len(top), 'trial')}")
     elif top and top[0].values:
         texts = [f"{name.partition(' @ ')[0]}={short_number(str(value))}" for name, value in top[0].params.items()]
         lines.append(f"best    {sweep.goal.label(0)} {number_text(top[0].values[0])}, trial {top[0].number}")
         lines.append(f"        {' '.join(texts)}")
     if pace := _pace(ended):
-        left = timedelta(seconds=round((sweep.n_trials - len(ended)) / pace * 3600))
-        lines.append(f"pace    {pace:.3g} trials an hour" + (f", {left} h left" if left else ""))
+        number = f"{pace:,.0f}" if pace >= 10 else f"{pace:.2g}"
+        left = sweep.n_trials - len(ended)
+        lines.append(f"pace    {number} trials/h" + (f", about {duration(left / pace * 3600)} left" if left else ""))
     running = [trial for trial in trials if trial.state is TrialState.RUNNING]
     if any(how for key, how in sweep.study.attrs().items() if key.startswith(STOP)) and running:
         lines.append("it was told to stop")
@@ -136,12 +138,19 @@ def status(sweep: RecordedSweep) -> list[str]:
 
 
 def _pace(ended: Sequence[FrozenTrial]) -> float | None:
-    """Returns how many trials end in an hour, by the recent ones."""
-    times = sorted(t.datetime_complete for t in ended if t.datetime_complete and Outcome.of(t).same_as is None)
-    times = times[-RECENT:]
-    if len(times) < 2 or times[0] == times[-1]:
+    """Returns how many trials end in an hour, by the recent ones; pauses, in which nothing ran, don't count."""
+    outcomes = [(trial.datetime_complete, Outcome.of(trial)) for trial in ended]
+    ran = [(end, timedelta(seconds=out.seconds)) for end, out in outcomes if end and out.same_as is None]
+    recent = sorted(ran)[-RECENT:]
+    if len(recent) < 2:
         return None
-    return (len(times) - 1) * 3600 / (times[-1] - times[0]).total_seconds()
+    first, last = recent[0][0], recent[-1][0]
+    busy, until = last - first, first
+    for begin, end in sorted((end - lasted, end) for end, lasted in recent[1:]):
+        if begin - until > PAUSE:
+            busy -= begin - until
+        until = max(until, end)
+    return (len(recent) - 1) * 3600 / busy.total_seconds() if busy else None
 
 
 def _workers(running: Sequence[FrozenTrial]) -> list[str]:

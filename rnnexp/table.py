@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ from rnnexp.schema import GROUPS, METRICS, printable
 
 ENVIRONMENT = ("git.", "versions.")  # columns with a dot that are not of the configuration
 
-# What the command shows: after path and status, as many as fit, in this order.
+# What the command shows after path and status, in this order; which of them it is, `choose` says.
 SHOWN_FIRST = ("model", "optim", "data", "schedule", "train", "experiment", "seed", "test_accuracy", "valid_accuracy")
 SHOWN_IF_VARYING = ("data", "schedule", "train", "experiment")
 SHOWN_LAST = (
@@ -19,7 +20,9 @@ SHOWN_LAST = (
 )
 # Columns of rnnexp's own runs that have no dot; any other is an objective, or a key, of a foreign app's sweep.
 OWN = {*("path", "status", "reason", "seed", "attempt", *GROUPS, *METRICS)}
-OWN |= {"fingerprint", "device", "threads", "started", "ended", "host"}
+OWN |= {"fingerprint", "device", "threads", "precision", "started", "ended", "host"}
+HEADLINES = ("test_accuracy", "valid_accuracy")  # what runs are compared by; never left out for want of room
+MIN_WIDTH = 6  # of a text that is shortened
 GAP = "  "
 
 
@@ -29,24 +32,32 @@ def is_config(name: str) -> bool:
 
 
 def choose(frame: pd.DataFrame, width: int) -> list[str]:
-    """Returns the columns that tell the runs apart, as many as fit; none that is empty."""
+    """Returns the columns that tell the runs apart, as many as fit; none that is empty.
+
+    First a status that varies, the headlines and why a run failed; then what varies; last what all runs share.
+    """
     filled = [name for name in frame.columns if frame[name].notna().any()]
-    varying = [name for name in filled if frame[name].nunique(dropna=False) > 1]
-    config = [name for name in varying if is_config(name) and not _repeats_choice(frame, name)]
-    optional = [name for name in config if _follows_choice(frame, name)]
-    config = [name for name in config if name not in optional]
-    config.sort(key=lambda name: frame[name].nunique() == 1)  # null or one value: last
+    varying = {name for name in filled if frame[name].nunique(dropna=False) > 1}
+    config = [name for name in filled if name in varying and is_config(name) and not _repeats_choice(frame, name)]
+    follows = {name for name in config if _follows_choice(frame, name)}
+    repeated = [name for name in config if name in follows and frame[name].nunique() == 1]
+    config = [name for name in config if name not in repeated]
+    config.sort(key=lambda name: (name in follows, frame[name].nunique() == 1))  # what says least: last
     first = [name for name in SHOWN_FIRST if name not in SHOWN_IF_VARYING or frame[name].nunique() > 1]
-    first += [name for name in filled if "." not in name and name not in OWN]  # what another Hydra app reaches
-    room = width - _width(frame, "status") - len(GAP) - min(_width(frame, "path"), width // 5)
-    if "reason" in filled:
-        room -= min(_width(frame, "reason"), width // 8) + len(GAP)
-    chosen = ["path", "status"]
-    for name in dict.fromkeys([*first, *config, *SHOWN_LAST, *optional]):
-        if name in filled and (needed := _width(frame, name) + len(GAP)) <= room:
-            chosen.append(name)
-            room -= needed
-    return chosen + ["reason"] * ("reason" in filled)
+    reached = [name for name in filled if "." not in name and name not in OWN]  # by another Hydra app
+    order = dict.fromkeys(["path", "status", *first, *reached, *config, *SHOWN_LAST, *repeated, "reason"])
+    urgent = ["path", *varying.intersection(["status"]), *HEADLINES, *reached, "reason"]
+    urgent += [name for name in (*first, *config) if name in varying]
+
+    shortened = {"path": max(width // 5, MIN_WIDTH), "reason": max(width // 8, MIN_WIDTH)}
+    chosen, room = set(), width + len(GAP)
+    for name in dict.fromkeys([*urgent, *order]):
+        if name in filled:
+            needed = min(_width(frame, name), shortened.get(name, width)) + len(GAP)
+            if needed <= room:
+                chosen.add(name)
+                room -= needed
+    return [name for name in order if name in chosen]
 
 
 def _repeats_choice(frame: pd.DataFrame, name: str) -> bool:
@@ -59,25 +70,63 @@ def _repeats_choice(frame: pd.DataFrame, name: str) -> bool:
 
 
 def _follows_choice(frame: pd.DataFrame, name: str) -> bool:
-    """Whether a key has one value, and its group's choice alone decides who has it, as `model.nonlinearity` may."""
+    """Whether a group's choice alone decides what a key is, as that of `optim` may decide about `optim.lr`."""
     group = name.partition(".")[0]
-    if group not in GROUPS or frame[name].nunique() > 1:
+    if group not in GROUPS:
         return False
     return all(column.nunique(dropna=False) == 1 for _, column in frame.groupby(group, dropna=False)[name])
 
 
-def table(frame: pd.DataFrame, columns: list[str], width: int) -> list[str]:
-    """Returns the lines of a table, none wider than `width`: the widest columns are shortened until it fits."""
-    texts = {name: [printable(name), *_cells(frame, name)] for name in columns}
-    widths = {name: min(max(map(len, texts[name])), width) for name in columns}
-    while sum(widths.values()) + len(GAP) * (len(columns) - 1) > width and max(widths.values()) > 6:
-        widths[max(widths, key=widths.__getitem__)] -= 1
-    padded = []
-    for name in columns:
-        is_number = pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
-        short = [_shorten(text, widths[name], keep_end=name == "path") for text in texts[name]]
-        padded.append([text.rjust(widths[name]) if is_number else text.ljust(widths[name]) for text in short])
-    return [GAP.join(row).rstrip()[:width] for row in zip(*padded, strict=True)]
+def table(
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    width: int,
+    flexible: Collection[str] | None = None,
+    optional: Sequence[str] = (),
+) -> list[str]:
+    """Returns the lines of a table, none wider than `width`; for what is left out for that, see `fitting`."""
+    lines = []
+    for name, size in fitting(frame, columns, width, flexible, optional).items():
+        texts = [_shorten(text, size, keep_end=name == "path") for text in (printable(name), *_cells(frame, name))]
+        lines.append([text.rjust(size) if _is_number(frame, name) else text.ljust(size) for text in texts])
+    return [GAP.join(row).rstrip()[:width] for row in zip(*lines, strict=True)]
+
+
+def fitting(
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    width: int,
+    flexible: Collection[str] | None = None,
+    optional: Sequence[str] = (),
+) -> dict[str, int]:
+    """Returns the columns of a table that fit into a width, and the width of each.
+
+    Only texts are shortened, the widest first: a number that has lost its end is another number. Where that is not
+    enough, columns are left out from the right, but for the first.
+
+    Args:
+        flexible: the columns that may be shortened; by default all that hold no numbers.
+        optional: columns that are left out, the last of these first, before any other is shortened beyond a third of
+            the width.
+    """
+    if flexible is None:
+        flexible = [name for name in columns if not _is_number(frame, name)]
+    widths = {name: _width(frame, name) for name in columns}
+
+    def total(most: int) -> int:
+        sizes = [min(size, most) if name in flexible else size for name, size in widths.items()]
+        return sum(sizes) + len(GAP) * (len(sizes) - 1)
+
+    for least, leaving in ((width // 3, [*optional][::-1]), (MIN_WIDTH, [*columns][:0:-1])):
+        for name in leaving:
+            if name in widths and total(least) > width:
+                del widths[name]
+    most = next((most for most in range(width, MIN_WIDTH, -1) if total(most) <= width), MIN_WIDTH)
+    return {name: min(size, most) if name in flexible else size for name, size in widths.items()}
+
+
+def _is_number(frame: pd.DataFrame, name: str) -> bool:
+    return pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
 
 
 def _width(frame: pd.DataFrame, name: str) -> int:

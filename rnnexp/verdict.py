@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from rnnexp import stats
-from rnnexp.schema import TEST_FILE_SIZE
+from rnnexp.schema import TEST_FILE_SIZE, counted
 from rnnexp.stats import Estimate
 from rnnexp.store import TestOutcomes
 from rnnexp.table import table
@@ -349,7 +349,10 @@ def p_text(p: float) -> str:
 
 
 def lines(comparison: Comparison, width: int) -> list[str]:
-    """Returns the tables and the verdict for a terminal."""
+    """Returns the tables and the verdict for a terminal.
+
+    Where there is little room, estimates, intervals, p-values and verdicts stay whole, and the rest goes.
+    """
     part = comparison.metric.partition("_")[0]
     rows = []
     for arm in comparison.arms:
@@ -358,10 +361,12 @@ def lines(comparison: Comparison, width: int) -> list[str]:
         row |= {f"{part} loss": f"{arm.loss.mean:.4f}", "parameters": f"{arm.num_parameters:,}"}
         row |= {"s/run": f"{arm.train_seconds:.1f}", "epochs": f"{arm.epochs:g}"}
         if arm.search:
-            row |= {"searched": f"{arm.search.trials} trials, {arm.search.epochs} epochs, {arm.search.seconds:.0f} s"}
+            row |= {"searched": _searched(arm.search)}
         rows.append(row)
     arms = pd.DataFrame(rows)
-    shown = [*table(arms, list(arms.columns), width), ""]
+    least = [f"{part} %", "95 % interval"]
+    optional = [name for name in arms.columns if name not in ("arm", *least)]
+    shown = [*table(arms, list(arms.columns), width, ["arm"], optional), ""]
     pairs = pd.DataFrame(
         {
             "pair": f"{pair.a} - {pair.b}",
@@ -373,9 +378,13 @@ def lines(comparison: Comparison, width: int) -> list[str]:
         }
         for pair in comparison.pairs
     )
-    shown += [*table(pairs, list(pairs.columns), width), ""] if len(pairs) else []
+    shown += [*table(pairs, list(pairs.columns), width, ["pair"], ["P(better)"]), ""] if len(pairs) else []
     said = [pair.sentence for pair in comparison.pairs] + [f"warning: {text}" for text in comparison.warnings]
     return shown + [line for text in said for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ")]
+
+
+def _searched(search: Search) -> str:
+    return f"{counted(search.trials, 'trial')}, {counted(search.epochs, 'epoch')}, {search.seconds:,.0f} s"
 
 
 def _range(of: Interval | Pair, text: Callable[[float], str], prefix: str = "") -> str:

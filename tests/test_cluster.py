@@ -219,7 +219,7 @@ def test_slurm_may_take_a_job_away_at_any_time(on, how):
 def test_a_detached_sweep_ends_by_itself_and_can_be_looked_at_and_stopped(on, tmp_path):
     with on("slurm") as sweep:
         sweep.start("pause=0.2", "hydra.sweeper.wait=false")
-        assert "2 workers are on their way" in sweep.end()
+        assert "2 workers on the way" in sweep.end()
         wait_until(lambda: sweep.has_begun() and len(sweep.holders()) == 2, "both workers at work")
 
         def status():

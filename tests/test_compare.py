@@ -79,6 +79,21 @@ def test_of_overrides_the_last_list_that_has_a_key_wins():
             'compare.final=["train.epoch=3"]',
             "arm gru, final runs: there is no key train.epoch (did you mean train.epochs?)",
         ),
+        (
+            "model=gru",
+            "model=gru: each arm sets model itself; leave it out, or name the arms: "
+            """'compare.arms=["model=gru","model=lstm"]'\n""",
+        ),
+        (
+            """compare.arms=["model=gru","model=lstm"] model=rnn""",
+            "model=rnn: each arm sets model itself; leave it out, or name the arms: "
+            """'compare.arms=["model=rnn","model=gru"]'\n""",
+        ),
+        (
+            "model=gru,lstm",
+            "model=gru,lstm names several values; to compare them, type "
+            """'compare.arms=["model=gru","model=lstm"]'\n""",
+        ),
         ("-m", "a comparison runs its own sweeps; leave -m out"),
         ("search=nothing", "search=nothing: no such search; there are default, quick"),
     ],
@@ -274,7 +289,7 @@ def test_what_was_not_controlled_is_said(runs, tmp_path, capsys):
     assert "train.batch_size" in printed
     assert "validation was the test set itself (the kept epoch was the best on the test set)" in printed
     shutil.copytree(paths[2], folder / "copy")
-    assert "1 runs repeat another one, seed included; left out" in " ".join(from_(capsys, folder).split())
+    assert "1 repeat of another run, seed included; left out" in " ".join(from_(capsys, folder).split())
     change(folder / "copy", fingerprint="third", config__train__batch_size=9)
     printed = " ".join(from_(capsys, folder).split())
     assert "arm rnn mixes configurations (train.batch_size): its spread is not that of seeds alone" in printed

@@ -122,7 +122,7 @@ def test_a_trial_that_was_given_back_elsewhere_goes_on_from_its_checkpoint(tmp_p
     second = walk("hydra.sweeper.n_trials=1", "hydra.sweeper.resume=force", folder=here, depot=there)
     assert second.returncode == 0, second.stdout + second.stderr
     assert (here / "0" / "marker").exists()
-    assert "1 trials: 1 complete" in second.stdout
+    assert "1 trial: 1 complete" in second.stdout
 
 
 def test_the_command_fetches_what_is_missing_and_says_so(tmp_path):

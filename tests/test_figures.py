@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from rnnexp import figures
+from rnnexp.drawing import INK
 from rnnexp.page import Page
 
 NAMES = ["$x^$", "a$\\foo$b", "_hidden", "模型", "tab\tnew\nline", "nul\x00", "x" * 300, "<b>&amp;"]
@@ -161,3 +162,13 @@ def test_a_narrow_window_scrolls_a_figure_instead_of_shrinking_it_beyond_reading
 def test_a_figure_with_nothing_known_is_still_drawn():
     empty = {"mean": np.nan, "std": None, "low": None, "high": None}
     assert figures.forest(["gru"], [empty], [[]], "test").file("png").startswith(b"\x89PNG")
+
+
+def test_the_confusion_matrix_takes_the_pages_colors():
+    """What is rare lets the page's own background through, and the text on it has the page's ink."""
+    drawing = figures.confusion(np.array([[99, 1], [0, 100]]), "ab")
+    [image] = drawing.figure.axes[0].images
+    assert image.get_array()[..., 3].round(2).tolist() == [[0.99, 0.1], [0, 1]]
+    assert drawing.svg().count("fill: var(--ink)") > 1
+    colors = {text.get_text(): text.get_color() for text in drawing.figure.axes[0].texts}
+    assert colors == {"99": "white", "1": INK, "100": "white"}

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from rnnexp import formats
-from rnnexp.frames import flat, group, pivot, spelled, spelled_groups, where
+from rnnexp.frames import MixedConfigurations, flat, group, mixed_keys, pivot, spelled, spelled_groups, where
 from rnnexp.schema import UserError
+
+pytestmark = pytest.mark.filterwarnings("ignore::rnnexp.frames.MixedConfigurations")  # most groups here are mixed
 
 
 @pytest.fixture
@@ -114,6 +116,31 @@ def test_a_group_has_mean_std_n_and_best_over_complete_runs(frame):
     assert (mean, best) == (pytest.approx(0.09), 0.08)
     assert math.isnan(rows[("gru", "sgd", "test_accuracy")][1])
     assert rows[("gru", "sgd", "test_accuracy")][2] == 1  # the failed one has no part
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_mean_over_several_configurations_warns_and_names_the_keys_that_differ():
+    rows = [
+        (model, optim, {"adam": 0.001, "sgd": 0.1}[optim], epochs, seed, device, 0.9, "complete")
+        for model, device in (("gru", "cpu"), ("lstm", "cuda"))
+        for optim, epochs in (("adam", 1), ("sgd", 1), ("sgd", 2))
+        for seed in (0, 1)
+    ]
+    names = "model optim optim.lr train.epochs seed train.device test_accuracy status".split()
+    frame = pd.DataFrame(rows, columns=names)
+    with pytest.warns(MixedConfigurations) as caught:
+        group(frame, ["model"])
+    assert [str(one.message) for one in caught] == [
+        "a group mixes configurations (optim, train.epochs): its spread is not that of seeds alone"
+    ]
+    assert caught[0].filename == __file__
+    with pytest.warns(MixedConfigurations, match=r"a group mixes configurations \(train.epochs\)"):
+        pivot(frame, "model", "optim")
+    group(frame, ["model", "optim", "train.epochs"])
+    group(where(frame, "optim == 'adam'"), ["seed", "model"])
+    pivot(frame, ["model", "train.epochs"], "optim")
+    spread = frame.assign(**{"optim.lr": range(len(frame))})
+    assert mixed_keys(spread, ["model", "optim", "train.epochs"]) == ["optim.lr"]
 
 
 def test_a_group_of_no_complete_runs_is_empty_unless_every_status_counts(frame):

@@ -72,6 +72,12 @@ def page(request, pages, browser):
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
+def wait(browser, seconds):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, seconds)
+
+
 def resize(browser, width):
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -139,6 +145,17 @@ def test_light_and_dark_differ_and_can_be_switched(page, browser):
 def test_nothing_is_wider_than_the_window(page, browser, width):
     resize(browser, width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_what_is_cut_on_a_phone_says_so_until_its_end_is_seen(page, browser):
+    resize(browser, 375)
+    wide = "box.scrollWidth > box.clientWidth + 2"
+    told = "box.previousElementSibling.checkVisibility()"
+    ask = f"return [...document.querySelectorAll('.scroll')].map((box) => [{wide}, {told}])"
+    wait(browser, 5).until(lambda _: all(is_wide == is_told for is_wide, is_told in browser.execute_script(ask)))
+    assert any(is_wide for is_wide, _ in browser.execute_script(ask))
+    browser.execute_script("for (const box of document.querySelectorAll('.scroll')) box.scrollLeft = 9999")
+    wait(browser, 5).until(lambda _: not any(told for _, told in browser.execute_script(ask)))
 
 
 def test_the_policy_stops_a_script_that_somebody_has_put_in(pages, browser, tmp_path):

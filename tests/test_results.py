@@ -479,14 +479,39 @@ def test_no_line_is_wider_than_the_terminal(tmp_path, capsys, monkeypatch, width
     assert lines[0].split()[:2] == ["path", "status"]
     assert " ".join(lines[28:]) == "27 runs: 25 complete, 1 diverged, 1 unfinished"
     if width >= 60:
-        assert lines[0].split()[2] == "model"
-        assert lines[0].split()[-1] == "reason"
+        assert {"test_accuracy", "valid_accuracy"} <= set(lines[0].split())
         assert lines[2].split("  ")[0].endswith("sweep/1")
     if width >= 80:
-        assert "test_accuracy" in lines[0]
+        assert lines[0].split()[2] == "model"
+        assert lines[0].split()[-1] == "reason"
         assert "train" in lines[26]
     columns = shown(capsys, tmp_path, "--columns", "reason,path,status,optim.lr,fingerprint,model._target_")
     assert max(map(len, columns)) <= width
+
+
+def test_a_narrow_terminal_loses_what_all_runs_share_and_keeps_the_metrics(tmp_path, capsys, monkeypatch):
+    metrics = {"test_accuracy": 0.9, "valid_accuracy": 0.8}
+    for number in range(4):
+        choices = {"optim": ("adam", "sgd")[number % 2]}
+        epochs = 1 + number // 2
+        finished(tmp_path / str(number), metrics=metrics, choices__optim=choices["optim"], config__train__epochs=epochs)
+    monkeypatch.setenv("COLUMNS", "60")
+    header = shown(capsys, tmp_path)[0].split()
+    assert header == ["path", "optim", "test_accuracy", "valid_accuracy", "train.epochs"]
+    monkeypatch.setenv("COLUMNS", "80")
+    header = shown(capsys, tmp_path)[0].split()
+    assert {"status", "model", "optim", "seed", "test_accuracy", "valid_accuracy"} <= set(header)
+
+
+def test_a_number_is_never_cut_and_a_column_without_room_is_named(tmp_path, capsys, monkeypatch):
+    finished(tmp_path / ("run" * 10), metrics__test_accuracy=0.9786, metrics__valid_accuracy=0.98)
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = shown(capsys, tmp_path, "--columns", "path,test_accuracy,valid_accuracy,optim.lr")
+    assert lines[0].split() == ["path", "test_accuracy", "valid_accuracy"]
+    assert lines[1].split()[1:] == ["0.9786", "0.9800"]
+    assert " ".join(lines[2:]).endswith("; too narrow here for optim.lr: --csv - prints it")
+    lines = shown(capsys, tmp_path, "--rows", "path", "--columns", "model")
+    assert lines[1].endswith("0.9786 (1)")
 
 
 def test_the_columns_that_differ_come_before_those_that_do_not(tmp_path, capsys, monkeypatch):
@@ -620,7 +645,7 @@ def test_a_terminal_without_unicode_gets_its_table(tmp_path):
     command = [sys.executable, "-m", "rnnexp.results", str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[1].startswith("???????????????  complete")
+    assert done.stdout.splitlines()[1].startswith("????????????  complete")
 
 
 def test_a_reader_that_leaves_early_causes_no_traceback(tmp_path):
@@ -679,12 +704,31 @@ def test_the_command_shows_means_of_groups(grid, capsys):
         ["lstm", "sgd", "test_accuracy", "0.9500 (1)", "0.9500"],
         ["8 runs: 7 complete, 1 failed; 1 not complete, left out"],
     ]
-    lines = shown(capsys, grid, "--group", "model", "--any-status", "--sort=-mean")
+    assert main([str(grid), "--group", "model", "--any-status", "--sort=-mean"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["model", "lstm", "gru", "8"]
     assert lines[1].split()[-2] == "(4)"
     assert lines[-1] == "8 runs: 7 complete, 1 failed"
-    rows = pd.read_csv(io.StringIO("\n".join(shown(capsys, grid, "--group", "model", "--csv", "-"))))
+    assert main([str(grid), "--group", "model", "--csv", "-"]) == 0
+    rows = pd.read_csv(io.StringIO(capsys.readouterr().out))
     assert rows["std"][0] == pytest.approx(statistics.stdev([0.92, 0.93, 0.9, 0.91]), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "typed"),
+    [
+        (["--group", "model"], "--group model,optim"),
+        (["--rows", "model", "--columns", "seed"], "--rows model,optim"),
+    ],
+)
+def test_means_over_several_configurations_come_with_a_warning_and_what_to_type(grid, capsys, shape, typed):
+    assert main([str(grid), *shape]) == 0
+    assert capsys.readouterr().err == (
+        "rnnexp.results: warning: a group mixes configurations (optim): its spread is not that of seeds alone; "
+        f"type {typed}, or choose by --where \"optim == 'adam'\"\n"
+    )
+    assert main([str(grid), *typed.split(), *shape[2:]]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_search_which_never_tests_is_told_which_value_it_has(tmp_path, capsys):

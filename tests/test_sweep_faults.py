@@ -360,7 +360,7 @@ def test_trials_without_their_study_are_refused_in_one_line(start, tmp_path):
     (tmp_path / "a sweep" / "0").mkdir(parents=True)
     text = start(*SPACE, budget(2), *BASIC).end(2)
     assert text.splitlines() == [
-        f"sweep: {tmp_path / 'a sweep'} holds 1 trials but not their study; type another name, or move them away"
+        f"sweep: {tmp_path / 'a sweep'} holds 1 trial but not the study; type another name, or move them away"
     ]
     assert not (tmp_path / "a sweep" / "study.db").exists()
 

@@ -1,13 +1,19 @@
-"""What the sweeper finds out about the machine before it launches workers."""
+"""What the sweeper finds out about the machine before it launches workers, and what it shows of a sweep."""
 
 import importlib.util
 import os
+from dataclasses import asdict
+from datetime import datetime, timedelta
 
 import pytest
+from optuna.trial import create_trial
+from tqdm import tqdm
 
+from rnnexp import status
 from rnnexp.cores import num_physical_cores
-from rnnexp.schema import UserError
-from rnnexp.sweep import plan, sweeper
+from rnnexp.schema import UserError, counted
+from rnnexp.sweep import plan, show, sweeper
+from rnnexp.sweep.study import OUTCOME, Outcome
 
 
 @pytest.fixture
@@ -53,3 +59,47 @@ def test_the_official_plugin_beside_ours_is_one_line(monkeypatch):
     )
     with pytest.raises(UserError, match=r"^hydra-optuna-sweeper answers .* pip uninstall hydra-optuna-sweeper$"):
         plan.refuse_official()
+
+
+def ended(minutes, seconds):
+    """Returns a trial that ended so many minutes after midnight and had run for so many seconds."""
+    at = datetime(2026, 1, 1) + timedelta(minutes=minutes)
+    made = create_trial(value=0.0, user_attrs={OUTCOME: asdict(Outcome(seconds=seconds))})
+    made.datetime_start, made.datetime_complete = at - timedelta(seconds=seconds), at
+    return made
+
+
+def test_a_pause_does_not_slow_the_pace():
+    steady = [ended(minute, 60) for minute in range(1, 5)]
+    assert status._pace(steady) == pytest.approx(60)
+    after_a_night = [*steady, *(ended(600 + minute, 60) for minute in range(1, 5))]
+    assert status._pace(after_a_night) == pytest.approx(60)
+    two_workers = [ended(minute / 2, 60) for minute in range(1, 20)]
+    assert status._pace(two_workers) == pytest.approx(120)
+    assert status._pace(steady[:1]) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59.6, "1 min"), (3661, "1 h 1 min"), (90000, "1 d 1 h"), (725, "12 min 5 s")]
+)
+def test_a_duration_is_in_its_two_largest_units(seconds, text):
+    assert show.duration(seconds) == text
+
+
+def test_one_thing_is_not_a_plural():
+    assert [counted(n, "trial") for n in (0, 1, 5420)] == ["0 trials", "1 trial", "5,420 trials"]
+
+
+def test_the_live_line_has_counts_time_and_best_within_80_columns():
+    bar_format = show.BAR_FORMAT
+    facts = {
+        "n": 300,
+        "total": 1000,
+        "elapsed": 3000,
+        "bar_format": bar_format,
+        "ncols": 80,
+        "rate": 0.1,
+        "unit": "trials",
+    }
+    line = tqdm.format_meter(**facts, postfix="best 0.981234 (trial 217), 16 running, 100 pruned")
+    assert line.startswith("300/1000 trials, 1:56:40 left, best 0.981234 (trial 217), 16 running")

@@ -1,5 +1,6 @@
 """From runs to a verdict: the numbers are those of stats.py, the words follow from them."""
 
+import dataclasses
 import json
 import math
 
@@ -136,3 +137,21 @@ def test_the_table_fits_and_the_json_is_whole():
     loaded = json.loads(found.to_json())
     assert loaded["arms"][0]["accuracy"]["mean"] == found.arms[0].accuracy.mean
     assert not any(isinstance(x, float) and math.isnan(x) for x in loaded["arms"][0]["accuracies"])
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_narrow_terminal_keeps_estimates_intervals_p_values_and_verdicts_whole(width):
+    arms = [arm(name, 0.9) for name in ("model=gru model.readout=mean", "model=lstm model.readout=last")]
+    search = verdict.Search("search/x", 20, 20, 0, 0, 100, 619.0, 0.9, [0.9])
+    found = judge("c", [dataclasses.replace(one, search=search) for one in arms])
+    lines = verdict.lines(found, width)
+    assert max(map(len, lines)) <= width
+    for row, result in zip(lines[1:3], found.arms, strict=True):
+        interval = result.accuracy
+        assert f"  {100 * interval.mean:.2f}   [{100 * interval.low:.2f}, {100 * interval.high:.2f}]" in row
+    [pair] = found.pairs
+    row = lines[5]
+    assert f"  {100 * pair.difference:+.2f}   [{100 * pair.low:+.2f}, {100 * pair.high:+.2f}]" in row
+    assert verdict.p_text(pair.p_corrected) in row
+    assert row.endswith(pair.verdict)
+    assert ("parameters" in lines[0], "P(better)" in lines[4]) == (width == 120, width == 120)

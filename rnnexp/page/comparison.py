@@ -10,7 +10,7 @@ import pandas as pd
 
 from rnnexp import figures, verdict
 from rnnexp.page import Cell, Page, Table, history
-from rnnexp.schema import UserError
+from rnnexp.schema import UserError, counted
 from rnnexp.store import RunFolder, read_json
 
 
@@ -93,7 +93,10 @@ def _arm_table(arms: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[
     rows = []
     for arm in arms:
         accuracy, search = arm["accuracy"], arm["search"]
-        spent = f"{search['trials']} trials, {search['epochs']} epochs, {search['seconds']:.0f} s" if search else "-"
+        spent = "-"
+        if search:
+            trials, epochs = counted(search["trials"], "trial"), counted(search["epochs"], "epoch")
+            spent = f"{trials}, {epochs}, {search['seconds']:,.0f} s"
         rows.append(
             [
                 Cell(arm["name"]),

@@ -35,3 +35,10 @@ for (const head of document.querySelectorAll("th")) {
     body.append(...rows);
   });
 }
+// "scroll →" stands above what is wider than the window, until its end has been reached.
+for (const box of document.querySelectorAll(".scroll")) {
+  const more = box.previousElementSibling;
+  const show = () => more.classList.toggle("on", box.scrollWidth - box.clientWidth - box.scrollLeft > 2);
+  new ResizeObserver(show).observe(box);
+  box.addEventListener("scroll", show, { passive: true });
+}

@@ -18,7 +18,7 @@ from rnnexp import figures
 from rnnexp.drawing import COLOURS
 from rnnexp.page import Page, Table, history, tile
 from rnnexp.results import collect
-from rnnexp.schema import Status, UserError
+from rnnexp.schema import Status, UserError, counted
 from rnnexp.store import RunFolder, read_csv, read_yaml
 from rnnexp.table import choose
 
@@ -109,7 +109,7 @@ class Sweep:
 
 def runs_page(path: Path, frame: pd.DataFrame) -> Page:
     """Returns a page about runs that have no more in common than their folder."""
-    page = Page(path, "runs", path.resolve().name, f"{len(frame)} runs")
+    page = Page(path, "runs", path.resolve().name, counted(len(frame), "run"))
     _add_runs(page, path, frame, None, "model")
     page.tables.append(Table.of("Runs", frame[choose(frame, 200)]))
     return page

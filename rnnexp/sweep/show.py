@@ -10,14 +10,13 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from rnnexp.schema import UserError
+from rnnexp.schema import UserError, counted
 from rnnexp.store import atomic, seal_csv, yaml_text
 from rnnexp.sweep.plan import Goal, Plan, key_of
 from rnnexp.sweep.storage import hide_password
@@ -30,6 +29,7 @@ WORDS = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
+BAR_FORMAT = "{n_fmt}/{total_fmt} {unit}, {remaining} left{postfix} |{bar}|"  # cut at the right: what matters is first
 HINT = "the sweep goes on; make room"
 
 
@@ -42,14 +42,21 @@ class Screen:
         self.written = -1
         self.is_live = sys.stderr.isatty()
         kind = "grid" if plan.is_grid else f"search by {plan.sampler_name}, pruner {plan.pruner_name}"
-        workers = f"{num_workers} worker{'s' * (num_workers > 1)}"
+        workers = counted(num_workers, "worker")
         if plan.settings.trial_overrides:
             workers += f" with {' '.join(plan.settings.trial_overrides)}"
-        print(f"{plan.folder}: {kind}, {plan.n_trials} trials, {workers}", flush=True)
+        print(f"{plan.folder}: {kind}, {counted(plan.n_trials, 'trial')}, {workers}", flush=True)
         if shown:
-            print(f"going on: {len(shown)} of {plan.n_trials} trials are over", flush=True)
+            print(f"going on: {finished_text(len(shown), plan.n_trials)}", flush=True)
         self.bar = tqdm(
-            total=plan.n_trials, initial=len(shown), unit="trial", disable=not self.is_live, leave=False, smoothing=0
+            total=plan.n_trials,
+            initial=len(shown),
+            unit=f"trial{'s' * (plan.n_trials != 1)}",
+            disable=not self.is_live,
+            leave=False,
+            smoothing=0,
+            dynamic_ncols=True,
+            bar_format=BAR_FORMAT,
         )
 
     def say(self, text: str) -> None:
@@ -77,9 +84,10 @@ class Screen:
                     print(line(self.plan, trial, bool(top) and top[0].number == trial.number), flush=True)
         if self.is_live:
             count = {state: sum(trial.state is state for trial in trials) for state in WORDS}
-            parts = [f"{count[s]} {WORDS[s]}" for s in (TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)]
+            shown = (TrialState.FAIL, TrialState.RUNNING, TrialState.PRUNED)
+            parts = [f"{count[s]} {WORDS[s]}" for s in shown if count[s]]
             if top and len(self.plan.directions) == 1 and top[0].value is not None:
-                parts.append(f"best {number_text(top[0].value)} (trial {top[0].number})")
+                parts.insert(0, f"best {number_text(top[0].value)} (trial {top[0].number})")
             self.bar.n = len(ended)
             self.bar.set_postfix_str(", ".join(parts), refresh=True)
         self.interval = max(0.5, 20 * (time.monotonic() - began))
@@ -114,7 +122,7 @@ def line(plan: Plan, trial: FrozenTrial, is_best: bool) -> str:
     outcome = Outcome.of(trial)
     values = [f"{plan.label(i)} {number_text(value)}" for i, value in enumerate(trial.values or [])]
     if trial.state is TrialState.PRUNED:
-        values.append(f"after {len(trial.intermediate_values)} reports")
+        values.append(f"after {counted(len(trial.intermediate_values), 'report')}")
     width = len(str(plan.n_trials - 1))
     sampled = [f"{key}={short_number(text)}" for key, text in sampled_texts(plan, trial).items()]
     parts = [f"trial {trial.number:>{width}} {WORDS[trial.state]:<8}", *values, *sampled]
@@ -206,13 +214,15 @@ def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) 
     top = best(plan, trials)
     if top:
         several = len(plan.directions) > 1
-        lines += [f"Pareto front, {len(top)} trials:" if several else f"best of {len(trials)} trials:"]
+        lines += [
+            f"Pareto front, {counted(len(top), 'trial')}:" if several else f"best of {counted(len(trials), 'trial')}:"
+        ]
         lines += _table(plan, top[:10])
         lines += [f"... and {len(top) - 10} more in best.yaml"] if several and len(top) > 10 else []
     states = {WORDS[s]: sum(trial.state is s for trial in trials) for s in WORDS}
     states["waiting"] += plan.n_trials - len(trials)
     counts = [f"{n} {word}" for word, n in states.items() if n]
-    lines += [*([""] if top else []), f"{plan.n_trials} trials: {', '.join(counts)}"]
+    lines += [*([""] if top else []), f"{counted(plan.n_trials, 'trial')}: {', '.join(counts)}"]
     lines += [saved] if (saved := saved_by_pruning(trials)) else []
     lines += [f"folder   {plan.folder}", f"table    {plan.folder / 'results.csv'}"]
     if top and top[0].values:
@@ -263,7 +273,11 @@ def _table(plan: Plan, trials: Sequence[FrozenTrial]) -> list[str]:
         cells.append({"trial": trial.number, **values, **shown, "seconds": round(Outcome.of(trial).seconds, 1)})
     frame = pd.DataFrame(cells)
     filled = [name for name in frame.columns if frame[name].notna().any()]
-    return table(frame, filled, shutil.get_terminal_size((120, 24)).columns)
+    varying = [name for name in filled if frame[name].nunique(dropna=False) > 1]
+    optional = [name for name in [*varying, *filled] if name in [*names.values(), "seconds"]]
+    return table(
+        frame, filled, shutil.get_terminal_size((120, 24)).columns, names.values(), list(dict.fromkeys(optional))
+    )
 
 
 def saved_by_pruning(trials: Sequence[FrozenTrial]) -> str | None:
@@ -282,7 +296,7 @@ def saved_by_pruning(trials: Sequence[FrozenTrial]) -> str | None:
         whole += missing
         seconds += missing * Outcome.of(trial).seconds / len(trial.intermediate_values)
     share = 100 * (1 - done / whole) if whole else 0
-    return f"pruning saved about {timedelta(seconds=round(seconds))} h ({share:.0f} % of the steps)"
+    return f"pruning saved about {duration(seconds)} ({share:.0f} % of the steps)"
 
 
 def dry_run(plan: Plan) -> list[str]:
@@ -314,6 +328,21 @@ def request_yaml(plan: Plan, study_name: str) -> str:
         "request": plan.request,
     }
     return yaml_text(content)
+
+
+def finished_text(ended: int, total: int) -> str:
+    return f"{ended} of {counted(total, 'trial')} {'is' if total == 1 else 'are'} over"
+
+
+def duration(seconds: float) -> str:
+    """Returns a time in its two largest units: 45 s, 12 min 5 s, 3 h 20 min, 2 d 4 h."""
+    left = round(seconds)
+    parts: list[str] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, left = divmod(left, size)
+        if number or parts:
+            parts.append(f"{number} {unit}" if number else "")
+    return " ".join(part for part in parts[:2] if part) or "0 s"
 
 
 def number_text(value: float) -> str:

@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rnnexp import streams
 from rnnexp.cores import num_physical_cores
-from rnnexp.schema import UserError, brief
+from rnnexp.schema import UserError, brief, counted
 from rnnexp.store import atomic, delete_halves
 from rnnexp.sweep import depot, show, storage
 from rnnexp.sweep.compose import Composer
@@ -117,7 +117,7 @@ class Sweeper:
         with self.handlers(), display, monitor:
             self.run_workers(num_workers, monitor)
             if not self.plan.settings.wait and self.fleet.jobs and not self.is_stopping():
-                self.say(f"{num_workers} workers are on their way; python -m rnnexp.status {self.plan.folder}")
+                self.say(f"{counted(num_workers, 'worker')} on the way; python -m rnnexp.status {self.plan.folder}")
                 return
             self.wait_for_trials()
             self.fleet.cancel()  # those that still wait for their turn
@@ -393,7 +393,11 @@ class Monitor(threading.Thread):
         failed = [t for t in new if t.state is TrialState.FAIL and Outcome.of(t).same_as is None]
         if len(failed) >= sweeper.plan.settings.max_failures:
             reason = Outcome.of(failed[-1]).reason
-            self.end(f"{len(failed)} trials failed, the last: {reason} (hydra.sweeper.max_failures)", SOFTLY, False)
+            self.end(
+                f"{counted(len(failed), 'trial')} failed, the last: {reason} (hydra.sweeper.max_failures)",
+                SOFTLY,
+                False,
+            )
         elif stop.seconds is not None and time.monotonic() - sweeper.started >= stop.seconds:
             self.end(f"stop.seconds: {stop.seconds:g} s have passed", SOFTLY, True)
         elif stop.value is not None and (best := show.best(sweeper.plan, ended)):
@@ -451,7 +455,7 @@ def refuse_orphans(folder: Path) -> None:
     trials = [path.name for path in folder.iterdir() if path.name.isdigit()]
     if trials:
         raise UserError(
-            f"{folder} holds {len(trials)} trials but not their study; type another name, or move them away"
+            f"{folder} holds {counted(len(trials), 'trial')} but not the study; type another name, or move them away"
         )
 
 

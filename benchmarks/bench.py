@@ -27,6 +27,25 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 RESULTS = HERE / "results"
 ENVIRONMENTS = HERE / "environments"  # ignored by git; delete it to make them anew
+# Lets a larger processor's libraries behave as on one with AVX2 alone: oneDNN, torch's own kernels, MKL and XLA.
+AVX2_ALONE = {
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+}
+
+
+def has_avx2_alone() -> bool:
+    """Returns whether the benchmarks run without AVX-512, because the processor has none or by `AVX2_ALONE`."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
+def results_file(name: str, avx2: bool) -> Path:
+    """Returns where a benchmark's figures are: those of processors with AVX2 alone are a table of their own."""
+    return RESULTS / f"{name}{'-avx2' * avx2}.json"
 
 
 @dataclass
@@ -62,10 +81,10 @@ class Row:
 
 
 def save(name: str, rows: Sequence[Row], **facts: Any) -> None:
-    """Writes what a benchmark found into `results/NAME.json`, with the machine that it ran on."""
+    """Writes what a benchmark found into `results/NAME.json`, or NAME-avx2.json, with the machine that it ran on."""
     RESULTS.mkdir(exist_ok=True)
     content = {"machine": machine(), **facts, "rows": [dataclasses.asdict(row) for row in rows]}
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    results_file(name, has_avx2_alone()).write_text(json.dumps(content, indent=1) + "\n")
 
 
 def machine() -> dict[str, Any]:
@@ -80,6 +99,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": model,
         "capability": torch.backends.cpu.get_cpu_capability(),
+        "limited": os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2",
         "cores": psutil.cpu_count(logical=False),
         "memory_gb": round(psutil.virtual_memory().total / 1e9),
         "system": platform.platform(terse=True),

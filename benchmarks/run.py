@@ -3,10 +3,11 @@
     python benchmarks/run.py                    start cells epoch collect fast search: about half an hour on two cores
     python benchmarks/run.py cells epoch        these
     python benchmarks/run.py best               five runs of experiment=best: an hour
+    python benchmarks/run.py --avx2 fast        as on a processor with AVX2 alone, by limiting every library to it
     python benchmarks/run.py --table            no measuring: the table and the figure of what is in results/
 
-Each leaves results/NAME.json with its rows, round by round, and the machine that it ran on; results/table.md and
-results/ratios.png are made of all of them.
+Each leaves results/NAME.json with its rows, round by round, and the machine that it ran on (NAME-avx2.json without
+AVX-512); results/table.md and results/ratios.png are made of all of them.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import statistics
 import sys
+from dataclasses import replace
 
 import matplotlib
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
-from bench import RESULTS, Row, save
+from bench import AVX2_ALONE, RESULTS, Row, results_file, save
 
 USUAL = ("start", "cells", "epoch", "collect", "fast", "search")
 RARE = ("best",)
@@ -31,10 +34,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"of {' '.join(USUAL + RARE)}; none: all but {' '.join(RARE)}")
     parser.add_argument("--rounds", type=int, help="how often each subject takes its turn; every benchmark has its own")
+    parser.add_argument("--avx2", action="store_true", help="limit every library to AVX2")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     args = parser.parse_args()
     if unknown := set(args.names) - {*USUAL, *RARE}:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(USUAL + RARE)}")
+    if args.avx2:
+        os.environ.update(AVX2_ALONE)  # before torch is imported, here and in the subjects
     for name in [] if args.table else args.names or USUAL:
         measure = importlib.import_module(name).measure
         save(name, list(measure(args.rounds) if args.rounds else measure()))
@@ -44,12 +50,13 @@ def main() -> None:
 
 
 def load() -> list[tuple[str, dict, list[Row]]]:
-    """Returns name, machine and rows of every benchmark that has been run."""
+    """Returns name, machine and rows of every benchmark that has been run, those without AVX-512 last."""
     found = []
-    for name in USUAL + RARE:
-        if (path := RESULTS / f"{name}.json").exists():
-            content = json.loads(path.read_text())
-            found.append((name, content["machine"], [Row(**row) for row in content["rows"]]))
+    for avx2 in (False, True):
+        for name in USUAL + RARE:
+            if (path := results_file(name, avx2)).exists():
+                content = json.loads(path.read_text())
+                found.append((name, content["machine"], [Row(**row) for row in content["rows"]]))
     return found
 
 
@@ -59,7 +66,16 @@ def write_table() -> str:
         about = "{processor}, {cores} cores, {capability}, {memory_gb} GB, Python {python}, torch {torch}".format(
             **machine
         )
-        lines += [f"## {name}", "", f"`python benchmarks/run.py {name}` on {about}; {machine['date']}, commit "]
+        if machine.get("limited"):
+            about = about.replace("AVX2", "limited to AVX2")
+        option, title = ("--avx2 " * machine.get("limited", False), name)
+        if machine["capability"] == "AVX2":
+            title = f"{name}, AVX2 alone"
+        lines += [
+            f"## {title}",
+            "",
+            f"`python benchmarks/run.py {option}{name}` on {about}; {machine['date']}, commit ",
+        ]
         lines[-1] += (
             f"{machine['commit']}, load {machine['load_at_end']}. Medians (of accuracies, means) and [least, most]."
         )
@@ -100,7 +116,12 @@ def spread(values: list[float], unit: str) -> str:
 
 def draw() -> None:
     """Draws every ratio that has a goal, with its range, into `results/ratios.png`; cells on all cores alone."""
-    rows = [row for _, _, rows in load() for row in rows if row.ratios and row.goal and ", 1 thread," not in row.what]
+    rows = [
+        replace(row, what=f"{row.what}{', AVX2' * (machine['capability'] == 'AVX2')}")
+        for _, machine, rows in load()
+        for row in rows
+        if row.ratios and row.goal and ", 1 thread," not in row.what
+    ]
     figure, axes = plt.subplots(figsize=(10, 0.25 * len(rows) + 1), layout="constrained")
     for place, row in enumerate(reversed(rows)):
         colour = "tab:blue" if row.is_met else "tab:orange"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 STDOUT, STDERR = 1, 2
+CAN_WAIT = os.name == "posix"  # Windows can't select files, nor does it have select.PIPE_BUF
+PIECE_BYTES = getattr(select, "PIPE_BUF", 512)
 
 _is_aside = False  # whether what is printed is no more than an aside of something that goes on
 _is_ending = False  # whether to wait no longer for a reader that has paused
@@ -93,8 +95,8 @@ class _StandardFile(io.FileIO):
         size = len(left)
         try:
             while left:
-                if select.select([], [self], [], 0.5)[1]:  # takes so much without blocking
-                    left = left[super().write(left[: select.PIPE_BUF]) or 0 :]
+                if not CAN_WAIT or select.select([], [self], [], 0.5)[1]:  # takes so much without blocking
+                    left = left[super().write(left[:PIECE_BYTES]) or 0 :]
                 elif _is_ending:
                     break
         except OSError as error:

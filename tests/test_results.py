@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -52,6 +53,8 @@ RESULT = RunResult(
     fingerprint="0123456789abcdef",
     device="cpu",
     threads=2,
+    precision="fp32",
+    precision_reason="train.precision=fp32",
     environment={
         "started": "2026-01-02T03:04:05+00:00",
         "ended": "2026-01-02T03:05:06+00:00",
@@ -134,6 +137,7 @@ def test_a_complete_run_is_a_row_with_every_figure_of_its_result(tmp_path):
         "fingerprint": "0123456789abcdef",
         "device": "cpu",
         "threads": 2,
+        "precision": "fp32",
         "git.commit": "be6e008",
         "git.dirty": True,
         "started": "2026-01-02T03:04:05+00:00",
@@ -441,7 +445,8 @@ def test_a_folder_without_runs_is_an_empty_table(tmp_path, capsys):
     frame = collect(tmp_path)
     assert frame.empty
     assert list(frame) == [*HEAD, *TAIL]
-    assert shown(capsys, tmp_path) == [f"no runs below {tmp_path}"]
+    assert main([str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"rnnexp.results: no runs below {tmp_path}\n"
 
 
 def test_numbers_are_shown_as_people_write_them(tmp_path, capsys):
@@ -655,7 +660,7 @@ def test_a_reader_that_leaves_early_causes_no_traceback(tmp_path):
     command = [sys.executable, "-m", "rnnexp.results", str(tmp_path)]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_the_metrics_of_the_table_are_those_of_a_result():

@@ -176,10 +176,15 @@ def main() -> int:
     return 0
 
 
-def parsed(name: str, arguments: list[str]) -> argparse.Namespace:
-    """Returns the arguments of a command as Hydra parses them; an option that isn't there ends it with a line."""
+def parsed(name: str, arguments: list[str], config_name: str | None = None) -> argparse.Namespace:
+    """Returns the arguments of a command as Hydra parses them; an option that isn't there ends it with a line.
+
+    Args:
+        config_name: of the command's own configuration; by default what is typed, else `config`.
+    """
     parser = Parser(name, parents=[get_args_parser()], add_help=False)
     args, unknown = parser.parse_known_intermixed_args(arguments)
+    args.config_name = config_name or args.config_name
     if unknown:
         command = CommandLine(argparse.Namespace(**vars(args) | {"overrides": []}), CONFIG_DIR)
         presets = without_hydra(command.compose([]))

@@ -432,10 +432,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if any(text == "--from" or text.startswith("--from=") for text in arguments):
         return recorded_main(arguments)
     schema.register()
-    args = parsed("rnnexp.compare", arguments)
+    args = parsed("rnnexp.compare", arguments, "compare")
     if args.multirun:
         fail(["a comparison runs its own sweeps; leave -m out"])
-    command = ComparisonCommandLine(argparse.Namespace(**vars(args) | {"config_name": "compare"}), CONFIG_DIR)
+    command = ComparisonCommandLine(args, CONFIG_DIR)
     if faults := command.faults() if not args.help else []:
         fail(faults)
     try:

@@ -94,6 +94,7 @@ def test_of_overrides_the_last_list_that_has_a_key_wins():
             "model=gru,lstm names several values; to compare them, type "
             """'compare.arms=["model=gru","model=lstm"]'\n""",
         ),
+        ("--seeds 4", "--seeds 4: options are written key=value, without dashes; type compare.seeds=4"),
         ("-m", "a comparison runs its own sweeps; leave -m out"),
         ("search=nothing", "search=nothing: no such search; there are default, quick"),
     ],

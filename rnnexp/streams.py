@@ -15,10 +15,12 @@ import errno
 import functools
 import io
 import logging
+import math
 import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 STDOUT, STDERR = 1, 2
+PATIENCE_SECONDS = 2.0  # for the readers of a process that was told to stop
 CAN_WAIT = os.name == "posix"  # Windows can't select files, nor does it have select.PIPE_BUF
 PIECE_BYTES = getattr(select, "PIPE_BUF", 512)
 
 _is_aside = False  # whether what is printed is no more than an aside of something that goes on
-_is_ending = False  # whether to wait no longer for a reader that has paused
+_waits_until = math.inf  # the monotonic time after which a reader that has paused is waited for no longer
 
 
 def command(main: Callable[P, int]) -> Callable[P, int]:
@@ -59,9 +62,9 @@ def keep_going() -> None:
 
 
 def stop_waiting() -> None:
-    """Lets this process end although the reader of its output has paused, as a terminal does by Ctrl-S."""
-    global _is_ending
-    _is_ending = True
+    """Lets this process end soon although the reader of its output has paused, as a terminal does by Ctrl-S."""
+    global _waits_until
+    _waits_until = min(_waits_until, time.monotonic() + PATIENCE_SECONDS)
 
 
 def protect() -> None:
@@ -95,9 +98,10 @@ class _StandardFile(io.FileIO):
         size = len(left)
         try:
             while left:
-                if not CAN_WAIT or select.select([], [self], [], 0.5)[1]:  # takes so much without blocking
-                    left = left[super().write(left[:PIECE_BYTES]) or 0 :]
-                elif _is_ending:
+                left_seconds = _waits_until - time.monotonic()
+                if not CAN_WAIT or select.select([], [self], [], min(max(left_seconds, 0), 0.5))[1]:
+                    left = left[super().write(left[:PIECE_BYTES]) or 0 :]  # as much as it takes without blocking
+                elif left_seconds <= 0:
                     break
         except OSError as error:
             was_lost, self.is_lost = self.is_lost, True

@@ -3,11 +3,12 @@
 import itertools
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 from sweeps import APPS, SECONDS, rows, wait_for
@@ -195,3 +196,49 @@ def assert_ends(process, begun):
     status, _ = ended(process)
     assert status == 128 + signal.SIGTERM
     assert time.monotonic() - told < 15
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a pipe be made small")
+def test_a_program_that_was_told_to_stop_waits_for_a_paused_reader_once_and_not_line_by_line(tmp_path):
+    program = """
+from rnnexp import streams
+streams.protect()
+streams.stop_waiting()
+for i in range(10_000):
+    print("line", i, flush=True)
+open("done", "w").close()
+"""
+    with paused_pipe() as pipe:
+        subprocess.run([sys.executable, "-c", program], stdout=pipe, cwd=tmp_path, timeout=SECONDS, check=True)
+    assert (tmp_path / "done").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a pipe be made small")
+def test_a_sweep_runs_while_its_reader_has_paused_and_sigterm_ends_it(tmp_path):
+    sweep = [*PARABOLA, "x=interval(-1,1)", "hydra.sweeper.n_trials=1000"]
+    with paused_pipe() as pipe:
+        process = subprocess.Popen(sweep, stdout=pipe, stderr=pipe, cwd=tmp_path, start_new_session=True)
+        try:
+            wait_for(lambda: (tmp_path / "sweep" / "150").exists() or process.poll() is not None, "150 trials")
+            told = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(SECONDS) == 128 + signal.SIGTERM
+            assert time.monotonic() - told < 15
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def paused_pipe():
+    """Yields the end to write into of a pipe that holds two pages and that nobody reads."""
+    import fcntl
+
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 2 * select.PIPE_BUF)
+    try:
+        yield writing
+    finally:
+        os.close(reading)
+        os.close(writing)

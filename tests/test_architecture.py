@@ -23,6 +23,7 @@ FLOORS = (
         "fused",
         "sweep",
         "sweep.settings",
+        "sweep.processes",
     },
     {"checks", "dataset_files", "models", "machine", "prepare", "store", "sweep.fleet", "sweep.compose"},
     {"data", "drawing", "table", "sweep.space", "sweep.storage"},

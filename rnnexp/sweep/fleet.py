@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rnnexp.schema import UserError, brief
+from rnnexp.sweep import processes
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -58,6 +60,7 @@ class Fleet:
         self.config, self.hydra_context, self.say = config.copy(), hydra_context, say
         self.target = str(config.hydra.launcher._target_)
         self.jobs: list[Job] = []
+        self.mark: str | None = None  # of the processes that workers and their tasks start
         if root := self.config.hydra.hydra_logging.get("root"):
             with open_dict(self.config):
                 root.level = "WARNING"  # "launching 2 jobs", the workers, would mislead
@@ -94,6 +97,8 @@ class Fleet:
             jobs = launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # a killed worker ends the launcher's call, and its neighbours
             self.say(f"lost workers ({brief(error, 200)}); going on")
+            if self.mark:
+                processes.kill_orphans(self.mark)
             return
         for returned in jobs or []:
             self._look_at(returned)
@@ -116,12 +121,47 @@ class Fleet:
         if returned.status is JobStatus.FAILED:
             self.say(f"a worker ended: {brief(returned._return_value)}")
 
+    @contextmanager
+    def tidy(self) -> Iterator[None]:
+        """Ends the workers that the launcher keeps, and all that their tasks have left running.
+
+        Workers that are jobs of their own end by themselves, and their cluster cleans up after them.
+        """
+        if not self.is_waited_for:
+            yield
+            return
+        with processes.marked() as self.mark:
+            try:
+                yield
+            finally:
+                if self.target == JOBLIB:
+                    _end_joblib_workers()
+                processes.kill_left(self.mark)
+
     def cancel(self) -> None:
         """Ends all workers that are left, at once."""
         for job in self.jobs:
             with suppress(Exception):
                 job.cancel()
         self.jobs = []
+
+
+def _end_joblib_workers() -> None:
+    """Lets joblib's idle workers end as Python does, so that they clean up after themselves; kills those that don't."""
+    from joblib.externals.loky import reusable_executor
+
+    if (executor := reusable_executor._executor) is None:
+        return
+    workers = list(executor._processes.values())
+
+    def kill() -> None:
+        for worker in workers:
+            worker.kill()
+
+    patience = threading.Timer(processes.GRACE_SECONDS, kill)
+    patience.start()
+    executor.shutdown(wait=True)
+    patience.cancel()
 
 
 def _submitit_jobs(launcher: Launcher, overrides: Sequence[Sequence[str]]) -> list[Job]:

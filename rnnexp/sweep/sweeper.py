@@ -114,7 +114,7 @@ class Sweeper:
         STOPPING.signum = None
         self.study.set(f"{STOP}:{self.process.name}", 0)  # that of an earlier sweeper with this pid
         self.study.set(f"{FULL}:{self.process.name}", None)
-        with self.handlers(), display, monitor:
+        with self.handlers(), display, monitor, self.fleet.tidy():
             self.run_workers(num_workers, monitor)
             if not self.plan.settings.wait and self.fleet.jobs and not self.is_stopping():
                 self.say(f"{counted(num_workers, 'worker')} on the way; python -m rnnexp.status {self.plan.folder}")
@@ -251,7 +251,14 @@ class Sweeper:
             yield
             return
 
+        sweeper = os.getpid()
+
         def handle(signum: int, frame: FrameType | None) -> None:
+            if os.getpid() != sweeper:  # forked by the task of a basic launcher; Ctrl-C is the sweeper's to pass on
+                if signum != signal.SIGINT:
+                    signal.signal(signum, signal.SIG_DFL)
+                    signal.raise_signal(signum)
+                return
             if STOPPING.signum is not None:
                 raise KeyboardInterrupt
             STOPPING.signum = signum

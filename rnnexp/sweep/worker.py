@@ -42,6 +42,7 @@ from rnnexp.seeds import derive
 from rnnexp.sweep import custom
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan
+from rnnexp.sweep.processes import Program, kill_children, leaving_if_forked
 from rnnexp.sweep.storage import explained
 from rnnexp.sweep.study import FULL, NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
 
@@ -51,6 +52,8 @@ KEEPS_CONSTRAINTS = ("tpe", "gp", "nsgaii")
 SPARE_SECONDS = 20  # of a job's time, in which no trial begins: it takes as long to load and to be saved again
 AT_WORK = threading.Lock()  # held while a worker of this process is at work
 STOPPING = Stop()  # set by a signal in this process, be it a worker's own or the sweeper's
+
+os.register_at_fork(after_in_child=lambda: sweep.listen(None))  # what a task forks is not the trial
 
 
 class Failed(Exception):
@@ -88,6 +91,7 @@ class Worker:
     ) -> None:
         self.plan, self.config, self.hydra_context, self.task, self.sweeper = plan, config, hydra_context, task, sweeper
         self.leash, self.gpus, self.only = leash, gpus, only
+        self.program = Program.current()
         self.made_of = tuple(vars(self))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -352,13 +356,14 @@ class Active:
         try:
             cfg = self.worker.compose([*overrides, *seed], self.number, subdir)
             self.count_silence(True)
-            job: JobReturn = run_job(
-                task_function=self.worker.task,
-                config=cfg,
-                job_dir_key="hydra.sweep.dir",
-                job_subdir_key="hydra.sweep.subdir",
-                hydra_context=self.worker.hydra_context,
-            )
+            with self.worker.program.restored(self.worker.task):
+                job: JobReturn = run_job(
+                    task_function=leaving_if_forked(self.worker.task),
+                    config=cfg,
+                    job_dir_key="hydra.sweep.dir",
+                    job_subdir_key="hydra.sweep.subdir",
+                    hydra_context=self.worker.hydra_context,
+                )
             returned = job._return_value
         except Interrupted:
             raise
@@ -555,6 +560,7 @@ class Keeper(threading.Thread):
                         self.reap()
                     how = self.worker.told_to_stop() if self.is_alone else None
                     if how == NOW:
+                        kill_children()
                         os._exit(128 + signal.SIGKILL)
                     elif how == SOFTLY:
                         self.stop()
@@ -583,6 +589,7 @@ class Keeper(threading.Thread):
         study.renew_lease(trial_id, lease)
         if time.monotonic() - active.quiet_since >= seconds:  # still, however long the storage has taken
             faulthandler.dump_traceback(2)
+            kill_children()
             os.kill(os.getpid(), signal.SIGKILL)
         lease.why = None
 
@@ -606,6 +613,7 @@ def _leave_with(sweeper: Process) -> None:
     while not sweeper.is_dead():
         time.sleep(1.0)
     with AT_WORK:
+        kill_children()
         os._exit(0)
 
 
@@ -618,9 +626,13 @@ def _handlers(is_alone: bool) -> Iterator[None]:
     if not is_alone or threading.current_thread() is not threading.main_thread():
         yield
         return
-    STOPPING.signum = None
+    STOPPING.signum, worker = None, os.getpid()
 
     def handle(signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != worker:  # forked by the task
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)
+            return
         STOPPING.signum = STOPPING.signum or signum
         if signum == signal.SIGUSR2:
             signal.raise_signal(signal.SIGTERM)  # which the running task listens to

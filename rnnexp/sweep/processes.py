@@ -1,0 +1,172 @@
+"""The process that a task finds, as its program would have it alone, and the end of the processes that tasks leave.
+
+A launcher's worker is a process of the launcher's making: `__main__` is a module of the launcher, and multiprocessing
+starts processes as the launcher does. A `DataLoader` with workers, a pool or a spawned process then fails, hangs, or
+can't import what the program has defined. `Program` gives the task the process of the program, and hands it back.
+
+What a task leaves running goes on until its worker ends, as it would until its program ends; then it is killed. It is
+known by a variable in its environment, which stays when its parent dies or it leaves the session. Out of reach is what
+was started with another environment, and what a worker has left that was killed together with its sweeper.
+"""
+
+from __future__ import annotations
+
+import inspect
+import multiprocessing
+import os
+import sys
+import traceback
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import wraps
+from importlib.machinery import ModuleSpec
+from multiprocessing import process, resource_tracker
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import psutil
+
+GRACE_SECONDS = 3  # for a worker's end, which threads and processes of its tasks may hold up for ever
+
+
+@dataclass(frozen=True)
+class Program:
+    """What multiprocessing knows of a program; of the sweeper's process, to be told to its workers.
+
+    Args:
+        main: the module that was run by `python -m`, if one was.
+        file: the script, or that module's file.
+        start_method: as the program has chosen it; None: Python's default.
+    """
+
+    main: str | None
+    file: str | None
+    start_method: str | None
+
+    @classmethod
+    def current(cls) -> Program:
+        main = sys.modules["__main__"]
+        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+        method = multiprocessing.get_start_method(allow_none=True)
+        if method == multiprocessing.get_all_start_methods()[0]:
+            method = None  # the default is set for good by whoever asks for it, such as joblib as it is imported
+        return cls(spec and spec.name, file and os.path.abspath(file), method)
+
+    @contextmanager
+    def restored(self, task: Callable[..., Any]) -> Iterator[None]:
+        """Gives this process to a task as the program would, and hands it back: to the launcher or to the next trial."""
+        before = multiprocessing.get_start_method(allow_none=True)
+        if before == "loky":  # else the sweeper's tracker speaks up, on its screen, for what is lost with a worker
+            resource_tracker._resource_tracker._fd = resource_tracker._resource_tracker._pid = None  # type: ignore[attr-defined]
+        multiprocessing.set_start_method(self.start_method, force=True)  # type: ignore[arg-type]
+        main = self._module(task)
+        try:
+            with (
+                patch.dict(sys.modules, {"__main__": main, "__mp_main__": main}),  # the latter as spawned children call it
+                patch.object(process, "_current_process", _main_process()),
+                patch.object(process, "_parent_process", None),
+            ):
+                yield
+        finally:
+            multiprocessing.set_start_method(before, force=True)  # type: ignore[arg-type]
+
+    def _module(self, task: Callable[..., Any]) -> ModuleType:
+        """Returns the program's main module with as much in it as has come along with the task."""
+        current, task = sys.modules["__main__"], inspect.unwrap(task)
+        if Program.current().file == self.file:
+            return current
+        main = ModuleType("__main__")
+        if getattr(task, "__module__", None) == "__main__":
+            vars(main).update(getattr(task, "__globals__", {}))
+        main.__file__ = self.file
+        main.__spec__ = ModuleSpec(self.main, None, origin=self.file) if self.main else None
+        return main
+
+
+def _main_process() -> process.BaseProcess:
+    """Returns this process as multiprocessing describes a program's first one."""
+    current = process.current_process()
+    if current.name == "MainProcess":
+        return current
+    main = process.BaseProcess(name="MainProcess")
+    main._identity, main._parent_pid = (), None  # type: ignore[attr-defined]
+    return main
+
+
+def leaving_if_forked(task: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a task whose forked children end where it ends: the rest of the trial is their parent's business."""
+
+    @wraps(task)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        parent = os.getpid()
+        status = 0
+        try:
+            return task(*args, **kwargs)
+        except BaseException as error:
+            if os.getpid() == parent:
+                raise
+            status = _exit_status(error)
+        finally:
+            if os.getpid() != parent:
+                with suppress(Exception):
+                    sys.stdout.flush(), sys.stderr.flush()
+                os._exit(status)
+
+    return call
+
+
+def _exit_status(error: BaseException) -> int:
+    """Returns the status that Python ends with because of an exception, once it has said why."""
+    if not isinstance(error, SystemExit):
+        traceback.print_exception(error)
+        return 1
+    if error.code is None or isinstance(error.code, int):
+        return (error.code or 0) & 0xFF
+    print(error.code, file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def marked() -> Iterator[str]:
+    """Yields the variable that marks what is started meanwhile, in the environment of all of that."""
+    mark = f"RNNEXP_SWEEP_{os.getpid()}"
+    with patch.dict(os.environ, {mark: "1"}):
+        yield mark
+
+
+def kill_orphans(mark: str) -> None:
+    """Kills the marked processes whose worker is gone."""
+    ours = {child.pid for child in psutil.Process().children(recursive=True)}
+    _kill(found for found in _marked(mark) if found.pid not in ours)
+
+
+def kill_left(mark: str) -> None:
+    """Kills all marked processes and those that the tasks of this very process have left."""
+    children = multiprocessing.active_children()
+    for child in children:
+        if not child.daemon:  # for which Python waits at its end
+            child.kill()
+    # Daemons are ended by Python: a pool would wait for ever for a lock that one of them has held.
+    _kill(_marked(mark), {child.pid for child in children if child.daemon})
+
+
+def kill_children() -> None:
+    """Kills what this process has started, and what that has."""
+    _kill(iter(psutil.Process().children(recursive=True)))
+
+
+def _marked(mark: str) -> Iterator[psutil.Process]:
+    for found in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if found.pid != os.getpid() and mark in found.environ():
+                yield found
+
+
+def _kill(processes: Iterator[psutil.Process], spared: Container[int | None] = ()) -> None:
+    for found in processes:
+        with suppress(psutil.Error):
+            # A tracker ends by itself once it has removed what the others have left in the system.
+            if found.pid not in spared and "resource_tracker" not in " ".join(found.cmdline()):
+                found.kill()

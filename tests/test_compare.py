@@ -6,13 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import platformdirs
 import pytest
 import yaml
 from comparisons import SMALL, TWO, compare, result
+from sweeps import wait_for
 
 from rnnexp import recorded
 from rnnexp.compare import arm_specs, main, merged
@@ -205,7 +205,7 @@ def test_ctrl_c_stops_it_and_the_same_command_goes_on(whole, tmp_path):
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        time.sleep(8)
+        wait_for(lambda: next(tmp_path.rglob("history.csv"), None) or process.poll() is not None, "a trial")
         process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=120)
     assert process.returncode == 130, printed
@@ -283,7 +283,7 @@ def test_what_was_not_controlled_is_said(runs, tmp_path, capsys):
     for path in paths[2:]:
         change(path, metrics__epochs=9)
     printed = " ".join(from_(capsys, folder).split())
-    assert "1 runs failed, left out" in printed
+    assert "1 run failed, left out" in printed
     assert "not as many runs of each: gru 1, rnn 2" in printed
     assert "not as many epochs of training: gru 1.0, rnn 9.0" in printed
     assert "not the same in all arms:" in printed

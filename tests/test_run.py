@@ -3,6 +3,7 @@
 import math
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -94,7 +95,9 @@ def test_a_command_stopped_in_the_middle_of_an_epoch_goes_on_exactly(tmp_path, s
     if signum != signal.SIGKILL:
         progress = torch.load(folder / "checkpoint.pt", weights_only=True)["trainer"]["progress"]
         assert progress["batch"] > 0  # the middle of an epoch, not its end
-        assert output.splitlines()[-1] == "stopped; go on with train.resume=true name=stopped"
+        resume = shlex.split(output.splitlines()[-1])
+        assert resume[:4] == ["resume", "python", "-m", "rnnexp"]
+        assert resume[4:] == [*SMALL, "train.epochs=40", "data.limit=4000", *few, "name=stopped", "train.resume=true"]
     going_on = start(tmp_path, *few, "name=stopped", "train.resume=true")
     output, errors = going_on.communicate(timeout=300)
     assert going_on.returncode == 0, errors

@@ -62,14 +62,22 @@ class Program:
             resource_tracker._resource_tracker._fd = resource_tracker._resource_tracker._pid = None  # type: ignore[attr-defined]
         multiprocessing.set_start_method(self.start_method, force=True)  # type: ignore[arg-type]
         main = self._module(task)
+        names = ("__main__", "__mp_main__")  # the latter is what spawned children call it
+        # These two alone are put back: a module that the task has imported must stay, or it would be imported twice.
+        modules = {name: sys.modules.get(name) for name in names}
+        sys.modules.update(dict.fromkeys(names, main))
         try:
             with (
-                patch.dict(sys.modules, {"__main__": main, "__mp_main__": main}),  # the latter as spawned children call it
                 patch.object(process, "_current_process", _main_process()),
                 patch.object(process, "_parent_process", None),
             ):
                 yield
         finally:
+            for name, module in modules.items():
+                if module is None:
+                    sys.modules.pop(name, None)
+                else:
+                    sys.modules[name] = module
             multiprocessing.set_start_method(before, force=True)  # type: ignore[arg-type]
 
     def _module(self, task: Callable[..., Any]) -> ModuleType:

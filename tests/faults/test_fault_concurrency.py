@@ -102,14 +102,14 @@ def test_whoever_reads_a_sweep_while_it_runs_meets_no_error_and_no_wrong_number(
         epochs.append(histories(folder, ("path", "seed"), frame))
         if (folder / "results.csv").exists():
             csvs.append(cells(folder))
-        assert results.main([str(folder)]) == 0
+        assert results.main([str(folder)]) == 0 or frame.empty
         assert status(open_sweep(str(folder), trust=False))[0].startswith("s: ")
         if looks % 4 == 1:  # figures take their time
             page = report.write(folder, tmp_path / "page.html").read_text()
             assert page.rstrip().endswith("</html>")
     inject("reading of a running sweep", looks)
     command.end()
-    assert capsys.readouterr().err == ""
+    assert set(capsys.readouterr().err.splitlines()) <= {f"rnnexp.results: no runs below {folder}"}  # before the first
     whole = collect(folder)
     assert whole["status"].tolist() == ["complete"] * 6
     final, final_epochs = facts(whole), histories(folder, ("path", "seed"), whole)

@@ -49,7 +49,7 @@ class Program:
     def current(cls) -> Program:
         main = sys.modules["__main__"]
         spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-        method = multiprocessing.get_start_method(allow_none=True)
+        method: str | None = multiprocessing.get_start_method(allow_none=True)
         if method == multiprocessing.get_all_start_methods()[0]:
             method = None  # the default is set for good by whoever asks for it, such as joblib as it is imported
         return cls(spec and spec.name, file and os.path.abspath(file), method)
@@ -61,7 +61,7 @@ class Program:
         tracker: Any = resource_tracker._resource_tracker
         if tracker._fd is not None and tracker._pid is None:
             tracker._fd = None  # the sweeper's, which would report on its screen what is lost with a worker
-        multiprocessing.set_start_method(self.start_method, force=True)  # type: ignore[arg-type]
+        multiprocessing.set_start_method(self.start_method, force=True)
         try:
             with (
                 _main_module(self._module(task)),
@@ -70,7 +70,7 @@ class Program:
             ):
                 yield
         finally:
-            multiprocessing.set_start_method(before, force=True)  # type: ignore[arg-type]
+            multiprocessing.set_start_method(before, force=True)
 
     def _module(self, task: Callable[..., Any]) -> ModuleType:
         """Returns the program's main module with as much in it as has come along with the task."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -123,7 +125,7 @@ class Fleet:
 
     @contextmanager
     def tidy(self) -> Iterator[None]:
-        """Ends the workers that the launcher keeps, and all that their tasks have left running.
+        """Ends the workers that joblib keeps, and all that their tasks have left running.
 
         Workers that are jobs of their own end by themselves, and their cluster cleans up after them.
         """
@@ -134,8 +136,7 @@ class Fleet:
             try:
                 yield
             finally:
-                if self.target == JOBLIB:
-                    _end_joblib_workers()
+                _end_joblib_workers()
                 processes.kill_left(self.mark)
 
     def cancel(self) -> None:
@@ -148,17 +149,16 @@ class Fleet:
 
 def _end_joblib_workers() -> None:
     """Lets joblib's idle workers end as Python does, so that they clean up after themselves; kills those that don't."""
-    from joblib.externals.loky import reusable_executor
-
-    if (executor := reusable_executor._executor) is None:
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    if loky is None or (executor := loky._executor) is None:
         return
-    workers = list(executor._processes.values())
 
-    def kill() -> None:
-        for worker in workers:
-            worker.kill()
+    def kill(pids: Sequence[int]) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
-    patience = threading.Timer(processes.GRACE_SECONDS, kill)
+    patience = threading.Timer(processes.GRACE_SECONDS, kill, [list(executor._processes)])
     patience.start()
     executor.shutdown(wait=True)
     patience.cancel()

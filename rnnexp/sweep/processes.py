@@ -49,36 +49,28 @@ class Program:
     def current(cls) -> Program:
         main = sys.modules["__main__"]
         spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-        method = multiprocessing.get_start_method(allow_none=True)
+        method: str | None = multiprocessing.get_start_method(allow_none=True)
         if method == multiprocessing.get_all_start_methods()[0]:
             method = None  # the default is set for good by whoever asks for it, such as joblib as it is imported
         return cls(spec and spec.name, file and os.path.abspath(file), method)
 
     @contextmanager
     def restored(self, task: Callable[..., Any]) -> Iterator[None]:
-        """Gives this process to a task as the program would, and hands it back: to the launcher or to the next trial."""
+        """Gives this process to a task as the program would, and hands it back afterwards."""
         before = multiprocessing.get_start_method(allow_none=True)
-        if before == "loky":  # else the sweeper's tracker speaks up, on its screen, for what is lost with a worker
-            resource_tracker._resource_tracker._fd = resource_tracker._resource_tracker._pid = None  # type: ignore[attr-defined]
-        multiprocessing.set_start_method(self.start_method, force=True)  # type: ignore[arg-type]
-        main = self._module(task)
-        names = ("__main__", "__mp_main__")  # the latter is what spawned children call it
-        # These two alone are put back: a module that the task has imported must stay, or it would be imported twice.
-        modules = {name: sys.modules.get(name) for name in names}
-        sys.modules.update(dict.fromkeys(names, main))
+        tracker: Any = resource_tracker._resource_tracker
+        if tracker._fd is not None and tracker._pid is None:
+            tracker._fd = None  # the sweeper's, which would report on its screen what is lost with a worker
+        multiprocessing.set_start_method(self.start_method, force=True)
         try:
             with (
+                _main_module(self._module(task)),
                 patch.object(process, "_current_process", _main_process()),
                 patch.object(process, "_parent_process", None),
             ):
                 yield
         finally:
-            for name, module in modules.items():
-                if module is None:
-                    sys.modules.pop(name, None)
-                else:
-                    sys.modules[name] = module
-            multiprocessing.set_start_method(before, force=True)  # type: ignore[arg-type]
+            multiprocessing.set_start_method(before, force=True)
 
     def _module(self, task: Callable[..., Any]) -> ModuleType:
         """Returns the program's main module with as much in it as has come along with the task."""
@@ -91,6 +83,17 @@ class Program:
         main.__file__ = self.file
         main.__spec__ = ModuleSpec(self.main, None, origin=self.file) if self.main else None
         return main
+
+
+@contextmanager
+def _main_module(main: ModuleType) -> Iterator[None]:
+    names = ("__main__", "__mp_main__")  # the latter is what spawned children call it
+    before = {name: sys.modules[name] for name in names}
+    sys.modules.update(dict.fromkeys(names, main))
+    try:
+        yield
+    finally:
+        sys.modules.update(before)
 
 
 def _main_process() -> process.BaseProcess:
@@ -140,8 +143,11 @@ def _exit_status(error: BaseException) -> int:
 def marked() -> Iterator[str]:
     """Yields the variable that marks what is started meanwhile, in the environment of all of that."""
     mark = f"RNNEXP_SWEEP_{os.getpid()}"
-    with patch.dict(os.environ, {mark: "1"}):
+    os.environ[mark] = "1"
+    try:
         yield mark
+    finally:
+        del os.environ[mark]
 
 
 def kill_orphans(mark: str) -> None:
@@ -152,12 +158,10 @@ def kill_orphans(mark: str) -> None:
 
 def kill_left(mark: str) -> None:
     """Kills all marked processes and those that the tasks of this very process have left."""
-    children = multiprocessing.active_children()
-    for child in children:
-        if not child.daemon:  # for which Python waits at its end
-            child.kill()
-    # Daemons are ended by Python: a pool would wait for ever for a lock that one of them has held.
-    _kill(_marked(mark), {child.pid for child in children if child.daemon})
+    # Daemons are ended by Python: a pool would wait for ever for a lock that one of them has held. For others it waits.
+    daemons = {child.pid for child in multiprocessing.active_children() if child.daemon}
+    _kill(_marked(mark), daemons)
+    _kill(iter(psutil.Process().children(recursive=True)), daemons)
 
 
 def kill_children() -> None:

@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 
 import psutil
 import pytest
@@ -12,6 +13,7 @@ from optuna.trial import TrialState
 from sweeps import APPS, BASIC, JOBLIB, trials, wait_for
 
 from rnnexp.sweep.processes import Program
+from rnnexp.sweep.study import LOSSES
 
 APP = APPS / "companions.py"
 LOADERS = ("loader", "loader_persistent", "loader_fork", "loader_spawn", "loader_forkserver", "torch_spawn")
@@ -31,7 +33,7 @@ LEFT = ("left_thread", "left_pool", "left_semaphores", "left_process", "left_dae
 
 def values(folder):
     """Returns what each trial of the app has returned, by what it did."""
-    return {trial.params["what"]: trial.value for trial in trials(folder)}
+    return {trial.params["what"]: trial.value for trial in trials(folder) if trial.state.is_finished()}
 
 
 def left(command):
@@ -83,36 +85,51 @@ def test_with_the_basic_launcher_what_tasks_leave_running_ends_with_the_sweep(st
     assert values(command.folder) == dict.fromkeys(ways, 14.0)
 
 
-WALKS = "walk_process,walk_tree"
+STOPS = {
+    "term": lambda command: command.signal(signal.SIGTERM),
+    "ctrl-c": lambda command: command.signal_group(signal.SIGINT),
+    "twice": lambda command: (command.signal_group(signal.SIGINT), command.signal_group(signal.SIGINT)),
+    "sweeper": lambda command: command.signal(signal.SIGKILL),
+}
 
 
-@pytest.mark.parametrize("victim", ["term", "group", "sweeper", pytest.param("twice", marks=pytest.mark.slow)])
-def test_a_sweep_that_is_stopped_leaves_nothing_of_its_tasks(start, victim):
-    command = start(f"what={WALKS}", *JOBLIB, app=APP)
+@pytest.mark.parametrize("walks", ["walk_process,walk_tree", "walk_pool,walk_loky"])
+@pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.slow] * (how != "term")) for how in STOPS])
+def test_a_sweep_that_is_stopped_leaves_nothing_of_its_tasks(start, how, walks):
+    command = start(f"what={walks}", *JOBLIB, app=APP)
     wait_for(lambda: len(left(command)) == 2, "both trials to begin")
-    if victim == "sweeper":
-        command.signal(signal.SIGKILL)
-        command.end(-signal.SIGKILL)
-        wait_for(lambda: not any(map(is_alive, left(command))), "what tasks have left to be gone")
-        return
-    signum = signal.SIGTERM if victim == "term" else signal.SIGINT
-    (command.signal if victim == "term" else command.signal_group)(signum)
-    if victim == "twice":
-        command.signal_group(signum)
-    assert_tidy(command, 128 + signum)
-    assert {trial.state for trial in trials(command.folder)} == {TrialState.WAITING}
+    STOPS[how](command)
+    assert_tidy(command, {"term": 128 + signal.SIGTERM, "sweeper": -signal.SIGKILL}.get(how, 128 + signal.SIGINT))
+    if how != "sweeper":
+        assert {trial.state for trial in trials(command.folder)} == {TrialState.WAITING}
 
 
-def test_what_a_killed_worker_leaves_is_killed_while_the_sweep_goes_on(start):
-    command = start(f"what={WALKS}", *JOBLIB, app=APP)
+@pytest.mark.parametrize(
+    "walks", ["walk_process,walk_tree", pytest.param("walk_pool,walk_loky", marks=pytest.mark.slow)]
+)
+def test_what_a_killed_worker_leaves_is_killed_while_the_sweep_goes_on(start, walks):
+    command = start(f"what={walks}", *JOBLIB, app=APP)
     wait_for(lambda: len(left(command)) == 2, "both trials to begin")
     before = left(command)
-    for worker in command.workers():
-        os.kill(worker, signal.SIGKILL)
+    worker = next(pid for pid in command.workers() if psutil.Process(pid).ppid() == command.process.pid)
+    os.kill(worker, signal.SIGKILL)
     wait_for(lambda: len(left(command)) == 4, "both trials to begin again")
-    assert not any(map(is_alive, before))
+    wait_for(lambda: not any(map(is_alive, before)), "what the first attempts have left to be gone")
     command.signal(signal.SIGTERM)
     assert_tidy(command, 128 + signal.SIGTERM)
+
+
+def test_ctrl_c_at_an_idle_worker_costs_its_neighbor_nothing(start):
+    """Without a checkpoint of its own, a trial's time since the last one is lost with its process."""
+    command = start("what=good,walk_process", *JOBLIB, app=APP)
+    wait_for(lambda: len(left(command)) == 1, "the trial to begin")
+    wait_for(lambda: any(trial.state is TrialState.COMPLETE for trial in trials(command.folder)), "the other to end")
+    time.sleep(1)  # until its process idles
+    command.signal_group(signal.SIGINT)
+    text = command.end(128 + signal.SIGINT)
+    assert "lost workers" not in text
+    assert [trial.state for trial in trials(command.folder)] == [TrialState.COMPLETE, TrialState.WAITING]
+    assert LOSSES not in trials(command.folder)[1].user_attrs  # given back by the worker itself
 
 
 def test_what_a_task_has_imported_stays_imported_and_the_main_module_is_the_old_one(monkeypatch):

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -28,6 +30,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rnnexp.schema import UserError, brief
 from rnnexp.sweep import processes
+from rnnexp.sweep.study import Process
+from rnnexp.sweep.worker import prepare
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -82,8 +86,12 @@ class Fleet:
         """Whether the workers go on when the command that launched them is gone."""
         return self.target.endswith("SlurmLauncher")
 
-    def launch(self, task: TaskFunction, overrides: Sequence[Sequence[str]]) -> None:
-        """Starts a worker for each list of overrides."""
+    def launch(self, task: TaskFunction, overrides: Sequence[Sequence[str]], leash: Process | None) -> None:
+        """Starts a worker for each list of overrides.
+
+        Args:
+            leash: the process without which joblib's processes end, working or idle.
+        """
         config = self.config.copy()
         with open_dict(config):
             if "n_jobs" in config.hydra.launcher:
@@ -95,6 +103,8 @@ class Fleet:
         if self.collect is not None:
             self.jobs += self.collect(launcher, overrides)
             return
+        if self.target == JOBLIB:
+            launcher.joblib |= {"initializer": prepare, "initargs": (leash,)}  # type: ignore[attr-defined]
         try:
             jobs = launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # a killed worker ends the launcher's call, and its neighbours
@@ -124,14 +134,19 @@ class Fleet:
             self.say(f"a worker ended: {brief(returned._return_value)}")
 
     @contextmanager
-    def tidy(self) -> Iterator[None]:
+    def tidy(self, folder: Path) -> Iterator[None]:
         """Ends the workers that joblib keeps, and all that their tasks have left running.
 
         Workers that are jobs of their own end by themselves, and their cluster cleans up after them.
+
+        Args:
+            folder: for logs.
         """
         if not self.is_waited_for:
             yield
             return
+        if self.target == JOBLIB:
+            _start_trackers(folder / "resources.log")
         with processes.marked() as self.mark:
             try:
                 yield
@@ -145,6 +160,27 @@ class Fleet:
             with suppress(Exception):
                 job.cancel()
         self.jobs = []
+
+
+def _start_trackers(log: Path) -> None:
+    """Starts the trackers of what processes leave in the system, which clean up after killed ones and print that.
+
+    Whoever stops a sweep has workers killed, and nothing to do about it: it belongs in a log.
+    """
+    from joblib.externals.loky.backend import resource_tracker as loky
+
+    sys.stderr.flush()
+    screen = os.dup(2)
+    try:
+        with suppress(OSError):  # on a full disk it goes to the screen
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as file:
+                os.dup2(file.fileno(), 2)
+        for tracker in (loky, resource_tracker):
+            tracker.ensure_running()
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
 
 
 def _end_joblib_workers() -> None:

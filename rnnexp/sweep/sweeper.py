@@ -31,6 +31,7 @@ from rnnexp.sweep import depot, show, storage
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.fleet import BASIC, JOBLIB, Fleet
 from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official
+from rnnexp.sweep.processes import handling
 from rnnexp.sweep.study import (
     DRAIN,
     FULL,
@@ -114,7 +115,7 @@ class Sweeper:
         STOPPING.signum = None
         self.study.set(f"{STOP}:{self.process.name}", 0)  # that of an earlier sweeper with this pid
         self.study.set(f"{FULL}:{self.process.name}", None)
-        with self.handlers(), display, monitor, self.fleet.tidy():
+        with self.handlers(), display, monitor, self.fleet.tidy(self.plan.folder / "workers"):
             self.run_workers(num_workers, monitor)
             if not self.plan.settings.wait and self.fleet.jobs and not self.is_stopping():
                 self.say(f"{counted(num_workers, 'worker')} on the way; python -m rnnexp.status {self.plan.folder}")
@@ -240,47 +241,32 @@ class Sweeper:
         leash = None if self.fleet.outlives_sweeper else self.process
         worker = Worker(self.plan, self.config, self.hydra_context, self.task, self.process, leash, self.gpus, only)
         place = ["hydra.output_subdir=null", "hydra.sweep.subdir=workers", "hydra/job_logging=none"]
-        self.fleet.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers)
+        self.fleet.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers, leash)
         if self.fleet.is_waited_for:
             self.reap(is_over=True)
 
     @contextmanager
     def handlers(self) -> Iterator[None]:
         """Lets the first Ctrl-C or SIGTERM stop the sweep softly, the second at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        sweeper = os.getpid()
 
         def handle(signum: int, frame: FrameType | None) -> None:
-            if os.getpid() != sweeper:  # forked by the task of a basic launcher; Ctrl-C is the sweeper's to pass on
-                if signum != signal.SIGINT:
-                    signal.signal(signum, signal.SIG_DFL)
-                    signal.raise_signal(signum)
-                return
             if STOPPING.signum is not None:
                 raise KeyboardInterrupt
             STOPPING.signum = signum
             streams.stop_waiting()
 
-        before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
-        for signum in before:
-            signal.signal(signum, handle)
-        try:
-            yield
-        except KeyboardInterrupt:
-            for signum in before:
-                signal.signal(signum, lambda signum, _: os._exit(128 + signum))
-            STOPPING.signum = STOPPING.signum or signal.SIGINT
-            self.pass_on(NOW)
-            self.kill_workers(signal.SIGKILL)
-            self.fleet.cancel()
-            time.sleep(0.2)
-            self.reap(is_over=True)
-        finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
+        with handling(dict.fromkeys((signal.SIGTERM, signal.SIGINT), handle)) as before:
+            try:
+                yield
+            except KeyboardInterrupt:
+                for signum in before:
+                    signal.signal(signum, lambda signum, _: os._exit(128 + signum))
+                STOPPING.signum = STOPPING.signum or signal.SIGINT
+                self.pass_on(NOW)
+                self.kill_workers(signal.SIGKILL)
+                self.fleet.cancel()
+                time.sleep(0.2)
+                self.reap(is_over=True)
 
     def pass_on(self, how: int) -> None:
         """Tells this sweeper's workers to stop: those of this host by a signal, others through the study."""

@@ -21,6 +21,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -42,7 +43,7 @@ from rnnexp.seeds import derive
 from rnnexp.sweep import custom
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan
-from rnnexp.sweep.processes import Program, kill_children, leaving_if_forked
+from rnnexp.sweep.processes import Program, handling, kill_children, leaving_if_forked
 from rnnexp.sweep.storage import explained
 from rnnexp.sweep.study import FULL, NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
 
@@ -528,7 +529,7 @@ class Keeper(threading.Thread):
         if self.is_alone:
             AT_WORK.acquire()
             if leash := self.worker.leash:
-                threading.Thread(target=_leave_with, args=[leash], name="leash", daemon=True).start()
+                _follow(leash)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -608,13 +609,29 @@ class Keeper(threading.Thread):
             STOPPING.signum = STOPPING.signum or signal.SIGTERM
 
 
-def _leave_with(sweeper: Process) -> None:
+def prepare(sweeper: Process | None) -> None:
+    """Prepares one of joblib's processes, which idle before and after their work.
+
+    Signals to the group must not end one that idles, for joblib would kill its neighbors then.
+    """
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        signal.signal(signum, signal.SIG_IGN)
+    if sweeper:
+        _follow(sweeper)
+
+
+@cache
+def _follow(sweeper: Process) -> None:
     """Ends this process once its sweeper is gone and its own work is over: joblib's would idle on for minutes."""
-    while not sweeper.is_dead():
-        time.sleep(1.0)
-    with AT_WORK:
-        kill_children()
-        os._exit(0)
+
+    def follow() -> None:
+        while not sweeper.is_dead():
+            time.sleep(1.0)
+        with AT_WORK:
+            kill_children()
+            os._exit(0)
+
+    threading.Thread(target=follow, name="leash", daemon=True).start()
 
 
 @contextmanager
@@ -623,30 +640,18 @@ def _handlers(is_alone: bool) -> Iterator[None]:
 
     In the sweeper's own process the handlers are the sweeper's.
     """
-    if not is_alone or threading.current_thread() is not threading.main_thread():
+    if not is_alone:
         yield
         return
-    STOPPING.signum, worker = None, os.getpid()
+    STOPPING.signum = None
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        if os.getpid() != worker:  # forked by the task
-            signal.signal(signum, signal.SIG_DFL)
-            signal.raise_signal(signum)
-            return
         STOPPING.signum = STOPPING.signum or signum
         if signum == signal.SIGUSR2:
             signal.raise_signal(signal.SIGTERM)  # which the running task listens to
 
-    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
-    before = {signum: signal.getsignal(signum) for signum in signals}
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR2, handle)
-    try:
+    with handling({signal.SIGTERM: handle, signal.SIGINT: signal.SIG_IGN, signal.SIGUSR2: handle}):
         yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import resource_tracker
@@ -149,7 +149,8 @@ class Fleet:
             _start_trackers(folder / "resources.log")
         with processes.marked() as self.mark:
             try:
-                yield
+                with processes.OrphansKiller(self.mark) if self.target == JOBLIB else nullcontext():
+                    yield
             finally:
                 _end_joblib_workers()
                 processes.kill_left(self.mark)

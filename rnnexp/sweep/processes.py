@@ -203,6 +203,62 @@ def kill_orphans(mark: str) -> None:
     _kill(found for found in _marked(mark) if found.pid not in ours)
 
 
+class OrphansKiller(threading.Thread):
+    """Kills what a worker leaves that was killed, while its neighbors go on.
+
+    joblib hears that a worker is gone when the last process closes its end of a pipe, and what was forked has it, too.
+
+    Args:
+        mark: of all that workers and their tasks have started.
+    """
+
+    def __init__(self, mark: str) -> None:
+        super().__init__(name="orphans", daemon=True)
+        self.mark, self.done = mark, threading.Event()
+        self.trees: dict[psutil.Process, set[psutil.Process]] = {}  # from workers to what they have started so far
+
+    def __enter__(self) -> OrphansKiller:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self.done.wait(1.0):
+            with suppress(psutil.Error, OSError):
+                self.look()
+
+    def look(self) -> None:
+        trees = _trees()
+        is_one_gone = bool(self.trees.keys() - trees.keys())
+        self.trees = {worker: tree | self.trees.get(worker, set()) for worker, tree in trees.items()}
+        if is_one_gone:
+            spared = {found.pid for worker, tree in self.trees.items() for found in (worker, *tree)}
+            _kill(_marked(self.mark), spared)
+
+
+def _trees() -> dict[psutil.Process, set[psutil.Process]]:
+    """Returns the living children of this process, and what each of them has started."""
+    below = {found.pid: found for found in psutil.Process().children(recursive=True)}
+    parents = {}
+    for pid, found in below.items():
+        with suppress(psutil.Error):
+            if found.status() != psutil.STATUS_ZOMBIE:
+                parents[pid] = found.ppid()
+    trees: dict[psutil.Process, set[psutil.Process]] = {
+        below[pid]: set() for pid, parent in parents.items() if parent == os.getpid()
+    }
+    for pid in parents:
+        root = pid
+        while (parent := parents.get(root, os.getpid())) != os.getpid():
+            root = parent
+        if pid != root and below.get(root) in trees:
+            trees[below[root]].add(below[pid])
+    return trees
+
+
 def kill_left(mark: str) -> None:
     """Kills all marked processes and those that the tasks of this very process have left."""
     # Daemons are ended by Python: a pool would wait for ever for a lock that one of them has held. For others it waits.

@@ -42,7 +42,7 @@ def measure(rounds: int = 5) -> Iterator[Row]:
     yield Row("test accuracy of experiment=fast", "98 %, mean of the seeds", "%", accuracies, goal=98, higher=True)
 
 
-def run(experiment: str, seed: int) -> tuple[float, float, float]:
+def run(experiment: str, seed: int, *overrides: str) -> tuple[float, float, float]:
     """Returns seconds of training and evaluation, of the whole command, and test accuracy of one run."""
     with tempfile.TemporaryDirectory() as folder:
         place = f"hydra.run.dir={folder}/run"
@@ -55,6 +55,7 @@ def run(experiment: str, seed: int) -> tuple[float, float, float]:
             f"seed={seed}",
             f"name=bench-{seed}",
             place,
+            *overrides,
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wall = time.perf_counter() - began

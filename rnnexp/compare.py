@@ -139,6 +139,13 @@ def arm_specs(arms: Any, options: Callable[[str], list[str]]) -> list[ArmSpec]:
     return found
 
 
+def choice_faults(final: CommandLine) -> Iterator[str]:
+    """Yields what would choose by the test set in an arm's final runs."""
+    cfg = final.composer(next(final.plan().space.examples()))
+    if cfg.data.valid_from == "test" and (cfg.train.keep == "best" or cfg.train.patience is not None):
+        yield "data.valid_from=test would choose the epoch by the test set; try train.keep=last train.patience=null"
+
+
 def merged(*lists: Sequence[str]) -> list[str]:
     """Returns overrides of which each key is set once, by the last list that has it."""
     found: dict[str, str] = {}
@@ -217,7 +224,7 @@ class Comparison:
         fresh = range(settings.first_seed, settings.first_seed + settings.seeds)
         if used := set(searched) & set(fresh):
             found.append(f"compare.first_seed={settings.first_seed}: the searches use seed {max(used)}; take another")
-        if not isinstance(self.cfg.objective, str):
+        if settings.trials and not isinstance(self.cfg.objective, str):
             found.append(f"a comparison needs one objective, got {self.cfg.objective}; try objective=valid_accuracy")
         if not settings.trials and "search" in map(key_of, self.overrides):
             found.append("compare.trials=0 runs the arms as they are; leave search=... out, or type compare.trials=20")
@@ -232,7 +239,8 @@ class Comparison:
                     chosen = [text for text in next(space.examples()) if key_of(text) in keys]
             if not found:
                 final = self.command_line(args, self.final_overrides(arm, chosen, fresh))
-                found += [f"arm {arm.name}, final runs: {fault}" for fault in final.faults()]
+                faults = final.faults() or list(choice_faults(final))
+                found += [f"arm {arm.name}, final runs: {fault}" for fault in faults]
         return found
 
     def command_line(self, args: argparse.Namespace, overrides: list[str]) -> CommandLine:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from rnnexp.store import RunFolder
     from rnnexp.sweep.plan import Plan
 
+SPLIT_KEYS = ("data.split_seed", "data.valid_size", "data.valid_from")  # which images validate
 MIN_FREE_BYTES = 1 << 19  # for Hydra's files and the log
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -220,8 +221,18 @@ class CommandLine:
             self.run_here = examples
         for cfg in examples:
             yield from checks.range_faults(cfg, flat_presets)
-            if not plan.is_grid and cfg.data.valid_from == "test":
+            if cfg.data.valid_from == "test" and plan.space.is_search:
                 yield "a search with data.valid_from=test would choose by the test set; try data.valid_from=train"
+            elif cfg.data.valid_from == "test" and plan.objectives and plan.settings.summary:
+                yield (
+                    "a grid with data.valid_from=test would name the best by the test set; try data.valid_from=train, "
+                    "or objective=null, which names none"
+                )
+        for parameter in plan.space.parameters if plan.space.is_search else ():
+            if parameter.key in SPLIT_KEYS:
+                yield f"{parameter.key} can't be searched: the luckiest split would win; fix it, or run a grid"
+        if plan.settings.seed_key in SPLIT_KEYS:
+            yield f"hydra.sweeper.seed_key={plan.settings.seed_key}: repeats must share their split; try seed"
         for name in plan.objectives:
             if name not in schema.METRICS and not name.startswith("test_"):
                 allowed = [metric for metric in schema.METRICS if not metric.startswith("test_")]

@@ -16,13 +16,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
-from rnnexp import checks, data, interrupt, machine, precision, schema
+from rnnexp import checks, data, interrupt, machine, precision, schema, sources
 from rnnexp.cores import num_physical_cores
 from rnnexp.schema import RunResult, Status, UserError, brief
 from rnnexp.seeds import derive
 from rnnexp.store import RunFolder, TestOutcomes, load_tensors, save_tensors
 from rnnexp.train import Row, Trainer
 
+LATER = {"precision", "own_code"}  # in checkpoints than in the first ones
 log = logging.getLogger("rnnexp")
 CONSTANT = "rnnexp.schedules.constant"  # the schedule that asks for no learning rate
 
@@ -137,7 +138,7 @@ def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
         raise UserError(f"{folder.result} is corrupt ({error}); delete it to go on from the checkpoint") from error
     if result is None:
         return None
-    refuse_another(folder, result.config, cfg)
+    refuse_another(folder, result.config, result.environment.get("own_code"), cfg)
     if result.status is not Status.FAILED:
         return result
     folder.result.unlink()
@@ -154,11 +155,11 @@ def recorded_checkpoint(folder: RunFolder, cfg: DictConfig) -> dict[str, Any] | 
         return None
     try:
         checkpoint = load_tensors(folder.checkpoint, machine.pick_device(cfg.train.device))
-        if checkpoint.keys() | {"precision"} != {"trainer", "attempt", "config", "precision"}:
+        if checkpoint.keys() | LATER != {"trainer", "attempt", "config", *LATER}:
             raise ValueError("it is no checkpoint of this version of rnnexp")
     except ValueError as error:
         raise UserError(f"{folder.checkpoint} is corrupt ({error}); delete it to start the run anew") from error
-    refuse_another(folder, checkpoint["config"], cfg)
+    refuse_another(folder, checkpoint["config"], checkpoint.get("own_code"), cfg)
     return checkpoint
 
 
@@ -177,12 +178,20 @@ def restore(trainer: Trainer, checkpoint: Mapping[str, Any], folder: RunFolder) 
         ) from error
 
 
-def refuse_another(folder: RunFolder, recorded: Mapping[str, Any], cfg: DictConfig) -> None:
-    """Raises: UserError with the difference, if the recorded configuration asks for another computation."""
-    if changes := schema.difference(recorded, schema.plain(cfg)):
-        raise UserError(
-            f"{folder.path} holds a run of another configuration ({'; '.join(changes)}); type another name="
-        )
+def refuse_another(
+    folder: RunFolder, recorded: Mapping[str, Any], own_code: Mapping[str, str] | None, cfg: DictConfig
+) -> None:
+    """Raises: UserError with the difference, if the record is of another computation.
+
+    Args:
+        recorded: its configuration.
+        own_code: the versions of the user's own modules that it was made with, if they were recorded.
+    """
+    config = schema.plain(cfg)
+    changes = schema.difference(recorded, config)
+    what = "configuration" if changes else "version of the code"
+    if changes := changes or sources.edited(own_code, sources.versions(config)):
+        raise UserError(f"{folder.path} holds a run of another {what} ({'; '.join(changes)}); type another name")
 
 
 def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mapping[str, str]) -> RunResult:
@@ -207,7 +216,7 @@ def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mappin
         # A run goes on in the precision that it was begun in, whatever `auto` would choose by now.
         precision=(checkpoint or {}).get("precision") or cfg.train.precision,
         precision_reason="",
-        environment=machine.environment(),
+        environment=machine.environment() | {"own_code": sources.versions(config)},
     )
 
 
@@ -326,6 +335,7 @@ def note(row: Row, trainer: Trainer, folder: RunFolder) -> None:
 
 def save(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
     content = {"trainer": trainer.state_dict(), "attempt": result.attempt, "config": result.config}
+    content["own_code"] = result.environment["own_code"]
     content["precision"] = trainer.precision
     save_tensors(folder.checkpoint, content)
 

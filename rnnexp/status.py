@@ -82,7 +82,7 @@ class RecordedSweep:
 
     def trials(self) -> list[FrozenTrial]:
         """Returns the trials within the budget."""
-        return self.study.trials()[: self.n_trials]
+        return self.study.own(self.n_trials)
 
 
 def open_sweep(name: str, trust: bool) -> RecordedSweep:

@@ -7,9 +7,7 @@ with the configuration as the command line has it and Optuna's trial. The names 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -66,17 +64,3 @@ def faults(path: str, space: Space, compose: Compose) -> list[str]:
         text = str(error) if isinstance(error, UserError) else brief(error)
         return [f"custom_search_space={path}: {text}"]
     return []
-
-
-def source(path: str) -> Path | None:
-    """Returns the file of the function's module, if there is one: it is part of the code that runs."""
-    module = path.rpartition(".")[0]
-    while module:
-        try:
-            spec = importlib.util.find_spec(module)
-        except (ImportError, ValueError):
-            spec = None
-        if spec and spec.origin and Path(spec.origin).is_file():
-            return Path(spec.origin)
-        module = module.rpartition(".")[0]
-    return None

@@ -10,8 +10,9 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from hydra.types import TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from optuna.trial import FrozenTrial
 
+from rnnexp import sources
 from rnnexp.checks import nearest
 from rnnexp.schema import UserError, as_recorded, flatten, is_same, plain_values
 from rnnexp.sweep import custom, official, storage
@@ -31,9 +34,11 @@ from rnnexp.sweep import space as spaces
 from rnnexp.sweep.compose import one_line
 from rnnexp.sweep.depot import Depot
 from rnnexp.sweep.settings import ALLOWED, PRUNERS, SAMPLERS, SweeperConfig
-from rnnexp.sweep.space import Space, literal
+from rnnexp.sweep.space import Cell, Space, literal
+from rnnexp.sweep.study import CELL
 
 Compose = Callable[[list[str]], DictConfig]  # from overrides to a configuration, Hydra's part included
+MAX_CELLS = 100_000  # of a grid: every command that goes on with it looks at all of them
 CONSTRAINT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(<=|>=)\s*(\S+)\s*")
 
 
@@ -107,7 +112,8 @@ class Goal:
 class Plan(Goal):
     """A checked sweep, complete and picklable: workers get it as it is.
 
-    `n_trials` is the total; the first `len(queue)` trials try the queue, a grid's cells follow in their order.
+    `n_trials` is the total. What is queued is tried first, a grid's cells follow in their order; each once, whatever
+    the number of its trial, so a sweep may be typed again with more cells, with fewer, or in another order.
     """
 
     folder: Path
@@ -134,20 +140,45 @@ class Plan(Goal):
 
     @property
     def is_grid(self) -> bool:
+        """Whether its trials are cells, one for each combination; a search may be one, too (sampler=grid)."""
         return not self.space.is_search or self.sampler_name == "grid"
 
-    def fixed_params(self, number: int) -> dict[str, Any]:
-        """Returns what is not left to the sampler in a trial: a first guess, a grid's cell, or nothing."""
-        if number < len(self.queue):
-            return self.queue[number]
-        if not self.is_grid:
-            return {}
-        return self._cells()[number - len(self.queue)]
+    @cached_property
+    def wanted(self) -> dict[Cell, dict[str, Any]]:
+        """The first guesses and a grid's cells in their order, each with its parameters."""
+        cells = self.space.cells() if self.is_grid else ()
+        return {self.space.cell(params): params for params in (*self.queue, *cells)}
 
-    def _cells(self) -> list[dict[str, Any]]:
-        if not hasattr(self, "_cell_list"):
-            self._cell_list = list(self.space.cells())
-        return self._cell_list
+    def cell_of(self, trial: FrozenTrial) -> Cell | None:
+        """Returns what was not left to the sampler in a trial, or None if it has not begun."""
+        if (recorded := trial.user_attrs.get(CELL)) is not None:
+            return tuple(recorded)
+        # The first edition recorded its parameters alone.
+        return self.space.cell(trial.params) if trial.state.is_finished() else None
+
+    def next_cell(self, number: int, trials: Sequence[FrozenTrial]) -> Cell:
+        """Returns the cell of a trial that has not begun; an empty one leaves all to the sampler.
+
+        Such trials take what is left in the order of their numbers: so workers agree that begin at the same time.
+        """
+        cells = {trial.number: self.cell_of(trial) for trial in trials}
+        taken = set(cells.values())
+        left = (cell for cell in self.wanted if cell not in taken)
+        return next(cell for other, cell in ((n, next(left, ())) for n in cells if cells[n] is None) if other == number)
+
+    def aside(self, trials: Sequence[FrozenTrial]) -> list[int]:
+        """Returns the trials that a grid doesn't ask for, of those that an earlier command has left."""
+        if not self.is_grid:
+            return []
+        left = set(self.wanted)
+        found = []
+        for trial in trials:
+            cell = self.cell_of(trial)
+            if cell in left:
+                left.remove(cell)
+            elif cell is not None:
+                found.append(trial.number)
+        return found
 
     def overrides_of(self, params: Mapping[str, Any]) -> list[str]:
         """Returns a trial's sampled overrides."""
@@ -177,7 +208,7 @@ def make(
     arguments: Sequence[str],
     compose: Compose,
     *,
-    code: str = "",
+    code: Callable[[Iterable[DictConfig]], str] = lambda trials: "",
     config_loader: Any = None,
 ) -> Plan:
     """Returns the plan of a multirun.
@@ -186,7 +217,7 @@ def make(
         config: the master configuration, composed without sweeping overrides.
         arguments: the task's overrides as typed.
         compose: from overrides to a trial's configuration, Hydra's part included.
-        code: the version of the code that will run.
+        code: returns the version of the code that will run, from configurations that together show every choice.
 
     Raises:
         UserError: a line for each fault.
@@ -239,24 +270,24 @@ def make(
     if total is None:
         assert found.num_cells is not None
         total = len(queue) + found.num_cells
-    elif (not found.is_search or sampler == "grid") and found.num_cells is not None:
-        total = min(total, len(queue) + found.num_cells)
+    is_grid = not found.is_search or sampler == "grid"
     example = compose([*next(found.examples()), *always])
     first_seed = OmegaConf.select(example, settings.seed_key) or 0
     if settings.repeats > 1 and not isinstance(first_seed, int):
         raise UserError(f"repeats vary {settings.seed_key}, which must be a whole number, got {first_seed}")
     request = {
+        "kind": "search" if not is_grid else "grid search" if found.is_search else "grid",
         "space": found.request(),
         "objective": objectives,
         "direction": directions,
         "constraints": [str(constraint) for constraint in constraints],
         "repeats": settings.repeats,
         "config": _base_config(example, settings, found),
-        "code": code,
+        "code": code(compose([*overrides, *always]) for overrides in found.examples()),
     }
     if settings.custom_search_space:
         request["custom_search_space"] = settings.custom_search_space
-    return Plan(
+    plan = Plan(
         folder=folder,
         url=storage.absolute(settings.storage) if settings.storage else f"sqlite:///{folder / 'study.db'}",
         study_name=settings.study_name or folder.name,
@@ -277,6 +308,9 @@ def make(
         command=Command.own([*typed["task"], *typed["hydra"]]),
         arguments=[*(text for text in typed["hydra"] if key_of(text) != "hydra.mode"), *arguments],
     )
+    if plan.is_grid:
+        plan.n_trials = min(total, len(plan.wanted))
+    return plan
 
 
 def _unknown(node: DictConfig, settings: SweeperConfig) -> Iterator[str]:
@@ -357,6 +391,12 @@ def _faults_together(
             "custom_search_space is for searches: it needs a sampler other than grid, and a budget, such as "
             f"{settings.spelling('n_trials')}=40"
         )
+    is_grid = not space.is_search or sampler == "grid"
+    if is_grid and space.num_cells is not None and space.num_cells > MAX_CELLS:
+        yield (
+            f"a grid of {space.num_cells:,} cells is more than {MAX_CELLS:,}; name fewer values, or search, such as "
+            f"with {settings.spelling('n_trials')}=40"
+        )
     known = {"sampler": (sampler, SAMPLERS), "pruner": (pruner, PRUNERS)}
     for group, (name, options) in known.items():
         if name == "None":
@@ -390,13 +430,19 @@ def _names(value: Any) -> list[str]:
 
 def _base_config(full: DictConfig, settings: SweeperConfig, space: Space) -> dict[str, Any]:
     """Returns the configuration that all trials share, flat: without what is searched or may change."""
-    with open_dict(cfg := full.copy()):
-        cfg.pop("hydra", None)
-    plain = plain_values(OmegaConf.to_container(cfg, resolve=False))
+    plain = plain_values(as_plain(full))
     searched = {parameter.key.replace("/", ".") for parameter in space.parameters}
     skipped = {*settings.sweep_keys, *settings.volatile, *searched}
     flat = flatten(plain)
     return {k: v for k, v in flat.items() if not any(k == s or k.startswith(f"{s}.") for s in skipped)}
+
+
+def without_cells(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns two requests without the cells of a grid, which are found by their values: it may have others now."""
+    both = {"kind": new["kind"], **old}, dict(new)  # the first edition did not record the kind
+    if both[0]["kind"] == both[1]["kind"] != "search":
+        return both[0] | {"space": {}}, both[1] | {"space": {}}
+    return both
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -423,23 +469,39 @@ def refuse_official() -> None:
         )
 
 
-def code_version(task_function: TaskFunction, config: DictConfig) -> str:
-    """Returns the version of what will run: its package's number and a hash of its source and configuration files."""
+def code_version(task_function: TaskFunction, config: DictConfig, trials: Iterable[DictConfig]) -> str:
+    """Returns the version of what will run: its package's number and a hash of its source and configuration files.
+
+    Args:
+        task_function: with its package, and what these import from the user's own folders.
+        config: with the folders of configuration files.
+        trials: configurations that together have every `_target_`.
+    """
     name = task_function.__module__
     package = sys.modules.get(name.partition(".")[0])
     file = getattr(sys.modules.get(name), "__file__", None)
     folders = [Path(folder) for folder in getattr(package, "__path__", [])]
     files = {path for folder in folders for path in folder.rglob("*.py")} or ({Path(file)} if file else set())
+    names = {target for cfg in trials for target in sources.targets(as_plain(cfg))}
+    if spec := getattr(sys.modules.get(name), "__spec__", None):
+        names.add(spec.name)
+    if path := config.hydra.sweeper.get("custom_search_space"):
+        names.add(path)
+    own = sources.own_files(names, () if spec else files)
     for source in config.hydra.runtime.config_sources:
         if source.schema == "file":
             files |= set(Path(source.path).rglob("*.yaml"))
-    if (path := config.hydra.sweeper.get("custom_search_space")) and (file := custom.source(path)):
-        files.add(file)
     digest = hashlib.sha256()
-    for path in sorted(files, key=lambda path: (path.name, str(path))):
+    for path in sorted({*files, *own.values()}, key=lambda path: (path.name, str(path))):
         digest.update(path.name.encode() + path.read_bytes())
     try:
         number = version(name.partition(".")[0])
     except PackageNotFoundError:
         number = ""
     return f"{number} {digest.hexdigest()[:8]}".strip()
+
+
+def as_plain(cfg: DictConfig) -> Any:
+    with open_dict(cfg := cfg.copy()):
+        cfg.pop("hydra", None)
+    return OmegaConf.to_container(cfg, resolve=False)

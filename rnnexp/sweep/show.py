@@ -67,7 +67,7 @@ class Screen:
         import rnnexp.table  # noqa: F401  - pandas, for the summary: a second's work while the workers are at theirs
 
         began = time.monotonic()
-        trials = self.study.trials()[: self.plan.n_trials]
+        trials = self.study.own(self.plan.n_trials)
         ended = [trial for trial in trials if trial.state.is_finished()]
         if len(ended) != self.written:
             self.written = len(ended)
@@ -209,7 +209,7 @@ def best_command(plan: Plan, trial: FrozenTrial) -> str:
 
 def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) -> list[str]:
     """Returns the lines that end a sweep."""
-    trials = study.trials()[: plan.n_trials]
+    trials = study.own(plan.n_trials)
     lines = [""]
     top = best(plan, trials)
     if top:

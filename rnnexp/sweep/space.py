@@ -125,6 +125,9 @@ class Parameter:
         return f"tag({', '.join([*tags, inner])})" if tags else inner
 
 
+Cell = tuple[str, ...]  # what is fixed in a trial, as overrides in one spelling, sorted
+
+
 class Space:
     """What varies in a sweep; `parameters` has parents before their children.
 
@@ -169,6 +172,12 @@ class Space:
         for value in parameter.values() or []:
             below = texts | {parameter.key: parameter.text(value)}
             yield from self._cells(i + 1, below, cell | {parameter.name: value})
+
+    def cell(self, params: Mapping[str, Any]) -> Cell:
+        """Returns some parameters, {name: value}, in a form that other spellings and other spaces share."""
+        return tuple(
+            sorted(f"{p.key}={_canonical(p.text(params[p.name]))}" for p in self.parameters if p.name in params)
+        )
 
     @property
     def num_cells(self) -> int | None:
@@ -445,6 +454,12 @@ def _text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return _value_text(value)
     return Override._get_value_element_as_str(list(value) if isinstance(value, (list, tuple)) else value)
+
+
+def _canonical(text: str) -> str:
+    """Returns a value's text with numbers and truth values in one spelling."""
+    value = _parse(f"_={text}", None).value()
+    return repr(value) if isinstance(value, (bool, int, float)) else text
 
 
 def literal(value: Any) -> str:

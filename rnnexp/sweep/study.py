@@ -23,7 +23,7 @@ from typing import Any
 import optuna
 import psutil
 from filelock import FileLock
-from optuna.distributions import distribution_to_json
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -36,7 +36,8 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 # User attributes: of a trial, and of the study.
 LEASE, LOSSES, RUNS, OUTCOME = "lease", "losses", "runs", "outcome"
-REQUEST, READY, STOP, FULL, WORKER = "request", "ready", "stop", "full", "worker"
+CELL = "cell"  # what the command has fixed in a trial, recorded as it begins
+REQUEST, READY, ASIDE, STOP, FULL, WORKER = "request", "ready", "aside", "stop", "full", "worker"
 DRAIN, SOFTLY, NOW = 1, 2, 3  # how to stop: claim no more, give running trials back, die
 
 
@@ -246,6 +247,21 @@ class SweepStudy:
         """Returns all trials, by number; they are the storage's own objects, to be read only."""
         return self.storage.get_all_trials(self.id, deepcopy=False)
 
+    @functools.cached_property
+    def aside(self) -> frozenset[int]:
+        """The trials that earlier commands have asked for and this one doesn't."""
+        return frozenset(self.attrs().get(ASIDE, ()))
+
+    def set_aside(self, numbers: Sequence[int]) -> None:
+        """Sets trials aside, and no others; before any worker is at work."""
+        if self.aside != frozenset(numbers):
+            self.set(ASIDE, list(numbers))
+            self.aside = frozenset(numbers)
+
+    def own(self, n_trials: int) -> list[FrozenTrial]:
+        """Returns the trials within the budget that the command asks for, by number."""
+        return [trial for trial in self.trials() if trial.number not in self.aside][:n_trials]
+
     def claim(
         self, process: Process, n_trials: int, only: Collection[int] = (), max_steps: int | None = None
     ) -> tuple[int, Lease] | None:
@@ -255,8 +271,8 @@ class SweepStudy:
             only: numbers; if there are any, no other trial is taken.
             max_steps: reports of all trials, after which there is no new one.
         """
-        trials = self.trials()
-        for trial in trials[:n_trials]:
+        trials = self.own(n_trials)
+        for trial in trials:
             if only and trial.number not in only:
                 continue
             if trial.state is TrialState.WAITING and self._start(trial._trial_id):
@@ -270,7 +286,7 @@ class SweepStudy:
         lease = Lease(process)
         new = create_trial(state=TrialState.RUNNING, user_attrs={LEASE: asdict(lease)})
         trial_id = self.storage.create_new_trial(self.id, template_trial=new)
-        if self.storage.get_trial_number_from_id(trial_id) >= n_trials:  # another worker was faster
+        if self.storage.get_trial_number_from_id(trial_id) - len(self.aside) >= n_trials:  # another worker was faster
             self.storage.set_trial_user_attr(trial_id, LEASE, None)
             self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return None
@@ -404,22 +420,33 @@ class Watch:
         return now - since > self.seconds
 
 
-def copy(trial: FrozenTrial, values: Sequence[float] | None, params: Mapping[str, Any], reports: bool) -> FrozenTrial:
-    """Returns a trial for another study: without what it no longer means, and waiting if it was not over."""
+def copy(
+    trial: FrozenTrial,
+    values: Sequence[float] | None,
+    distributions: Mapping[str, BaseDistribution],
+    reports: bool,
+) -> FrozenTrial:
+    """Returns a trial for another study: without what it no longer means, and waiting if it was not over.
+
+    Args:
+        distributions: of the parameters that it keeps.
+    """
     is_over = trial.state.is_finished()
     state = trial.state if is_over else TrialState.WAITING
-    if state is TrialState.COMPLETE and values is None:
+    has_none = state is TrialState.COMPLETE and values is None  # a grid's trials may do without
+    if has_none and not reports:
         state = TrialState.FAIL
-    kept = {name: value for name, value in trial.params.items() if name in params}
+    kept = {name: value for name, value in trial.params.items() if name in distributions}
     made = create_trial(
-        state=state,
+        state=TrialState.WAITING if has_none else state,
         values=list(values) if values is not None and state is not TrialState.FAIL else None,
         params=kept,
-        distributions={name: trial.distributions[name] for name in kept},
+        distributions={name: distributions[name] for name in kept},
         user_attrs=trial.user_attrs,
         system_attrs=trial.system_attrs,
         intermediate_values=trial.intermediate_values if reports else {},
     )
+    made.state = state
     if recorded := trial.user_attrs.get(OUTCOME):
         outcome = Outcome(**recorded)
         outcome.crc32 = outcome.sum(made, made.values if state is TrialState.COMPLETE else None)

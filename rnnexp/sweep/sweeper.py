@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
@@ -30,7 +31,7 @@ from rnnexp.store import atomic, delete_halves
 from rnnexp.sweep import depot, show, storage
 from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.fleet import BASIC, JOBLIB, Fleet
-from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official
+from rnnexp.sweep.plan import Plan, code_version, differences, make, refuse_official, without_cells
 from rnnexp.sweep.processes import handling
 from rnnexp.sweep.study import (
     DRAIN,
@@ -65,7 +66,7 @@ def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, a
     refuse_official()
 
     loader = hydra_context.config_loader
-    code = code_version(task, config)
+    code = partial(code_version, task, config)
     plan = make(config, arguments, Composer(loader, config), code=code, config_loader=loader)
     if plan.n_trials == 0:
         print("\n".join(show.dry_run(plan)))
@@ -104,7 +105,7 @@ class Sweeper:
 
     def trials(self) -> list[FrozenTrial]:
         """Returns the trials within the budget."""
-        return self.study.trials()[: self.plan.n_trials]
+        return self.study.own(self.plan.n_trials)
 
     def run(self) -> None:
         self.write_request()
@@ -431,13 +432,16 @@ def open_study(plan: Plan) -> SweepStudy:
             if not study.exists:
                 refuse_orphans(plan.folder)
                 study.create(plan.directions, plan.request)
-            if changes := differences(study.attrs().get(REQUEST, {}), plan.request):
-                if plan.settings.resume != "force":
-                    lines = [f"{plan.folder} holds a sweep that asked for something else:"]
-                    lines += [f"  {change}" for change in changes]
-                    lines += ["type another name, or resume=force to go on with it all the same"]
-                    raise UserError("\n".join(lines))
+            recorded = study.attrs().get(REQUEST, {})
+            changes = differences(*without_cells(recorded, plan.request))
+            if changes and plan.settings.resume != "force":
+                lines = [f"{plan.folder} holds a sweep that asked for something else:"]
+                lines += [f"  {change}" for change in changes]
+                lines += ["type another name, or resume=force to go on with it all the same"]
+                raise UserError("\n".join(lines))
+            if differences(recorded, plan.request):
                 renew(plan, study)
+            study.set_aside(plan.aside(study.trials()))
     except OSError as error:
         raise UserError(f"cannot write {error.filename or plan.folder}: {error.strerror or error}") from error
     return study
@@ -454,37 +458,47 @@ def refuse_orphans(folder: Path) -> None:
 
 def renew(plan: Plan, study: SweepStudy) -> None:
     """Lets a sweep go on that now asks for something else: what was found stays, as far as it still means something."""
+    if is_at_work(study):
+        raise UserError(f"{plan.folder}: another command is at work on this sweep; stop it first")
     recorded = study.attrs().get(REQUEST, {})
     known = {parameter.name: parameter.distribution for parameter in plan.space.parameters}
     is_same_objective = (recorded.get("objective"), recorded.get("direction")) == (plan.objectives, plan.directions)
+    trials = study.trials()
 
     def is_compatible(trial: FrozenTrial, name: str) -> bool:
-        if name not in known:
-            return True
         try:
-            check_distribution_compatibility(trial.distributions[name], known[name])
+            check_distribution_compatibility(trial.distributions[name], known.get(name, trial.distributions[name]))
         except ValueError:
             return False
         return True
 
-    trials = study.trials()
     if is_same_objective and all(is_compatible(trial, name) for trial in trials for name in trial.params):
         study.set(REQUEST, plan.request)
         return
 
     def convert(trial: FrozenTrial) -> FrozenTrial:
         values = trial.values if is_same_objective else plan.values(Outcome.of(trial).metrics())
-        params = {name: value for name, value in trial.params.items() if is_compatible(trial, name)}
-        return copy(trial, values, params, reports=is_same_objective)
+        distributions = dict(trial.distributions)
+        for name, value in trial.params.items():
+            if is_compatible(trial, name):
+                continue
+            del distributions[name]
+            with suppress(ValueError, TypeError):  # it is not among the values that there are now
+                if known[name]._contains(known[name].to_internal_repr(value)):
+                    distributions[name] = known[name]
+        return copy(trial, values, distributions, reports=is_same_objective)
 
-    if any(trial.state is TrialState.RUNNING and not _is_gone(trial) for trial in trials):
-        raise UserError(f"{plan.folder}: another command is at work on this sweep; stop it first")
     study.renew(plan.directions, plan.request, convert)
 
 
-def _is_gone(trial: FrozenTrial) -> bool:
-    lease = Lease.of(trial)
-    return lease is None or lease.process is None or lease.process.is_dead()
+def is_at_work(study: SweepStudy) -> bool:
+    """Whether another command's workers run trials of a sweep, or are about to."""
+    running = [Lease.of(trial) for trial in study.trials() if trial.state is TrialState.RUNNING]
+    found = [lease.process for lease in running if lease and lease.process]
+    for key, value in study.attrs().items():
+        if key.startswith(f"{WORKER}:") and value["host"] == Process.own().host:
+            found.append(Process(value["host"], value["pid"], value["born"]))
+    return any(process != Process.own() and not process.is_dead() for process in found)
 
 
 def _ended_at(trial: FrozenTrial) -> datetime:

@@ -45,7 +45,7 @@ from rnnexp.sweep.compose import Composer
 from rnnexp.sweep.plan import Plan
 from rnnexp.sweep.processes import Program, handling, kill_children, leaving_if_forked
 from rnnexp.sweep.storage import explained
-from rnnexp.sweep.study import FULL, NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
+from rnnexp.sweep.study import CELL, FULL, NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
 
 log = logging.getLogger("rnnexp.sweep")
 HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
@@ -249,9 +249,10 @@ class Active:
     def __init__(self, worker: Worker, trial_id: int, lease: Lease) -> None:
         self.worker, self.plan, self.study = worker, worker.plan, worker.study
         self.trial_id, self.lease = trial_id, lease
-        self.is_search = not self.plan.is_grid
+        self.is_search = self.plan.space.is_search
         frozen = self.study.storage.get_trial(trial_id)
         self.number = frozen.number
+        self.fixed = self._fixed(frozen)
         recorded = frozen.user_attrs.get(RUNS, {"runs": [], "step": 0})
         self.runs: list[dict[str, float]] = list(recorded["runs"])  # of the repeats that are done
         self.step: int = recorded["step"]  # reports so far, of all repeats together
@@ -264,6 +265,14 @@ class Active:
             self.pruner = instantiate(self.plan.pruner_config)
         self.reports_repeats = self.plan.pruner_name == "wilcoxon" and settings.repeats > 1
         self.trial: optuna.Trial | None = None
+
+    def _fixed(self, frozen: FrozenTrial) -> dict[str, Any]:
+        """Returns the parameters that are not left to the sampler; records them, for the trial to keep them."""
+        cell = self.plan.cell_of(frozen)
+        if cell is None:
+            cell = self.plan.next_cell(self.number, self.study.own(self.plan.n_trials))
+            self.study.storage.set_trial_user_attr(self.trial_id, CELL, list(cell))
+        return self.plan.wanted.get(cell, {})
 
     def sampler(self, *purpose: str) -> optuna.samplers.BaseSampler:
         """Returns a sampler whose draws depend on the sweep's seed, the trial's number and the purpose alone.
@@ -285,8 +294,8 @@ class Active:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             sampler: optuna.samplers.BaseSampler = instantiate(self.plan.sampler_config, **options)
-            if fixed := self.plan.fixed_params(self.number):
-                sampler = optuna.samplers.PartialFixedSampler(fixed, sampler)
+            if self.fixed:
+                sampler = optuna.samplers.PartialFixedSampler(self.fixed, sampler)
         return sampler
 
     def _recorded_violations(self, trial: FrozenTrial) -> list[float]:
@@ -440,7 +449,7 @@ class Active:
             return None
         assert self.trial is not None
         params = self.trial.params
-        for trial in self.study.trials():
+        for trial in self.study.own(self.plan.n_trials):
             if trial.state is TrialState.COMPLETE and trial.params == params and Outcome.of(trial).same_as is None:
                 return trial
         return None

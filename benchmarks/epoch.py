@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from bench import HERE, Row, Subject, environment, in_turn
+from bench import HERE, Row, Subject, environment, has_avx2_alone, in_turn
 from data_root import data_root
 
 NUM_IMAGES = 20_000
@@ -33,24 +33,23 @@ def measure(rounds: int = 5) -> Iterator[Row]:
     def lightning_at(precision: str) -> Subject:
         return Subject(lightning, PEERS / "lightning_epoch.py", root, images, precision, env=PATH)
 
-    subjects = {
-        "fp32": ours("fp32"),
-        "bf16": ours("bf16"),
-        "the notebook's loop, 4 workers": Subject(sys.executable, PEERS / "notebook.py", root, images, "4", env=PATH),
-        "the notebook's loop, 0 workers": Subject(sys.executable, PEERS / "notebook.py", root, images, "0", env=PATH),
-        "Lightning, fp32": lightning_at("32-true"),
-        "Lightning, bf16": lightning_at("bf16-mixed"),
-        "Keras on jax, fp32": keras_on("jax", "float32"),
-        "Keras on jax, bf16": keras_on("jax", "mixed_bfloat16"),
-        "Keras on torch, fp32": keras_on("torch", "float32"),
-        "Keras on torch, bf16": keras_on("torch", "mixed_bfloat16"),
-    }
+    precisions = ("fp32",) if has_avx2_alone() else ("fp32", "bf16")  # LSTMs in bf16 end in an error on AVX2
+    subjects = {precision: ours(precision) for precision in precisions}
+    for workers in ("4", "0"):
+        loop = Subject(sys.executable, PEERS / "notebook.py", root, images, workers, env=PATH)
+        subjects[f"the notebook's loop, {workers} workers"] = loop
+    names = {"fp32": ("32-true", "float32"), "bf16": ("bf16-mixed", "mixed_bfloat16")}
+    for precision in precisions:
+        of_lightning, of_keras = names[precision]
+        subjects[f"Lightning, {precision}"] = lightning_at(of_lightning)
+        subjects[f"Keras on jax, {precision}"] = keras_on("jax", of_keras)
+        subjects[f"Keras on torch, {precision}"] = keras_on("torch", of_keras)
     try:
         seconds = in_turn(subjects, rounds, "epoch")
     finally:
         peaks = {name: subject.close() for name, subject in subjects.items()}
-    for name in list(subjects)[2:]:
-        for precision in ("fp32", "bf16"):
+    for name in list(subjects)[len(precisions) :]:
+        for precision in precisions:
             if name.startswith("the notebook") or name.endswith(precision):
                 theirs = name.removesuffix(", fp32").removesuffix(", bf16")
                 row = f"epoch of the notebook's model, {precision}"

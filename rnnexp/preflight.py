@@ -16,6 +16,7 @@ import shutil
 import sys
 import typing
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,9 +185,10 @@ class CommandLine:
         elif not is_open:
             preset = OmegaConf.select(presets, key)
             example = "" if preset is None else f"; try {key}={preset}"
+            scratch = owner.copy()
             for value in elements(override):
                 try:
-                    OmegaConf.update(owner.copy(), leaf, value)
+                    OmegaConf.update(scratch, leaf, value)
                 except OmegaConfBaseException:
                     got = "null" if value is None else repr(value)
                     yield f"{key} must be {type_name(presets, key)}, got {got}{example}"
@@ -370,9 +372,12 @@ def recorded_difference(folder: RunFolder, cfg: DictConfig) -> list[str]:
 
 
 def elements(override: Override) -> list[Any]:
-    """Returns the values that an override stands for: one, or those of a sweep over choices."""
+    """Returns the values that an override stands for: one, or those of a sweep over choices; of very many, the first.
+
+    A sweep refuses more values than that.
+    """
     if override.is_discrete_sweep():
-        return [Override._convert_value(v) for v in override.sweep_iterator()]
+        return [Override._convert_value(v) for v in islice(override.sweep_iterator(), 10_001)]
     return [override.value()]
 
 

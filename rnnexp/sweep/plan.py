@@ -283,7 +283,7 @@ def make(
         "constraints": [str(constraint) for constraint in constraints],
         "repeats": settings.repeats,
         "config": _base_config(example, settings, found),
-        "code": code(compose([*overrides, *always]) for overrides in found.examples()),
+        "code": code(compose([*overrides, *always]) for overrides in _examples_of_targets(found, config_loader)),
     }
     if settings.custom_search_space:
         request["custom_search_space"] = settings.custom_search_space
@@ -311,6 +311,17 @@ def make(
     if plan.is_grid:
         plan.n_trials = min(total, len(plan.wanted))
     return plan
+
+
+def _examples_of_targets(space: Space, config_loader: Any) -> list[list[str]]:
+    """Returns override lists that together show every choice that may bring a `_target_`."""
+
+    def brings_target(text: str) -> bool:
+        key = key_of(text)
+        return "_target_" in key or config_loader is None or bool(config_loader.get_group_options(key))
+
+    distinct = {tuple(filter(brings_target, overrides)): overrides for overrides in space.examples()}
+    return list(distinct.values())
 
 
 def _unknown(node: DictConfig, settings: SweeperConfig) -> Iterator[str]:
@@ -391,6 +402,9 @@ def _faults_together(
             "custom_search_space is for searches: it needs a sampler other than grid, and a budget, such as "
             f"{settings.spelling('n_trials')}=40"
         )
+    for parameter in space.parameters:
+        if parameter.key in settings.sweep_keys:
+            yield f"{parameter.key} is of the sweep and not of its runs: it can't have several values"
     is_grid = not space.is_search or sampler == "grid"
     if is_grid and space.num_cells is not None and space.num_cells > MAX_CELLS:
         yield (

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -87,10 +88,11 @@ class Parameter:
         return [_nth(d, i) for i in range(round((d.high - d.low) / d.step) + 1)]
 
     def extremes(self) -> list[Any]:
-        """Returns every choice, or both ends of a number."""
+        """Returns every choice, or both ends of numbers."""
         d = self.distribution
         if isinstance(d, CategoricalDistribution):
-            return list(d.choices)
+            is_numbers = {type(value) for value in d.choices} in ({int}, {float})
+            return [min(d.choices), max(d.choices)] if is_numbers and len(d.choices) > 20 else list(d.choices)  # type: ignore[type-var]
         assert isinstance(d, (IntDistribution, FloatDistribution))
         return list(dict.fromkeys([d.low, d.high]))
 
@@ -125,6 +127,7 @@ class Parameter:
         return f"tag({', '.join([*tags, inner])})" if tags else inner
 
 
+MAX_VALUES = 10_000  # of one parameter: each is tried out before a sweep begins
 Cell = tuple[str, ...]  # what is fixed in a trial, as overrides in one spelling, sorted
 
 
@@ -476,6 +479,10 @@ def _elements(override: Override, is_ordered: bool = False) -> list[Any]:
         return [override._value]
     if override.is_interval_sweep():
         raise ValueError("must name values")
+    if len(list(islice(override.sweep_iterator(), MAX_VALUES + 1))) > MAX_VALUES:
+        raise ValueError(
+            f"more than {MAX_VALUES:,} values can't be listed; int(interval(LOW,HIGH)) searches among them"
+        )
     if is_ordered and isinstance(override._value, (ChoiceSweep, RangeSweep)) and override._value.shuffle:
         unshuffled = copy(override)
         unshuffled._value = replace(override._value, shuffle=False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -70,9 +72,15 @@ class RecordedSweep:
                 raise UserError(f"{folder} holds no sweep; python -m rnnexp.status lists those of {SWEEPS}") from error
             raise UserError(f"{folder / 'sweep.yaml'} is damaged; type the sweep's command again") from error
         if url.startswith(SQLITE):
-            url = f"{SQLITE}{(folder / 'study.db').absolute()}"  # it may have been moved
             if not (folder / "study.db").exists():
                 raise UserError(f"{folder} has lost its study.db")
+            place = folder.absolute()  # it may have been moved
+            if not all(os.access(path, os.W_OK) for path in (folder, folder / "study.db")):
+                self.copies = TemporaryDirectory()  # SQLite reads nothing where it may write nothing
+                place = Path(self.copies.name)
+                for file in folder.glob("study.db*"):
+                    shutil.copyfile(file, place / file.name)
+            url = f"{SQLITE}{place / 'study.db'}"
         elif not trust and not folder.resolve().is_relative_to(SWEEPS.resolve()):
             raise UserError(f"{folder} has its study at {hide_password(url)}; if you trust that server, add --trust")
         self.study = open_checked(url, name.partition("~")[0], seconds=10)

@@ -125,6 +125,10 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
             "-m search=quick data.valid_from=test data.valid_size=0",
             "a search with data.valid_from=test would choose by the t",
         ),
+        ("-m seed=range(0,100000)", "seed=range(0,100000): more than 10,000 values can't be listed; int(interval(LO"),
+        ("-m seed=range(0,999) data.split_seed=range(0,999)", "a grid of 998,001 cells is more than 100,000; name few"),
+        ("-m name=a,b", "name is of the sweep and not of its runs: it can't have several values"),
+        ("-m workers=1,2 seed=0,1", "workers is of the sweep and not of its runs: it can't have several values"),
         ("-m search=quick direction=up", "hydra.sweeper.direction must be minimize or maximize, got up"),
         ("-m search=quick resume=yes", "resume must be auto or force, got yes"),
         (

@@ -247,7 +247,7 @@ def test_pruned_trials_keep_their_reports_and_the_summary_says_what_was_saved(sw
 def test_max_failures_ends_a_hopeless_sweep(sweep, launcher):
     few = "hydra.sweeper.max_failures=3"
     done = sweep(MISFIT, "what=raise", "x=interval(0,1)", budget(200), few, launcher=launcher, code=1)
-    assert 3 <= len(done.rows()) < 100
+    assert 3 <= len(done.rows()) <= 4  # another worker's trial may be running
     assert "trials failed, the last: KeyError: 'lost' (hydra.sweeper.max_failures)" in done.out
 
 

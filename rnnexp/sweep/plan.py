@@ -11,6 +11,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +29,7 @@ from optuna.trial import FrozenTrial
 from rnnexp import sources
 from rnnexp.checks import nearest
 from rnnexp.schema import UserError, as_recorded, flatten, is_same, plain_values
+from rnnexp.store import read_yaml
 from rnnexp.sweep import custom, official, storage
 from rnnexp.sweep import depot as depots
 from rnnexp.sweep import space as spaces
@@ -290,7 +292,7 @@ def make(
     plan = Plan(
         folder=folder,
         url=storage.absolute(settings.storage) if settings.storage else f"sqlite:///{folder / 'study.db'}",
-        study_name=settings.study_name or folder.name,
+        study_name=settings.study_name or (not settings.storage and _recorded_name(folder)) or folder.name,
         settings=settings,
         sampler_name=sampler,
         pruner_name=pruner,
@@ -311,6 +313,14 @@ def make(
     if plan.is_grid:
         plan.n_trials = min(total, len(plan.wanted))
     return plan
+
+
+def _recorded_name(folder: Path) -> str | None:
+    """Returns the name of the study in a sweep's folder, which may have been renamed since."""
+    with suppress(OSError, ValueError):
+        if isinstance(name := read_yaml(folder / "sweep.yaml").get("study"), str):
+            return name.partition("~")[0]
+    return None
 
 
 def _examples_of_targets(space: Space, config_loader: Any) -> list[list[str]]:

@@ -29,7 +29,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from rnnexp.schema import UserError
+from rnnexp.schema import UserError, counted
 from rnnexp.sweep.storage import SQLITE, hide_password, open_storage
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -178,14 +178,25 @@ class SweepStudy:
         return self.storage.get_study_id_from_name(self.name)
 
     def create(self, directions: Sequence[str], request: Mapping[str, Any]) -> None:
-        """Makes the study, or joins the one that another sweeper makes at this moment."""
+        """Makes the study, or joins the one that another sweeper makes at this moment.
+
+        Raises:
+            UserError: there is one of this name that no sweep has made.
+        """
         try:
             self._create(self.base, directions, request, [])
-        except optuna.exceptions.DuplicatedStudyError:
+        except optuna.exceptions.DuplicatedStudyError as error:
             deadline = time.monotonic() + 10
-            while READY not in self.attrs() and time.monotonic() < deadline:
+            while READY not in self.attrs() and not self.trials() and time.monotonic() < deadline:
                 time.sleep(0.1)
             if READY not in self.attrs():  # its maker died; nothing can have been run
+                made = [direction.name.lower() for direction in self.storage.get_study_directions(self.id)]
+                if self.trials() or made != list(directions):
+                    found = f"{counted(len(self.trials()), 'trial')}, {' and '.join(made)}"
+                    raise UserError(
+                        f"the storage has a study {self.base} that is no sweep's ({found}); type another name, or "
+                        "hydra.sweeper.study_name="
+                    ) from error
                 self.set(REQUEST, dict(request))
                 self.set(READY, True)
 
@@ -257,6 +268,11 @@ class SweepStudy:
         if self.aside != frozenset(numbers):
             self.set(ASIDE, list(numbers))
             self.aside = frozenset(numbers)
+
+    def num_failed(self, n_trials: int) -> int:
+        """Returns how many trials within the budget have failed, those aside that were refused as duplicates."""
+        failed = [trial for trial in self.own(n_trials) if trial.state is TrialState.FAIL]
+        return sum(Outcome.of(trial).same_as is None for trial in failed)
 
     def own(self, n_trials: int) -> list[FrozenTrial]:
         """Returns the trials within the budget that the command asks for, by number."""

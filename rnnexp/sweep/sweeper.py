@@ -102,6 +102,7 @@ class Sweeper:
         self.reap_lock = FileLock(plan.folder / ".reap.lock")
         self.started = time.monotonic()
         self.ended_before = {t.number for t in self.trials() if t.state.is_finished()}
+        self.failed_before = self.study.num_failed(plan.n_trials)
 
     def trials(self) -> list[FrozenTrial]:
         """Returns the trials within the budget."""
@@ -122,9 +123,17 @@ class Sweeper:
                 self.say(f"{counted(num_workers, 'worker')} on the way; python -m rnnexp.status {self.plan.folder}")
                 return
             self.wait_for_trials()
+            monitor.check_failures()  # of the last trials
             self.fleet.cancel()  # those that still wait for their turn
         self.fetch()
         screen.summary(STOPPING.signum, self.why_stopped)
+        if self.plan.settings.storage is None and not (self.plan.folder / "study.db").exists():
+            self.why_stopped = "study.db was deleted while it ran"
+            print(
+                f"sweep: {self.plan.folder / 'study.db'} was deleted while it ran: results.csv has what was found, but "
+                "the sweep can't go on; put it back, or type another name",
+                file=sys.stderr,
+            )
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
         is_barren = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}
@@ -240,7 +249,8 @@ class Sweeper:
     def launch(self, num_workers: int, only: frozenset[int]) -> None:
         """Starts workers, and waits for them if the launcher does; on these trials, if any, and on no others."""
         leash = None if self.fleet.outlives_sweeper else self.process
-        worker = Worker(self.plan, self.config, self.hydra_context, self.task, self.process, leash, self.gpus, only)
+        context = self.hydra_context, self.task, self.process
+        worker = Worker(self.plan, self.config, *context, leash, self.gpus, self.failed_before, only)
         place = ["hydra.output_subdir=null", "hydra.sweep.subdir=workers", "hydra/job_logging=none"]
         self.fleet.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers, leash)
         if self.fleet.is_waited_for:
@@ -382,17 +392,10 @@ class Monitor(threading.Thread):
         if full := sweeper.study.attrs().get(f"{FULL}:{sweeper.process.name}"):
             self.end(f"the disk is full: {full}; make room and type the command again", SOFTLY, False)
             return
+        if self.check_failures():
+            return
         ended = [t for t in sweeper.trials() if t.state.is_finished()]
-        new = [t for t in ended if t.number not in sweeper.ended_before]
-        failed = [t for t in new if t.state is TrialState.FAIL and Outcome.of(t).same_as is None]
-        if len(failed) >= sweeper.plan.settings.max_failures:
-            reason = Outcome.of(failed[-1]).reason
-            self.end(
-                f"{counted(len(failed), 'trial')} failed, the last: {reason} (hydra.sweeper.max_failures)",
-                SOFTLY,
-                False,
-            )
-        elif stop.seconds is not None and time.monotonic() - sweeper.started >= stop.seconds:
+        if stop.seconds is not None and time.monotonic() - sweeper.started >= stop.seconds:
             self.end(f"stop.seconds: {stop.seconds:g} s have passed", SOFTLY, True)
         elif stop.value is not None and (best := show.best(sweeper.plan, ended)):
             value, wanted = best[0].values[0], stop.value
@@ -406,6 +409,18 @@ class Monitor(threading.Thread):
             since = sum(_ended_at(t) > _ended_at(best[0]) for t in ended)
             if since >= stop.patience:
                 self.end(f"stop.patience: no better trial among the last {since}", DRAIN, True)
+
+    def check_failures(self) -> bool:
+        """Ends the sweep if too many trials have failed. Returns whether they have."""
+        sweeper = self.sweeper
+        count = sweeper.study.num_failed(sweeper.plan.n_trials) - sweeper.failed_before
+        if self.passed_on or count < sweeper.plan.settings.max_failures:
+            return False
+        failed = [Outcome.of(t) for t in sweeper.trials() if t.state is TrialState.FAIL]
+        reason = next(outcome.reason for outcome in reversed(failed) if outcome.same_as is None)
+        said = f"{counted(count, 'trial')} failed, the last: {reason} (hydra.sweeper.max_failures)"
+        self.end(said, SOFTLY, False)
+        return True
 
     def end(self, why: str, how: int, is_success: bool) -> None:
         self.sweeper.why_stopped, self.is_success = why, is_success

@@ -76,6 +76,7 @@ class Worker:
         sweeper: the process that launched it.
         leash: the process without which the worker stops as well, if there is one and it was of this host.
         gpus: the devices of this machine that workers take in turn; empty: what the launcher gives them.
+        failed_before: trials of the sweep that had failed when its command was typed.
         only: the trials to run, if there are any; otherwise all that are to be had.
     """
 
@@ -88,10 +89,12 @@ class Worker:
         sweeper: Process,
         leash: Process | None,
         gpus: Sequence[str],
+        failed_before: int,
         only: frozenset[int] = frozenset(),
     ) -> None:
         self.plan, self.config, self.hydra_context, self.task, self.sweeper = plan, config, hydra_context, task, sweeper
         self.leash, self.gpus, self.only = leash, gpus, only
+        self.max_failed = failed_before + plan.settings.max_failures
         self.program = Program.current()
         self.made_of = tuple(vars(self))
 
@@ -119,6 +122,8 @@ class Worker:
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
             with Keeper(self, is_alone) as keeper:
                 while self.has_room and STOPPING.signum is None and not self.told_to_stop() and not limit.is_near():
+                    if self.study.num_failed(self.plan.n_trials) >= self.max_failed:
+                        return
                     max_steps = self.plan.settings.stop.steps
                     claimed = self.study.forgotten(self.process) or self.study.claim(
                         self.process, self.plan.n_trials, self.only, max_steps

@@ -87,7 +87,13 @@ CALL = re.compile(r"(?P<key>[^=]+)=(?:\w+\.)*(?P<name>\w+)\s*[(\[]+(?P<arguments
 
 
 def spelling(text: str) -> str | None:
-    """Returns an override with another tool's distribution in Hydra's grammar, or None if there is none in it."""
+    """Returns an override in Hydra's grammar that has another tool's distribution, or letters without their quotes.
+
+    None if it has neither.
+    """
+    key, separator, value = text.partition("=")
+    if separator and not value.isascii() and "'" not in value:
+        return f"\"{key}='{value}'\""
     if (call := CALL.fullmatch(text.strip())) is None:
         return None
     name = call["name"].lower()

@@ -127,6 +127,7 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ),
         ("-m seed=range(0,100000)", "seed=range(0,100000): more than 10,000 values can't be listed; int(interval(LO"),
         ("-m seed=range(0,999) data.split_seed=range(0,999)", "a grid of 998,001 cells is more than 100,000; name few"),
+        ("name=größe", "can't read 'name=größe' (token recognition error at: 'ö'); type \"name='größe'\""),
         ("-m name=a,b", "name is of the sweep and not of its runs: it can't have several values"),
         ("-m workers=1,2 seed=0,1", "workers is of the sweep and not of its runs: it can't have several values"),
         ("-m search=quick direction=up", "hydra.sweeper.direction must be minimize or maximize, got up"),

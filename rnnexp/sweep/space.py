@@ -639,7 +639,12 @@ def _resolve(
                     elif text not in known:
                         kinds = " or ".join(p.kind() for p in searched[condition.key])
                         faults.append(f"when {condition}: {condition.key} is never {text}; it is {kinds}")
-                conditions.append(condition)
+                if any(p.values() is None for p in searched[condition.key]):
+                    kinds = " or ".join(p.kind() for p in searched[condition.key])
+                    faults.append(
+                        f"when {condition}: {condition.key} hits no value of {kinds}; give it steps, or choices"
+                    )
+                conditions.append(Condition(condition.key, tuple(_own_text(searched[condition.key], t) for t in known)))
                 continue
             options = config_loader.get_group_options(condition.key) if config_loader else []
             value = _configured(full, condition.key, absent := object())
@@ -661,6 +666,12 @@ def _resolve(
             )
             kept.append(made)
     return kept
+
+
+def _own_text(parameters: list[Parameter], text: str) -> str:
+    """Returns a value as the parameters write it, of which one can have it: 0.30 as 0.3."""
+    parameter = next(p for p in parameters if _can_be(p, text))
+    return parameter.text(parameter.value_of(text))
 
 
 def _can_be(parameter: Parameter, text: str) -> bool:

@@ -9,6 +9,7 @@ import site
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,21 @@ def edited(before: Mapping[str, str] | None, now: Mapping[str, str]) -> list[str
 
 
 def find(name: str) -> tuple[str, Path] | None:
-    """Returns the module that a dotted name is in, and its file; None if it has none."""
-    while name:
+    """Returns the module that a dotted name is in, and its file; None if it has none. Imports nothing."""
+    spec, full, folders = None, "", None
+    for part in name.split("."):
+        full = f"{full}.{part}".lstrip(".")
         try:
-            spec = importlib.util.find_spec(name)
-        except Exception:  # importing its package may raise anything
-            spec = None
-        if spec and spec.origin and Path(spec.origin).is_file():
-            return spec.name, Path(spec.origin)
-        name = name.rpartition(".")[0]
-    return None
+            found = PathFinder.find_spec(full, folders) if spec else importlib.util.find_spec(full)
+        except (ImportError, ValueError):  # of a module without a spec, such as __main__
+            found = None
+        if found is None:
+            break
+        spec, folders = found, found.submodule_search_locations
+        if folders is None:
+            break
+    is_file = spec is not None and spec.origin is not None and Path(spec.origin).is_file()
+    return (spec.name, Path(spec.origin)) if is_file else None  # type: ignore[union-attr, arg-type]
 
 
 def _module(name: str, found: dict[str, Path]) -> list[tuple[str, Path]]:

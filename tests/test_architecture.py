@@ -18,6 +18,7 @@ FLOORS = (
         "cores",
         "seeds",
         "stats",
+        "sources",
         "schedules",
         "interrupt",
         "fused",
@@ -65,7 +66,7 @@ def test_every_module_has_a_floor_and_imports_from_those_below():
 
 def test_the_sweeper_knows_nothing_of_networks_and_data():
     generic = {"sweep", *(name for name in FILES if name.startswith("sweep."))}
-    beside = {"schema", "cores", "seeds", "interrupt", "checks", "store", "streams", "synonyms", "table"}
+    beside = {"schema", "cores", "seeds", "interrupt", "checks", "store", "sources", "streams", "synonyms", "table"}
     assert set().union(*(imports(name) for name in generic)) <= generic | beside
 
 

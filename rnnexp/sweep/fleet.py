@@ -30,8 +30,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rnnexp.schema import UserError, brief
 from rnnexp.sweep import processes
-from rnnexp.sweep.study import Process
-from rnnexp.sweep.worker import prepare
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -86,11 +84,11 @@ class Fleet:
         """Whether the workers go on when the command that launched them is gone."""
         return self.target.endswith("SlurmLauncher")
 
-    def launch(self, task: TaskFunction, overrides: Sequence[Sequence[str]], leash: Process | None) -> None:
+    def launch(self, task: TaskFunction, overrides: Sequence[Sequence[str]], prepare: partial[None]) -> None:
         """Starts a worker for each list of overrides.
 
         Args:
-            leash: the process without which joblib's processes end, working or idle.
+            prepare: called first in each of joblib's processes, which idle before and after their work.
         """
         config = self.config.copy()
         with open_dict(config):
@@ -104,7 +102,7 @@ class Fleet:
             self.jobs += self.collect(launcher, overrides)
             return
         if self.target == JOBLIB:
-            launcher.joblib |= {"initializer": prepare, "initargs": (leash,)}  # type: ignore[attr-defined]
+            launcher.joblib |= {"initializer": prepare.func, "initargs": prepare.args}  # type: ignore[attr-defined]
         try:
             jobs = launcher.launch(overrides, initial_job_idx=0)
         except Exception as error:  # a killed worker ends the launcher's call, and its neighbours

@@ -37,9 +37,9 @@ from rnnexp.sweep.compose import one_line
 from rnnexp.sweep.depot import Depot
 from rnnexp.sweep.settings import ALLOWED, PRUNERS, SAMPLERS, SweeperConfig
 from rnnexp.sweep.space import Cell, Space, literal
-from rnnexp.sweep.study import CELL
 
 Compose = Callable[[list[str]], DictConfig]  # from overrides to a configuration, Hydra's part included
+CELL = "cell"  # a trial's attribute: what the command has fixed in it, recorded as it begins
 MAX_CELLS = 100_000  # of a grid: every command that goes on with it looks at all of them
 CONSTRAINT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(<=|>=)\s*(\S+)\s*")
 

@@ -36,7 +36,6 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 # User attributes: of a trial, and of the study.
 LEASE, LOSSES, RUNS, OUTCOME = "lease", "losses", "runs", "outcome"
-CELL = "cell"  # what the command has fixed in a trial, recorded as it begins
 REQUEST, READY, ASIDE, STOP, FULL, WORKER = "request", "ready", "aside", "stop", "full", "worker"
 DRAIN, SOFTLY, NOW = 1, 2, 3  # how to stop: claim no more, give running trials back, die
 

@@ -50,7 +50,7 @@ from rnnexp.sweep.study import (
     copy,
     open_checked,
 )
-from rnnexp.sweep.worker import STOPPING, Worker
+from rnnexp.sweep.worker import STOPPING, Worker, prepare
 
 HALF_SECONDS = 3600  # after which nobody still writes a file; another sweeper may be at work in the folder
 
@@ -252,7 +252,7 @@ class Sweeper:
         context = self.hydra_context, self.task, self.process
         worker = Worker(self.plan, self.config, *context, leash, self.gpus, self.failed_before, only)
         place = ["hydra.output_subdir=null", "hydra.sweep.subdir=workers", "hydra/job_logging=none"]
-        self.fleet.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers, leash)
+        self.fleet.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers, partial(prepare, leash))
         if self.fleet.is_waited_for:
             self.reap(is_over=True)
 

@@ -42,10 +42,10 @@ from rnnexp.schema import brief, brief_text, printable
 from rnnexp.seeds import derive
 from rnnexp.sweep import custom
 from rnnexp.sweep.compose import Composer
-from rnnexp.sweep.plan import Plan
+from rnnexp.sweep.plan import CELL, Plan
 from rnnexp.sweep.processes import Program, handling, kill_children, leaving_if_forked
 from rnnexp.sweep.storage import explained
-from rnnexp.sweep.study import CELL, FULL, NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
+from rnnexp.sweep.study import FULL, NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
 
 log = logging.getLogger("rnnexp.sweep")
 HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead

@@ -55,7 +55,8 @@ def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> l
 
     def line(key: str, problem: str, example: Any = None) -> str:
         example = (presets or {}).get(key) if example is None else example
-        is_better = example is not None and example != OmegaConf.select(cfg, key)  # what is wrong may be a file's
+        is_same = example == OmegaConf.select(cfg, key)  # what is wrong may be a file's
+        is_better = example is not None and not is_same and "did you mean" not in problem
         return f"{key} {problem}; try {key}={str(example).replace(' ', '')}" if is_better else f"{key} {problem}"
 
     faults = {}

@@ -306,7 +306,7 @@ def _sentence(pair: Pair, a_mean: float, b_mean: float, visible: float, limit: f
         )
     if pair.seeds_needed is None:
         return f"{text}; more than {stats.MAX_SEEDS:,} seeds each would be needed to see {wanted}."
-    return f"{text}; about {pair.seeds_needed} seeds each would be needed to see {wanted}."
+    return f"{text}; about {counted(pair.seeds_needed, 'seed')} each would be needed to see {wanted}."
 
 
 def _method(metric: str, has_images: bool, num_pairs: int) -> list[str]:

@@ -45,6 +45,11 @@ def command(main: Callable[P, int]) -> Callable[P, int]:
     def safe(*args: P.args, **kwargs: P.kwargs) -> int:
         protect()
         try:
+            os.getcwd()
+        except FileNotFoundError:
+            print("this working directory has been deleted; type cd to one that is there", file=sys.stderr)
+            return 2
+        try:
             return main(*args, **kwargs)
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)

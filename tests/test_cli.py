@@ -31,6 +31,16 @@ def faults(tmp_path, monkeypatch):
     return lambda *arguments: CommandLine(get_args_parser().parse_args(arguments), CONFIG_DIR).faults()
 
 
+@pytest.mark.parametrize("module", ["rnnexp", "rnnexp.results", "rnnexp.compare"])
+def test_a_deleted_working_directory_is_one_line(tmp_path, module):
+    script = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m {module}"
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "this working directory has been deleted; type cd to one that is there\n",
+    )
+
+
 def rnnexp(*arguments, cwd, module="rnnexp", **options):
     command = [sys.executable, "-W", "error", "-m", module, *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **options)

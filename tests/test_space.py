@@ -181,6 +181,15 @@ def test_two_hundred_trials_of_the_shipped_space_stay_within_their_own_branch(bu
     assert len(seen) == 9
 
 
+@pytest.mark.parametrize("text", ["0.3", "0.30", "3e-1"])
+def test_a_condition_on_a_stepped_number_holds_however_it_is_written(build, text):
+    params = {"optim.lr": "tag(step:0.1,interval(0.1,0.5))"}
+    searched = build(params=params, when={f"optim.lr={text}": {"train.clip_norm": "1,2"}}, n_trials=9)
+    drawn = [pairs(searched.sample(draw(random.Random(seed)))) for seed in range(50)]
+    assert {one["optim.lr"] for one in drawn if "train.clip_norm" in one} == {"0.3"}
+    assert all("train.clip_norm" in one for one in drawn if one["optim.lr"] == "0.3")
+
+
 def test_conditions_nest(build):
     searched = build(
         params={"optim": "adam,sgd"},
@@ -337,6 +346,11 @@ FAULTY = [
         {"model.num_layers": "int(interval(1,3))"},
         {"model.num_layers=4": RATE},
         "when model.num_layers=4: model.num_layers is never 4; it is int(interval(1, 3))",
+    ),
+    (
+        {"optim.lr": "interval(0.1,0.5)"},
+        {"optim.lr=0.3": {"train.clip_norm": "1,2"}},
+        "when optim.lr=0.3: no single value of interval(0.1, 0.5) is ever drawn; give it steps, or choices",
     ),
     ({}, {"optim=adem": RATE}, "when optim=adem: there is no optim=adem (did you mean adam?)"),
     ({}, {"optm=adam": RATE}, "when optm=adam: there is no key optm"),

@@ -503,3 +503,35 @@ def test_a_folder_may_have_any_name(start, name):
     assert_whole(command.folder, 2)
     again = start("x=1,2", *JOBLIB, name=name)
     assert "going on: 2 of 2 trials are over" in again.end()
+
+
+@pytest.mark.slow
+def test_a_renamed_folder_goes_on(start, tmp_path):
+    start(*SPACE, budget(2), *BASIC, name="before").end()
+    (tmp_path / "before").rename(tmp_path / "after")
+    command = start(*SPACE, budget(3), *BASIC, name="after")
+    command.end()
+    assert [int(row["trial"]) for row in rows(command.folder)] == [0, 1, 2]
+    assert runs(command.folder) == {0: 1, 1: 1, 2: 1}
+
+
+@pytest.mark.slow
+def test_a_study_that_is_deleted_while_it_runs_is_no_success(start):
+    command = start("x=1,2,3,4,5,6", "steps=20", "pause=0.1", *BASIC)
+    wait_for(lambda: (command.folder / "results.csv").exists(), "the first row")
+    for file in command.folder.glob("study.db*"):
+        file.unlink()
+    text = command.end(1)
+    assert "was deleted while it ran" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_a_study_that_no_sweep_has_made_is_not_adopted(start, tmp_path, direction):
+    url = f"sqlite:///{tmp_path / 'foreign.db'}"
+    study = optuna.create_study(storage=url, study_name="theirs", direction=direction)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 4), n_trials=2)
+    named = (f"hydra.sweeper.storage={url}", "hydra.sweeper.study_name=theirs")
+    text = start(*SPACE, budget(3), *BASIC, *named).end(2)
+    assert f"the storage has a study theirs that is no sweep's (2 trials, {direction})" in text
+    assert len(optuna.load_study(storage=url, study_name="theirs").trials) == 2

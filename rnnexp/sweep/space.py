@@ -642,7 +642,7 @@ def _resolve(
                 if any(p.values() is None for p in searched[condition.key]):
                     kinds = " or ".join(p.kind() for p in searched[condition.key])
                     faults.append(
-                        f"when {condition}: {condition.key} hits no value of {kinds}; give it steps, or choices"
+                        f"when {condition}: no single value of {kinds} is ever drawn; give it steps, or choices"
                     )
                 conditions.append(Condition(condition.key, tuple(_own_text(searched[condition.key], t) for t in known)))
                 continue

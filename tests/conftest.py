@@ -1,5 +1,6 @@
 """What several test modules share."""
 
+import signal
 from collections import Counter
 
 import pytest
@@ -10,6 +11,10 @@ from sweeps import Starter
 
 from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR
+
+
+def pytest_configure(config):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells have ignored by what they start with &
 
 
 def pytest_addoption(parser):

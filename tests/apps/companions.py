@@ -12,6 +12,7 @@ from pathlib import Path
 import hydra
 from hydra.core.config_store import ConfigStore
 
+from rnnexp.interrupt import Interrupted
 from rnnexp.sweep import report
 
 DEFAULTS = [{"override hydra/sweeper": "optuna"}, "_self_"]
@@ -170,11 +171,15 @@ def left_semaphores():
 
 
 def walk(start):
-    """Reports for ever, beside what it has started."""
+    """Reports until it is stopped, which it notes, beside what it has started."""
     leave(start)
-    while True:
-        time.sleep(0.1)
-        report(1.0)
+    try:
+        while True:
+            time.sleep(0.1)
+            report(1.0)
+    except Interrupted:
+        (Path(hydra.utils.get_original_cwd()) / "stopped").touch()
+        raise
 
 
 WORKS = {

@@ -37,6 +37,8 @@ def own(tmp_path, monkeypatch):
     (tmp_path / "unused.py").write_text("import torch, json\n")
     (tmp_path / "stranger.py").write_text("")
     (tmp_path / "conf" / "model" / "averager.yaml").write_text("_target_: mynets.Averager\n")
+    for name in ("mynets", "helpers", "unused"):
+        monkeypatch.delitem(sys.modules, name, raising=False)  # that of another test
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
 

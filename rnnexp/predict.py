@@ -97,10 +97,17 @@ def classify(predictor: Predictor, images: Sequence[Image.Image]) -> Tensor:
     """
     import torch
 
-    from rnnexp.precision import forward
     from rnnexp.prepare import prepare
 
-    prepared_NHW = torch.stack([prepare(image, predictor.dataset) for image in images])
+    return probabilities(predictor, torch.stack([prepare(image, predictor.dataset).image for image in images]))
+
+
+def probabilities(predictor: Predictor, prepared_NHW: Tensor) -> Tensor:
+    """Returns the probability of each class, float64 of shape (N, O), for images as the dataset has them."""
+    import torch
+
+    from rnnexp.precision import forward
+
     model, parts = predictor.model, torch.split(prepared_NHW, 128)
     with torch.inference_mode():
         logits = [forward(model, predictor.sequences(part_NHW), "fp32") for part_NHW in parts]
@@ -122,16 +129,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error)
     if predictor.result.status is not schema.Status.COMPLETE:
         _complain(f"note: {_ending(predictor.result)}")
+    from rnnexp.prepare import prepare
+
     answers, exit_status = [], 0
     for path in args.images:
         try:
-            p_O = classify(predictor, [_open(path)])[0].tolist()
+            prepared = prepare(_open(path), predictor.dataset)
         except UserError as error:
             exit_status = _complain(error)
-        else:
-            probabilities = dict(zip(predictor.labels, p_O, strict=True))
-            label = max(probabilities, key=lambda name: probabilities[name])
-            answers.append({"path": path, "label": label, "probabilities": probabilities})
+            continue
+        if prepared.num_characters > 1:
+            _complain(f"note: {path} seems to hold {prepared.num_characters} characters; this is the largest")
+        p_O = probabilities(predictor, prepared.image[None])[0].tolist()
+        of_class = dict(zip(predictor.labels, p_O, strict=True))
+        label = max(of_class, key=lambda name: of_class[name])
+        answers.append({"path": path, "label": label, "probabilities": of_class})
     if answers or args.json:
         print(json.dumps(answers, indent=1) if args.json else _table(answers))
     return exit_status

@@ -5,24 +5,41 @@ Shapes: H height, W width.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from rnnexp import strokes
 from rnnexp.schema import UserError
 
 Grey = NDArray[np.float32]  # of shape (H, W)
 
+SMALL = 40  # pixels: up to this size an image is a dataset's rather than a photo
 SIDE = 28  # pixels, of a prepared image
 INK_SIDE = 20  # pixels, of the box that MNIST's ink is fitted into
 MIN_CONTRAST = 10  # of 255 grey levels: less is no ink
 BOX_FLOOR = 0.2  # of the brightest ink: fainter parts don't count for the ink's box
 
 
-def prepare(image: Image.Image, name: str) -> Tensor:
-    """Returns the image as the dataset would have it: uint8 of shape (28, 28), bright ink on black.
+@dataclass(frozen=True)
+class Prepared:
+    """An image as the dataset would have it.
+
+    Args:
+        image: uint8 of shape (28, 28), bright ink on black.
+        num_characters: that the photo seems to hold; the largest is the one.
+    """
+
+    image: Tensor
+    num_characters: int
+
+
+def prepare(image: Image.Image, name: str) -> Prepared:
+    """Returns the image as the dataset would have it.
 
     MNIST's images were "size normalized to fit in a 20x20 pixel box while preserving their aspect ratio [...] by
     computing the center of mass of the pixels, and translating the image so as to position this point at the center of
@@ -35,7 +52,12 @@ def prepare(image: Image.Image, name: str) -> Tensor:
     Raises:
         UserError: nothing stands out from the background.
     """
-    ink_HW = _ink(image, has_margin=name == "mnist")
+    num_characters = 1
+    grey_HW = _grey(ImageOps.exif_transpose(image))
+    if name == "mnist" and max(grey_HW.shape) > SMALL and (found := strokes.find(grey_HW)):
+        ink_HW, num_characters = found.ink_HW, found.num_characters
+    else:
+        ink_HW = _ink(grey_HW, getattr(image, "filename", None) or "the image", has_margin=name == "mnist")
     if name != "mnist":
         square = ImageOps.pad(Image.fromarray(ink_HW), (max(ink_HW.shape),) * 2)
         ink_HW = _resize(np.asarray(square), SIDE, SIDE)
@@ -49,16 +71,15 @@ def prepare(image: Image.Image, name: str) -> Tensor:
         ink_HW = _centre(ink_HW)
     if (peak := ink_HW.max()) < 254:  # a tenth of MNIST's own images end there
         ink_HW = ink_HW * (255 / peak)
-    return torch.from_numpy(ink_HW.round().astype(np.uint8))
+    return Prepared(torch.from_numpy(ink_HW.round().astype(np.uint8)), num_characters)
 
 
-def _ink(image: Image.Image, has_margin: bool) -> Grey:
+def _ink(grey_HW: Grey, title: str, has_margin: bool) -> Grey:
     """Returns how far each pixel stands out from the background, in grey levels; the background's grain is 0.
 
     Args:
         has_margin: whether what is along each side of the image is paper.
     """
-    grey_HW = _grey(ImageOps.exif_transpose(image))
     above_HW = grey_HW - _shade(grey_HW) if has_margin else grey_HW
     above_HW = above_HW - np.median(_border(above_HW))
     grain = 6 * 1.4826 * np.median(abs(_border(above_HW)))  # six standard deviations, if it is Gaussian
@@ -66,7 +87,6 @@ def _ink(image: Image.Image, has_margin: bool) -> Grey:
     ink_HW = np.maximum(-above_HW if is_ink_dark else above_HW, 0)
     peak = ink_HW.max()
     if peak < MIN_CONTRAST or peak <= grain:
-        title = getattr(image, "filename", None) or "the image"
         raise UserError(f"{title} has no ink: nothing stands out from the background")
     return np.where(ink_HW > min(grain, peak / 2), ink_HW, 0).astype(np.float32)
 

@@ -19,6 +19,7 @@ FLOORS = (
         "seeds",
         "stats",
         "sources",
+        "strokes",
         "schedules",
         "interrupt",
         "fused",

@@ -19,7 +19,7 @@ def pytest_configure(config):
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--long", action="store_true", help="the fault suite with many more kills and damaged files: an hour or more"
+        "--long", action="store_true", help="many more kills, damaged files and generated commands: an hour or more"
     )
 
 

@@ -139,6 +139,7 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("-m seed=range(0,999) data.split_seed=range(0,999)", "a grid of 998,001 cells is more than 100,000; name few"),
         ("name=größe", "can't read 'name=größe' (token recognition error at: 'ö'); type \"name='größe'\""),
         ("-m name=a,b", "name is of the sweep and not of its runs: it can't have several values"),
+        ("-m search=quick,default n_trials=3", "search is of the sweep and not of its runs: it can't have several va"),
         ("-m workers=1,2 seed=0,1", "workers is of the sweep and not of its runs: it can't have several values"),
         ("-m search=quick direction=up", "hydra.sweeper.direction must be minimize or maximize, got up"),
         ("-m search=quick resume=yes", "resume must be auto or force, got yes"),

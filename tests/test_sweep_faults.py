@@ -32,6 +32,7 @@ from sweeps import (
     wait_for,
 )
 
+from rnnexp.status import RecordedSweep, headline
 from rnnexp.sweep import storage as storages
 from rnnexp.sweep import study as studies
 from rnnexp.sweep.storage import hide_password
@@ -535,3 +536,13 @@ def test_a_study_that_no_sweep_has_made_is_not_adopted(start, tmp_path, directio
     text = start(*SPACE, budget(3), *BASIC, *named).end(2)
     assert f"the storage has a study theirs that is no sweep's (2 trials, {direction})" in text
     assert len(optuna.load_study(storage=url, study_name="theirs").trials) == 2
+
+
+@pytest.mark.slow
+def test_a_sweep_that_one_may_only_read_has_a_status(start, monkeypatch):
+    command = start(*SPACE, budget(2), *BASIC)
+    command.end()
+    before = sorted(path.name for path in command.folder.iterdir())
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    assert "2 of 2 trials are over" in headline(RecordedSweep(command.folder, trust=True))
+    assert sorted(path.name for path in command.folder.iterdir()) == before

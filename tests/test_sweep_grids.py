@@ -111,7 +111,9 @@ def check(folder, draw):
 
 
 @pytest.mark.parametrize("block", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 20))])
-def test_the_last_command_ends_with_its_cells_each_run_once(store, tmp_path, block):
+def test_the_last_command_ends_with_its_cells_each_run_once(store, tmp_path, block, pytestconfig):
+    if block > 3 and not pytestconfig.getoption("--long"):
+        pytest.skip("five hundred pairs take --long")
     for seed in range(25 * block, 25 * (block + 1)):
         try:
             check(tmp_path / str(seed), random.Random(seed))

@@ -31,7 +31,6 @@ from rnnexp.sweep.compose import ComposeError, flat_without_hydra, one_line
 from rnnexp.synonyms import spelling
 
 Compose = Callable[[list[str]], DictConfig]
-NOT_WORDS = ("true", "false", "null", "nan", "inf")  # as Hydra's grammar reads them, in any case
 
 
 @dataclass(frozen=True)
@@ -468,7 +467,7 @@ def _canonical(text: str) -> str:
 def literal(value: Any) -> str:
     """Returns a plain value in Hydra's grammar, quoted where it would be read otherwise."""
     if isinstance(value, str):
-        is_word = re.fullmatch(r"[A-Za-z_/][\w./-]*", value) and value.lower() not in NOT_WORDS
+        is_word = re.fullmatch(r"[\w/][\w./-]*", value, re.ASCII) and _parse(f"_={value}", None).value() == value
         return value if is_word else QuotedString(value, Quote.single).with_quotes()
     return _text(value)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -76,8 +77,8 @@ class RecordedSweep:
                 raise UserError(f"{folder} has lost its study.db")
             place = folder.absolute()  # it may have been moved
             if not all(os.access(path, os.W_OK) for path in (folder, folder / "study.db")):
-                self.copies = TemporaryDirectory()  # SQLite reads nothing where it may write nothing
-                place = Path(self.copies.name)
+                place = Path(tempfile.mkdtemp())  # SQLite reads nothing where it may write nothing
+                weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
                 for file in folder.glob("study.db*"):
                     shutil.copyfile(file, place / file.name)
             url = f"{SQLITE}{place / 'study.db'}"

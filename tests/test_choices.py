@@ -102,7 +102,7 @@ def unreadable(tmp_path_factory):
     ("sampler", "pruner"), [*zip(sorted(SAMPLERS), sorted(PRUNERS), strict=True), ("grid", "none"), ("tpe", "asha")]
 )
 def test_a_search_goes_through_where_the_test_set_can_not_be_read(tmp_path, unreadable, sampler, pruner):
-    space = ["optim.lr=tag(step:0.1,interval(0.1,0.3))", "n_trials=2", "workers=1"]
+    space = ["optim.lr=tag(step:0.01,interval(0.1,0.3))", "n_trials=2", "workers=1"]
     names = [f"hydra/sweeper/sampler={sampler}", f"hydra/sweeper/pruner={pruner}", "name=s"]
     arguments = [*space, *names, *SMALL, f"data.root={unreadable}", "hydra/launcher=basic"]
     command = [sys.executable, "-W", "error", "-m", "rnnexp", "-m", *arguments]

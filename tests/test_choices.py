@@ -110,5 +110,5 @@ def test_a_search_goes_through_where_the_test_set_can_not_be_read(tmp_path, unre
     assert done.returncode == 0, done.stdout + done.stderr
     table = collect(tmp_path / "outputs" / "sweeps" / "s")
     assert set(table["status"]) <= {"complete", "pruned"}
-    assert len(table) == 2
+    assert 1 <= len(table) <= 2  # one may have the result of the other, the same configuration
     assert table["test_accuracy"].isna().all()

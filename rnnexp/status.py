@@ -57,12 +57,13 @@ class RecordedSweep:
     Args:
         trust: opens the server that its sweep.yaml names, although the sweep is not below `SWEEPS`, and so may be a
             stranger's: who writes there may run code here, and learn the password for it.
+        to_write: opens the study itself, where a copy would do for reading.
 
     Raises:
         UserError: there is no sweep, its storage can't be opened, or it needs `trust`.
     """
 
-    def __init__(self, folder: Path, trust: bool = False) -> None:
+    def __init__(self, folder: Path, trust: bool = False, to_write: bool = False) -> None:
         self.folder = folder
         try:
             self.recorded = read_yaml(folder / "sweep.yaml")
@@ -76,7 +77,7 @@ class RecordedSweep:
             if not (folder / "study.db").exists():
                 raise UserError(f"{folder} has lost its study.db")
             place = folder.absolute()  # it may have been moved
-            if not all(os.access(path, os.W_OK) for path in (folder, folder / "study.db")):
+            if not to_write and not all(os.access(path, os.W_OK) for path in (folder, folder / "study.db")):
                 place = Path(tempfile.mkdtemp())  # SQLite reads nothing where it may write nothing
                 weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
                 for file in folder.glob("study.db*"):
@@ -94,10 +95,10 @@ class RecordedSweep:
         return self.study.own(self.n_trials)
 
 
-def open_sweep(name: str, trust: bool) -> RecordedSweep:
+def open_sweep(name: str, trust: bool, to_write: bool = False) -> RecordedSweep:
     """Returns a sweep by its name below outputs/sweeps, or by its folder."""
     named = SWEEPS / name
-    return RecordedSweep(named if (named / "sweep.yaml").exists() else Path(name), trust)
+    return RecordedSweep(named if (named / "sweep.yaml").exists() else Path(name), trust, to_write)
 
 
 def overview(root: Path) -> list[str]:

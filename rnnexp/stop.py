@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     args = parser.parse_args()
     try:
-        sweep = open_sweep(args.name, args.trust)
+        sweep = open_sweep(args.name, args.trust, to_write=True)
         with explained(sweep.study.url):
             sweep.study.stop(SOFTLY if args.now else DRAIN)
         print(headline(sweep))

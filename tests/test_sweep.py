@@ -298,21 +298,29 @@ def test_wilcoxon_judges_repeats(sweep):
 @pytest.mark.slow
 @pytest.mark.parametrize("duplicates", ["reuse", "rerun", "refuse"])
 def test_a_configuration_that_comes_again(sweep, duplicates):
-    first = enqueued("y=1", "y=1", "y=2")
+    first = enqueued("y=1", "y=2")  # the third one has nothing else to be
     done = sweep(PARABOLA, "y=1,2", first, f"hydra.sweeper.duplicates={duplicates}", budget(3))
     folders = sorted(path.name for path in done.folder.iterdir() if path.name.isdigit())
-    row = done.rows()[1]
+    row = done.rows()[2]
+    same, value = ("0", "5.0") if row["y"] == "1" else ("1", "6.0")
     if duplicates == "rerun":
         assert folders == ["0", "1", "2"]
-        assert (row["state"], row["value"], row["reason"], row["folder"]) == ("complete", "5.0", "", "1")
+        assert (row["state"], row["value"], row["reason"], row["folder"]) == ("complete", value, "", "2")
     elif duplicates == "reuse":
-        assert folders == ["0", "2"]
-        said = "result of trial 0, the same configuration"
-        assert (row["state"], row["value"], row["reason"], row["folder"]) == ("complete", "5.0", said, "0")
+        assert folders == ["0", "1"]
+        said = f"result of trial {same}, the same configuration"
+        assert (row["state"], row["value"], row["reason"], row["folder"]) == ("complete", value, said, same)
     else:
-        assert folders == ["0", "2"]
-        assert (row["state"], row["value"], row["reason"]) == ("failed", "", "the same configuration as trial 0")
-    assert done.rows()[2]["value"] == "6.0"
+        assert folders == ["0", "1"]
+        assert (row["state"], row["value"], row["reason"]) == ("failed", "", f"the same configuration as trial {same}")
+
+
+@pytest.mark.slow
+def test_a_first_guess_is_tried_once_whenever_it_is_named(sweep):
+    sweep(PARABOLA, "x=interval(0,4)", enqueued("x=1"), budget(1))
+    done = sweep(PARABOLA, "x=interval(0,4)", enqueued("x=2", "x=1", "x=2"), budget(3))
+    assert done.params()[:2] == [{"x": 1.0}, {"x": 2.0}]
+    assert done.params()[2]["x"] not in (1.0, 2.0)
 
 
 @pytest.mark.slow

@@ -92,6 +92,7 @@ class Starter:
     def run(self, command, folder, environment=None):
         """Starts any command."""
         log = self.folder / f"{len(self.started)}.out"
+        environment = {**(os.environ if environment is None else environment), "PYTHONFAULTHANDLER": "1"}
         with log.open("w") as out:
             process = subprocess.Popen(
                 command, cwd=self.folder, stdout=out, stderr=out, start_new_session=True, env=environment
@@ -100,8 +101,16 @@ class Starter:
         return self.started[-1]
 
     def kill(self):
-        """Kills what is left running."""
+        """Kills what is left running, once it has told where it was: pytest shows that if the test has failed."""
         for command in self.started:
+            left = command.members()
+            for process in left:
+                print(process.pid, *process.as_dict(["ppid", "status", "cmdline"]).values())
+                process.send_signal(signal.SIGABRT)
+            if left:
+                psutil.wait_procs(left, timeout=2)
+                for log in (command.log, *sorted(command.folder.glob("workers/*.log"))):
+                    print(f"{log}:\n{log.read_text(errors='replace')[-5000:]}")
             for process in command.members():
                 process.kill()
             command.process.wait()

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sweeps import wait_for
 
 from rnnexp import sources
 
@@ -87,12 +88,12 @@ def test_edited_code_is_refused_by_runs_grids_and_searches(own):
 
 @pytest.mark.slow
 def test_an_interrupted_run_does_not_go_on_with_edited_code(own):
-    stopped = "train.epochs=3 data.limit=20000 train.checkpoint_seconds=0.001".split()
+    stopped = "train.epochs=1000 data.limit=2000 train.checkpoint_seconds=0.001".split()
     command = [sys.executable, "-m", "rnnexp", "-cd", "conf", "model=averager", "name=one", *stopped]
-    process = subprocess.Popen(command, cwd=own, stderr=subprocess.PIPE, text=True)
-    next(line for line in process.stderr if "epoch 1/3" in line)
+    process = subprocess.Popen(command, cwd=own)
+    wait_for((own / "outputs" / "runs" / "one" / "checkpoint.pt").exists, "a checkpoint")
     process.terminate()
-    process.communicate()
+    process.wait()
     (own / "mynets.py").write_text(NETWORK.replace("mean(1)", "sum(1)"))
     again = subprocess.run([*command, "train.resume=true"], cwd=own, capture_output=True, text=True, timeout=300)
     assert (process.returncode, again.returncode) == (143, 2)

@@ -231,12 +231,16 @@ class OrphansKiller(threading.Thread):
                 self.look()
 
     def look(self) -> None:
-        trees = _trees()
-        is_one_gone = bool(self.trees.keys() - trees.keys())
-        self.trees = {worker: tree | self.trees.get(worker, set()) for worker, tree in trees.items()}
-        if is_one_gone:
+        before = self.trees.keys()
+        self.update()
+        while before - self.trees.keys():
+            before, marked = self.trees.keys(), list(_marked(self.mark))
+            self.update()  # a worker that was started meanwhile is no orphan
             spared = {found.pid for worker, tree in self.trees.items() for found in (worker, *tree)}
-            _kill(_marked(self.mark), spared)
+            _kill(iter(marked), spared)
+
+    def update(self) -> None:
+        self.trees = {worker: tree | self.trees.get(worker, set()) for worker, tree in _trees().items()}
 
 
 def _trees() -> dict[psutil.Process, set[psutil.Process]]:

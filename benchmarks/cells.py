@@ -14,8 +14,8 @@ from bench import Row
 from torch import nn
 from tqdm import tqdm
 
+from hydra_sweep.machine import num_physical_cores
 from rnnexp import fused, machine
-from rnnexp.cores import num_physical_cores
 
 HIDDEN_SIZES = (16, 32, 64, 100, 256)
 BATCH_SIZES = (64, 256)

@@ -17,7 +17,7 @@ from pathlib import Path
 from bench import Row
 from tqdm import tqdm
 
-from rnnexp.store import seal_json
+from hydra_sweep.files import seal_json
 
 TINY = "data.limit=200 data.valid_size=100 model.hidden_size=4 model.num_layers=1 train.epochs=3 train.threads=1"
 FEW, MANY = 1_000, 10_000

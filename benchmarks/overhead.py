@@ -22,7 +22,7 @@ from pathlib import Path
 from bench import ROOT
 from storage import STORAGES, url_of
 
-from rnnexp.sweep.study import Outcome, SweepStudy
+from hydra_sweep.study import Outcome, SweepStudy
 
 APP = ROOT / "tests" / "apps" / "walker.py"
 

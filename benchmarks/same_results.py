@@ -42,7 +42,18 @@ COMPARISON = [
     *FEW,
 ]
 # What may differ: times, checksums over files with times, and what the table says about code and machine.
-TIMES = ("train_seconds", "epoch_seconds", "seconds", "crc32", "checksum", "commit", "dirty", "started", "ended", "host")
+TIMES = (
+    "train_seconds",
+    "epoch_seconds",
+    "seconds",
+    "crc32",
+    "checksum",
+    "commit",
+    "dirty",
+    "started",
+    "ended",
+    "host",
+)
 
 
 def main() -> None:
@@ -79,8 +90,7 @@ def run_all(folder: Path, commit: str, bar: tqdm[None]) -> None:
     subprocess.run(["tar", "-x", "-C", code], input=archive, check=True)
     (folder / "sitecustomize.py").write_text(  # the environment may have the project installed for development
         "import sys, pathlib\n"
-        f"sys.path[:] = [p for p in sys.path if p == {str(code)!r} or not pathlib.Path(p, 'hydra_plugins', "
-        "'rnnexp_sweeper').is_dir()]\n"
+        f"sys.path[:] = [p for p in sys.path if p == {str(code)!r} or not pathlib.Path(p, 'rnnexp').is_dir()]\n"
     )
     environment = os.environ | {"PYTHONPATH": f"{code}:{folder}", "COLUMNS": "100"}
 
@@ -105,8 +115,15 @@ def run_all(folder: Path, commit: str, bar: tqdm[None]) -> None:
 
 def kill_and_resume(folder: Path, environment: dict[str, str]) -> None:
     """Kills a run in the middle of an epoch, twice, and lets it end."""
-    arguments = [*SMALL, "model=gru", "train.epochs=6", "data.limit=5000", "train.checkpoint_seconds=0.01", "name=killed"]
-    command = [sys.executable, "-m", "rnnexp", *arguments, "train.resume=true"]
+    arguments = [
+        *SMALL,
+        "model=gru",
+        "train.epochs=6",
+        "data.limit=5000",
+        "train.checkpoint_seconds=0.01",
+        "name=killed",
+    ]
+    command = [sys.executable, "-m", "rnnexp", *arguments, "name=killed", "train.resume=true"]
     checkpoint = folder / "outputs" / "runs" / "killed" / "checkpoint.pt"
     for _ in range(2):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0

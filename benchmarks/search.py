@@ -23,7 +23,7 @@ from data_root import data_root
 from search_space import BATCH_SIZES, CELLS, FIXED, HIDDEN_SIZE, LR, NUM_TRIALS
 from tqdm import tqdm
 
-from rnnexp.cores import num_physical_cores
+from hydra_sweep.machine import num_physical_cores
 
 RELEASE = ("hydra-core==1.4.0rc3", "hydra-optuna-sweeper==1.4.0rc3", "hydra-joblib-launcher==1.4.0rc3")
 PEERS = HERE / "peers"

@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 from bench import ROOT
 
-from rnnexp.sweep.study import SweepStudy
+from hydra_sweep.study import SweepStudy
 
 APP = ROOT / "tests" / "apps" / "walker.py"
 

@@ -28,7 +28,7 @@ import optuna
 from bench import RESULTS, ROOT, machine
 from tqdm import tqdm
 
-from rnnexp.sweep.study import Outcome, Process, SweepStudy
+from hydra_sweep.study import Outcome, Process, SweepStudy
 
 sys.path.insert(0, str(ROOT / "tests"))
 import servers
@@ -86,7 +86,7 @@ def measure(storage: str, num_workers: int, num_trials: int) -> dict[str, object
         AssertionError: a trial was lost or doubled.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["rnnexp.sweep.study", "optuna"])
+    context.set_forkserver_preload(["hydra_sweep.study", "optuna"])
     with tempfile.TemporaryDirectory() as folder, url_of(storage, Path(folder)) as url:
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             pool.submit(make, url).result()

@@ -7,42 +7,23 @@ that is looked up imports it.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import math
 import pkgutil
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
+from hydra_sweep.hints import nearest
 from rnnexp.schema import NUM_CLASSES, SCHEMAS, TRAIN_FILE_SIZE, AdamSchema, SgdSchema
-from rnnexp.synonyms import SYNONYMS
 
 MAX_FOLDER_BYTES = 255  # of a folder's name, on every common file system
 
 # Where the callables come from that any record may name: what stands there can do no more than compute.
 KNOWN_TARGETS = {"model": ("rnnexp.models", "torch.nn"), "optim": ("torch.optim",), "schedule": ("rnnexp.schedules",)}
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """Returns ` (did you mean X?)` for the word nearest to what was typed, or nothing."""
-    words = list(words)
-    meant = [synonym for synonym in SYNONYMS.get(word.lower(), ()) if synonym in words]
-    close = meant or difflib.get_close_matches(word, words, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def nearest_key(word: str, keys: Iterable[str]) -> str:
-    """Returns a hint at a key with dots: the one that ends as what was typed does, by whatever name, or the nearest."""
-    keys = list(keys)
-    for leaf in (word.rpartition(".")[2], *SYNONYMS.get(word.rpartition(".")[2].lower(), ())):
-        same_end = [key for key in keys if key.rpartition(".")[2] == leaf]
-        if len(same_end) == 1:
-            return f" (did you mean {same_end[0]}?)"
-    return nearest(word, keys)
 
 
 def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> list[str]:

@@ -19,13 +19,18 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp import __version__, schema, streams, sweep
-from rnnexp.arguments import Parser, dashed
-from rnnexp.interrupt import Interrupted
+import hydra_sweep
+from hydra_sweep import streams
+from hydra_sweep.arguments import Parser
+from hydra_sweep.compose import ComposeError
+from hydra_sweep.errors import UserError, printable
+from hydra_sweep.files import atomic
+from hydra_sweep.signals import Interrupted
+from rnnexp import __version__, schema
+from rnnexp.arguments import dashed
 from rnnexp.preflight import CommandLine, has_key, resume_command, spelled_out, without_hydra
-from rnnexp.schema import Status, UserError, printable
-from rnnexp.store import RunFolder, atomic
-from rnnexp.sweep.compose import ComposeError
+from rnnexp.schema import Status
+from rnnexp.store import RunFolder
 
 PACKAGED = Path(__file__).parent / "conf"
 CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
@@ -61,7 +66,7 @@ rnnexp {version} trains recurrent networks on images read as sequences.
 A run leaves its record in outputs/runs/NAME (the time, unless name=... is
 given), each of many in outputs/sweeps/NAME/NUMBER: result.json, history.csv,
 model.pt, checkpoint.pt, test_outcomes.npz, run.log and .hydra/. A sweep adds
-results.csv, best.yaml, sweep.yaml and study.db; hydra.sweeper.*,
+results.csv, best.yaml, hydra_sweep.yaml and study.db; hydra.sweeper.*,
 hydra/sweeper/sampler= and hydra/sweeper/pruner= set its details.
 
 Groups, chosen as group=option:
@@ -125,7 +130,13 @@ def app(cfg: DictConfig) -> dict[str, float]:
     is_trial = state.mode is RunMode.MULTIRUN
     cfg.train.resume = cfg.train.resume or is_trial  # a trial's folder is its own
     try:
-        result = run(cfg, state.runtime.output_dir, choices=choices, on_epoch=sweep.report, test=not sweep.is_search())
+        result = run(
+            cfg,
+            state.runtime.output_dir,
+            choices=choices,
+            on_epoch=hydra_sweep.report,
+            test=not hydra_sweep.is_search(),
+        )
     except UserError as error:
         if is_trial:
             raise
@@ -139,7 +150,7 @@ def app(cfg: DictConfig) -> dict[str, float]:
     log.info("results in %s", state.runtime.output_dir)
     if is_trial and result.status is not Status.COMPLETE:
         diverged = "diverged: " if result.status is Status.DIVERGED else ""  # tells the search to keep away
-        raise sweep.Pruned(f"{diverged}{result.reason}", result.metrics)
+        raise hydra_sweep.Pruned(f"{diverged}{result.reason}", result.metrics)
     if result.status is Status.DIVERGED:
         sys.exit(1)
     return result.metrics

@@ -17,10 +17,12 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from rnnexp.checks import nearest
+from hydra_sweep.errors import UserError
+from hydra_sweep.files import read_csv, read_yaml
+from hydra_sweep.hints import nearest
 from rnnexp.frames import natural
-from rnnexp.schema import GROUPS, HISTORY_COLUMNS, METRICS, RunResult, Status, UserError
-from rnnexp.store import RunFolder, read_csv, read_yaml
+from rnnexp.schema import GROUPS, HISTORY_COLUMNS, METRICS, RunResult, Status
+from rnnexp.store import RunFolder
 from rnnexp.table import ENVIRONMENT, OWN, is_config
 
 # The columns of every table, in their order. Those of the configuration, `optim.lr` and the like, come between HEAD

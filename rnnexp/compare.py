@@ -32,14 +32,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp import interrupt, recorded, schema, streams, verdict
-from rnnexp.arguments import Parser
-from rnnexp.checks import nearest
+from hydra_sweep import signals, streams
+from hydra_sweep.arguments import Parser
+from hydra_sweep.differences import flatten
+from hydra_sweep.errors import UserError, counted
+from hydra_sweep.files import atomic, read_yaml, seal_json, yaml_text
+from hydra_sweep.hints import nearest
+from hydra_sweep.plan import key_of
+from rnnexp import recorded, schema, verdict
 from rnnexp.cli import CONFIG_DIR, fail, parsed
 from rnnexp.preflight import CommandLine
-from rnnexp.schema import UserError, counted
-from rnnexp.store import atomic, read_yaml, seal_json, yaml_text
-from rnnexp.sweep.plan import key_of
 
 log = logging.getLogger("rnnexp")
 
@@ -248,7 +250,7 @@ class Comparison:
         changed = {"multirun": True, "config_name": None, "overrides": overrides}
         return CommandLine(argparse.Namespace(**vars(args) | changed), CONFIG_DIR)
 
-    def run(self, stop: interrupt.Stop) -> verdict.Comparison:
+    def run(self, stop: signals.Stop) -> verdict.Comparison:
         """Searches, confirms and judges, as far as that is not done yet.
 
         Raises:
@@ -295,7 +297,7 @@ class Comparison:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.place.request} can't be read ({error}); type another name=") from error
         if recorded_request != request and self.cfg.resume != "force":
-            old, new = (schema.flatten(r) for r in (recorded_request, request))
+            old, new = (flatten(r) for r in (recorded_request, request))
             changes = [f"{k}: {old.get(k)} -> {new.get(k)}" for k in {**old, **new} if old.get(k) != new.get(k)]
             what = f"{self.place.path} holds another comparison ({'; '.join(changes)})"
             raise UserError(f"{what}; type another name=, or resume=force")
@@ -305,7 +307,7 @@ class Comparison:
         with atomic(self.place.request, "make room and type the command again") as out:
             out.write(yaml_text(dict(state)).encode())
 
-    def sweep(self, overrides: list[str], stop: interrupt.Stop) -> None:
+    def sweep(self, overrides: list[str], stop: signals.Stop) -> None:
         """Runs one sweep as a command of its own, and passes signals on to it.
 
         Raises:
@@ -463,7 +465,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def app(cfg: DictConfig) -> None:
         comparison.place = Place(Path(HydraConfig.get().runtime.output_dir))
         try:
-            with FileLock(comparison.place.path / ".lock", blocking=False), interrupt.catch() as stop:
+            with FileLock(comparison.place.path / ".lock", blocking=False), signals.catch() as stop:
                 result = comparison.run(stop)
             for line in finish(comparison.place, result):
                 log.info("%s", line)

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
+from hydra_sweep.errors import UserError
+from hydra_sweep.seeds import derive
 from rnnexp import dataset_files
 from rnnexp.dataset_files import ensure
-from rnnexp.schema import NUM_CLASSES, DataConfig, JitterConfig, UserError
-from rnnexp.seeds import derive
+from rnnexp.schema import NUM_CLASSES, DataConfig, JitterConfig
 
 ELASTIC_KNOTS = 5  # on a side: neighbouring strokes move apart, a stroke's own pixels together
 

@@ -21,7 +21,8 @@ import platformdirs
 from filelock import FileLock
 from tqdm import tqdm
 
-from rnnexp.schema import DataConfig, UserError
+from hydra_sweep.errors import UserError
+from rnnexp.schema import DataConfig
 
 # Bytes of each file; the same for the three datasets.
 SIZES = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from rnnexp.schema import UserError
-from rnnexp.table import cell_text
+from hydra_sweep.errors import UserError
+from hydra_sweep.text_table import cell_text
 
 LATEX = {
     "\\": r"\textbackslash{}",

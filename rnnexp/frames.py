@@ -16,8 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from rnnexp.checks import nearest, nearest_key
-from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status, UserError
+from hydra_sweep.errors import UserError
+from hydra_sweep.hints import nearest, nearest_key
+from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status
 from rnnexp.table import is_config
 
 STATISTICS = ("mean", "std", "n", "best")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from rnnexp.schema import UserError
+from hydra_sweep.errors import UserError
 
 log = logging.getLogger("rnnexp")
 

@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from rnnexp import schema, streams
-from rnnexp.arguments import Parser
+from hydra_sweep import streams
+from hydra_sweep.arguments import Parser
+from hydra_sweep.errors import UserError
+from rnnexp import schema
 from rnnexp.checks import trust_faults
-from rnnexp.schema import RunResult, UserError
+from rnnexp.schema import RunResult
 from rnnexp.store import RunFolder, load_tensors
 
 if TYPE_CHECKING:

@@ -32,19 +32,20 @@ from hydra.types import RunMode
 from omegaconf import AnyNode, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_sweep.compose import ComposeError, composing, flat_without_hydra, one_line
+from hydra_sweep.errors import UserError
+from hydra_sweep.hints import nearest, nearest_key, spelling
 from rnnexp import checks, schema
 from rnnexp.arguments import join_spaced
-from rnnexp.checks import nearest, nearest_key
-from rnnexp.schema import UserError
-from rnnexp.sweep.compose import ComposeError, composing, flat_without_hydra, one_line
-from rnnexp.synonyms import NOTES, spelling
+from rnnexp.synonyms import NOTES
 
 if TYPE_CHECKING:
+    from hydra_sweep.plan import Plan
     from rnnexp.store import RunFolder
-    from rnnexp.sweep.plan import Plan
 
 SPLIT_KEYS = ("data.split_seed", "data.valid_size", "data.valid_from")  # which images validate
 MIN_FREE_BYTES = 1 << 19  # for Hydra's files and the log
+LAUNCHER_PLUGINS = {"slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}  # those that are extras
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -55,10 +56,8 @@ def spelled_out(texts: list[str]) -> list[str]:
 
 def is_missing_extra(launcher: str) -> bool:
     """Returns whether a launcher's plugin would have to be installed first."""
-    from rnnexp.sweep.fleet import EXTRAS
-
-    plugins = [plugin for plugin, extra in EXTRAS.items() if extra == launcher]
-    return any(importlib.util.find_spec(f"hydra_plugins.{plugin}") is None for plugin in plugins)
+    plugin = LAUNCHER_PLUGINS.get(launcher)
+    return plugin is not None and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None
 
 
 class CommandLine:
@@ -246,8 +245,8 @@ class CommandLine:
         Raises:
             UserError: a line for each fault.
         """
-        from rnnexp.sweep import plan
-        from rnnexp.sweep.compose import Composer
+        from hydra_sweep import plan
+        from hydra_sweep.compose import Composer
 
         plan.refuse_official()
         master = self.compose(self.texts)
@@ -257,7 +256,7 @@ class CommandLine:
 
     def shown_space(self, part: str) -> str:
         """Returns the search space or grid, and the configuration of one of its trials: job, hydra or all."""
-        from rnnexp.sweep.show import dry_run
+        from hydra_sweep.progress import dry_run
 
         plan = self.plan()
         full = self.composer(next(plan.space.examples()))
@@ -325,7 +324,7 @@ def machine_faults(cfg: DictConfig) -> Iterator[str]:
 
 def runs_here(master: DictConfig) -> bool:
     """Returns whether a sweep's launcher runs its workers on this machine, and not on those of a cluster."""
-    from rnnexp.sweep.fleet import BASIC, JOBLIB
+    from hydra_sweep.launchers import BASIC, JOBLIB
 
     return master.hydra.launcher._target_ in (BASIC, JOBLIB)
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from hydra_sweep.errors import UserError
 from rnnexp import strokes
-from rnnexp.schema import UserError
 
 Grey = NDArray[np.float32]  # of shape (H, W)
 

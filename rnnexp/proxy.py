@@ -1,63 +1,8 @@
-"""`python -m rnnexp.proxy URL`: one server in front of a database, for hundreds of workers with storage=grpc://HOST:PORT.
-
-It asks nobody for a password and encrypts nothing, so it listens on this machine alone unless --host says otherwise.
-"""
-
-from __future__ import annotations
+"""`python -m rnnexp.proxy URL`: one server in front of a database, for hundreds of workers. No torch."""
 
 import sys
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import run_grpc_proxy_server
-
-from rnnexp import streams
-from rnnexp.arguments import Parser
-from rnnexp.schema import UserError
-from rnnexp.sweep.storage import faults, open_storage
-
-
-@streams.command
-def main() -> int:
-    parser = Parser("rnnexp.proxy", description=__doc__)
-    parser.add_argument("url", help="postgresql://user@host/database; the password in PGPASSWORD or ~/.pgpass")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=13000, help="(default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=32, help="requests at once (default: %(default)s)")
-    args = parser.parse_args()
-    try:
-        serve(args.url, args.host, args.port, args.threads)
-    except UserError as error:
-        print(f"rnnexp.proxy: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        pass
-    return 0
-
-
-def serve(url: str, host: str, port: int, threads: int) -> None:
-    """Serves until it is killed.
-
-    Raises:
-        UserError: there is no such database, or the port is taken.
-    """
-    if found := [*faults(url)]:
-        raise UserError(found[0])
-    if url.startswith(("redis", "grpc")):
-        raise UserError(f"{url}: a proxy needs a database behind it; try postgresql://user@host/database")
-    storage = open_storage(url, seconds=60)  # with Optuna's cache, without which a trial costs a second
-    streams.keep_going()
-    print(f"storage=grpc://{host}:{port}", flush=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        try:
-            run_grpc_proxy_server(storage, host=host, port=port, thread_pool=ThreadPoolExecutor(threads))
-        except RuntimeError as error:  # grpc's word for an address that can't be had
-            raise UserError(f"cannot listen on {host}:{port}; try another --port") from error
-        except ImportError as error:
-            raise UserError("the proxy is an extra: type pip install 'rnnexp[grpc]'") from error
-
+from hydra_sweep.proxy import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("rnnexp.proxy"))

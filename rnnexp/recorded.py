@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from hydra_sweep.errors import UserError, counted
+from hydra_sweep.files import read_csv
+from hydra_sweep.hints import nearest
 from rnnexp import stats
-from rnnexp.checks import nearest
 from rnnexp.frames import mixed_keys, mixed_text, where
 from rnnexp.results import collect
-from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status, UserError, counted
-from rnnexp.store import RunFolder, read_csv
+from rnnexp.schema import GROUPS, NOT_IN_FINGERPRINT, Status
+from rnnexp.store import RunFolder
 from rnnexp.table import is_config
 from rnnexp.verdict import Arm, Run, Search
 

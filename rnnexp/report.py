@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rnnexp import streams
-from rnnexp.arguments import Parser
+from hydra_sweep import streams
+from hydra_sweep.arguments import Parser
+from hydra_sweep.errors import UserError
+from hydra_sweep.files import atomic
 from rnnexp.page import Page, comparison, run, sweep
 from rnnexp.results import collect
-from rnnexp.schema import UserError
-from rnnexp.store import RunFolder, atomic
+from rnnexp.store import RunFolder
 
 FORMATS = ("png", "svg")
 

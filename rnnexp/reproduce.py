@@ -12,12 +12,15 @@ from pathlib import Path
 
 from omegaconf.errors import OmegaConfBaseException
 
-from rnnexp import schema, streams
-from rnnexp.arguments import Parser
+from hydra_sweep import streams
+from hydra_sweep.arguments import Parser
+from hydra_sweep.differences import flatten
+from hydra_sweep.errors import UserError
+from hydra_sweep.signals import Interrupted
+from rnnexp import schema
 from rnnexp.checks import trust_faults
 from rnnexp.dataset_files import is_there
-from rnnexp.interrupt import Interrupted
-from rnnexp.schema import RunResult, UserError
+from rnnexp.schema import RunResult
 from rnnexp.store import RunFolder
 
 
@@ -132,7 +135,7 @@ def result_differences(old: RunResult, new: RunResult) -> list[str]:
 
 def environment_differences(old: RunResult, new: RunResult) -> list[str]:
     """Returns what the recorded environment had otherwise: versions, commit, platform."""
-    before, after = schema.flatten(old.environment), schema.flatten(new.environment)
+    before, after = flatten(old.environment), flatten(new.environment)
     keys = [key for key in before if key not in ("started", "ended", "host")]
     keys += [key for key in after if key not in before]
     return [

@@ -21,9 +21,13 @@ from typing import Any
 
 import pandas as pd
 
-from rnnexp import formats, streams
-from rnnexp.arguments import Parser
-from rnnexp.checks import nearest, nearest_key
+from hydra_sweep import streams
+from hydra_sweep.arguments import Parser
+from hydra_sweep.errors import UserError, counted
+from hydra_sweep.files import atomic
+from hydra_sweep.hints import nearest, nearest_key
+from hydra_sweep.text_table import fitting, table
+from rnnexp import formats
 from rnnexp.collect import collect, histories
 from rnnexp.frames import (
     MixedConfigurations,
@@ -38,9 +42,8 @@ from rnnexp.frames import (
     spelled_groups,
     where,
 )
-from rnnexp.schema import Status, UserError, counted
-from rnnexp.store import atomic
-from rnnexp.table import choose, fitting, table
+from rnnexp.schema import Status
+from rnnexp.table import choose, columns
 
 __all__ = ["collect", "group", "histories", "main", "pivot", "where"]
 
@@ -119,7 +122,7 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
     if printed:
         return
     flexible = None if is_plain else [name for name in _names(args.group or args.rows) if name in shown]
-    yield from table(shown, list(shown.columns), width, flexible)
+    yield from table(columns(shown), width, flexible)
     statuses = [str(status) for status in frame["status"]]
     counts = [f"{n} {status.value}" for status in Status if (n := statuses.count(status.value))]
     text = f"{counted(len(frame), 'run')}: {', '.join(counts) or 'none of which that holds'}"
@@ -129,7 +132,7 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
         hint = ", try --values valid_accuracy" if meant["valid_accuracy"].notna().any() else ""
         for name in _values(args) if len(meant) else ():
             text += f"; none has {name}{hint}" if meant[name].isna().all() else ""
-    if hidden := [str(name) for name in shown if name not in fitting(shown, list(shown.columns), width, flexible)]:
+    if hidden := [str(name) for name in shown if name not in fitting(columns(shown), width, flexible)]:
         text += f"; too narrow here for {', '.join(hidden)}: --csv - prints {'it' if len(hidden) == 1 else 'them'}"
     yield textwrap.fill(text, max(width, 1))
 

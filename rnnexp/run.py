@@ -16,10 +16,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
-from rnnexp import checks, data, interrupt, machine, precision, schema, sources
-from rnnexp.cores import num_physical_cores
-from rnnexp.schema import RunResult, Status, UserError, brief
-from rnnexp.seeds import derive
+import rnnexp
+from hydra_sweep import signals, sources
+from hydra_sweep.errors import UserError, brief
+from hydra_sweep.machine import num_physical_cores
+from hydra_sweep.seeds import derive
+from rnnexp import checks, data, machine, precision, schema
+from rnnexp.schema import RunResult, Status
 from rnnexp.store import RunFolder, TestOutcomes, load_tensors, save_tensors
 from rnnexp.train import Row, Trainer
 
@@ -51,7 +54,7 @@ def run(
     """
     cfg = check(config, test)
     folder = RunFolder(Path(out))
-    with folder.claim(), interrupt.catch() as stop:
+    with folder.claim(), signals.catch() as stop:
         folder.seal_hydra_files()
         if done := recorded_result(folder, cfg):
             accuracy = done.metrics.get("test_accuracy")
@@ -71,7 +74,7 @@ def run(
             finally:  # a failed run has metrics too
                 result.metrics |= summarise(trainer)
             finish(trainer, result, folder)
-        except interrupt.Interrupted:
+        except signals.Interrupted:
             log.warning("stopped; train.resume=true goes on with it")
             raise
         except Exception as error:
@@ -190,7 +193,7 @@ def refuse_another(
     config = schema.plain(cfg)
     changes = schema.difference(recorded, config)
     what = "configuration" if changes else "version of the code"
-    if changes := changes or sources.edited(own_code, sources.versions(config)):
+    if changes := changes or sources.edited(own_code, sources.versions(config, rnnexp.__path__)):
         raise UserError(f"{folder.path} holds a run of another {what} ({'; '.join(changes)}); type another name")
 
 
@@ -216,7 +219,7 @@ def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mappin
         # A run goes on in the precision that it was begun in, whatever `auto` would choose by now.
         precision=(checkpoint or {}).get("precision") or cfg.train.precision,
         precision_reason="",
-        environment=machine.environment() | {"own_code": sources.versions(config)},
+        environment=machine.environment() | {"own_code": sources.versions(config, rnnexp.__path__)},
     )
 
 
@@ -224,7 +227,7 @@ def build(
     cfg: DictConfig,
     result: RunResult,
     folder: RunFolder,
-    stop: interrupt.Stop,
+    stop: signals.Stop,
     on_epoch: Callable[[Row], bool],
     test: bool,
 ) -> Trainer:

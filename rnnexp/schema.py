@@ -12,42 +12,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from hydra_sweep.differences import as_recorded, flatten, is_same, plain_values
+
 TRAIN_FILE_SIZE = 60_000  # images in the training file of MNIST, Fashion-MNIST and KMNIST alike
 TEST_FILE_SIZE = 10_000
 NUM_CLASSES = 10
-
-
-class UserError(ValueError):
-    """A mistake of the user's, or of the machine's: its one line says what is wrong and what to type."""
-
-
-def printable(text: str) -> str:
-    """Returns text that stays on its line, leaves the terminal as it is, and can be written as UTF-8."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def counted(count: int, noun: str) -> str:
-    """Returns a number of things in words: 1 trial, 5,420 trials."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def brief_text(value: object, limit: int = 500) -> str:
-    """Returns the beginning of anything's text; nothing if it is not to be had."""
-    try:
-        return printable(" ".join(str(value).split())[:limit])
-    except Exception:  # it may be a user's own, and so may be its __str__
-        return ""
-
-
-def brief(error: BaseException, limit: int = 500) -> str:
-    """Returns what an error is and the beginning of what it says."""
-    kind = printable(type(error).__name__)
-    return f"{kind}: {text}" if (text := brief_text(error, limit)) else kind
+SWEEPS = Path("outputs/sweeps")
 
 
 class Status(str, Enum):
@@ -367,45 +343,6 @@ NOT_IN_FINGERPRINT = (
 )
 
 
-def plain_values(value: Any) -> Any:
-    """Returns any value of a configuration as JSON and YAML can hold it.
-
-    Structured configurations may hold more than files can: an enum becomes its name, a path its text, bytes their
-    literal. What JSON can hold anyway stays as it is, so that no recorded fingerprint changes.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)  # a plain one: YAML refuses the enums among them
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, Mapping):
-        return {_plain_key(key): plain_values(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain_values(item) for item in value]
-    return value.name if isinstance(value, Enum) else str(value)
-
-
-def _plain_key(key: Any) -> Any:
-    return key if type(key) in (str, int, float, bool, type(None)) else plain_values(key)
-
-
-def as_recorded(value: Any) -> Any:
-    """Returns a configuration's value as a record gives it back: plain, and every key a text."""
-    return json.loads(json.dumps(plain_values(value)))
-
-
-def is_same(one: Any, other: Any) -> bool:
-    """Whether two plain values are equal; a NaN equals a NaN, since it asks for the same."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(is_same, one, other))
-    return bool(one == other or (one != one and other != other))
-
-
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Returns the configuration resolved, as plain dictionaries that JSON can hold."""
     resolved = OmegaConf.to_container(cfg, resolve=True)
@@ -420,17 +357,6 @@ def typed(config: DictConfig | Mapping[str, Any]) -> DictConfig:
     merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(dict(config)))
     assert isinstance(merged, DictConfig)
     return merged
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns nested keys joined with dots: {"optim": {"lr": 1}} -> {"optim.lr": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:

@@ -1,13 +1,13 @@
-"""A DataFrame of runs as lines of text that fit a terminal."""
+"""Which columns of the table of runs are shown, where not all of them fit."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 
-from rnnexp.schema import GROUPS, METRICS, printable
+from hydra_sweep.text_table import GAP, MIN_WIDTH, cells, column_width
+from rnnexp.schema import GROUPS, METRICS
 
 ENVIRONMENT = ("git.", "versions.")  # columns with a dot that are not of the configuration
 
@@ -22,13 +22,16 @@ SHOWN_LAST = (
 OWN = {*("path", "status", "reason", "seed", "attempt", *GROUPS, *METRICS)}
 OWN |= {"fingerprint", "device", "threads", "precision", "started", "ended", "host"}
 HEADLINES = ("test_accuracy", "valid_accuracy")  # what runs are compared by; never left out for want of room
-MIN_WIDTH = 6  # of a text that is shortened
-GAP = "  "
 
 
 def is_config(name: str) -> bool:
     """Whether a column is a key of the configuration."""
     return "." in name and not name.startswith(ENVIRONMENT)
+
+
+def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Returns a frame as `text_table` takes it."""
+    return {str(name): frame[name].tolist() for name in frame}
 
 
 def choose(frame: pd.DataFrame, width: int) -> list[str]:
@@ -53,7 +56,7 @@ def choose(frame: pd.DataFrame, width: int) -> list[str]:
     chosen, room = set(), width + len(GAP)
     for name in dict.fromkeys([*urgent, *order]):
         if name in filled:
-            needed = min(_width(frame, name), shortened.get(name, width)) + len(GAP)
+            needed = min(column_width(name, frame[name].tolist()), shortened.get(name, width)) + len(GAP)
             if needed <= room:
                 chosen.add(name)
                 room -= needed
@@ -66,7 +69,7 @@ def _repeats_choice(frame: pd.DataFrame, name: str) -> bool:
     if name.endswith("._target_") or group not in GROUPS:
         return name.endswith("._target_")
     present = frame[frame[name].notna()]
-    return _cells(present, name) == _cells(present, group)
+    return cells(present[name].tolist(), name) == cells(present[group].tolist(), group)
 
 
 def _follows_choice(frame: pd.DataFrame, name: str) -> bool:
@@ -75,84 +78,3 @@ def _follows_choice(frame: pd.DataFrame, name: str) -> bool:
     if group not in GROUPS:
         return False
     return all(column.nunique(dropna=False) == 1 for _, column in frame.groupby(group, dropna=False)[name])
-
-
-def table(
-    frame: pd.DataFrame,
-    columns: Sequence[str],
-    width: int,
-    flexible: Collection[str] | None = None,
-    optional: Sequence[str] = (),
-) -> list[str]:
-    """Returns the lines of a table, none wider than `width`; for what is left out for that, see `fitting`."""
-    lines = []
-    for name, size in fitting(frame, columns, width, flexible, optional).items():
-        texts = [_shorten(text, size, keep_end=name == "path") for text in (printable(name), *_cells(frame, name))]
-        lines.append([text.rjust(size) if _is_number(frame, name) else text.ljust(size) for text in texts])
-    return [GAP.join(row).rstrip()[:width] for row in zip(*lines, strict=True)]
-
-
-def fitting(
-    frame: pd.DataFrame,
-    columns: Sequence[str],
-    width: int,
-    flexible: Collection[str] | None = None,
-    optional: Sequence[str] = (),
-) -> dict[str, int]:
-    """Returns the columns of a table that fit into a width, and the width of each.
-
-    Only texts are shortened, the widest first: a number that has lost its end is another number. Where that is not
-    enough, columns are left out from the right, but for the first.
-
-    Args:
-        flexible: the columns that may be shortened; by default all that hold no numbers.
-        optional: columns that are left out, the last of these first, before any other is shortened beyond a third of
-            the width.
-    """
-    if flexible is None:
-        flexible = [name for name in columns if not _is_number(frame, name)]
-    widths = {name: _width(frame, name) for name in columns}
-
-    def total(most: int) -> int:
-        sizes = [min(size, most) if name in flexible else size for name, size in widths.items()]
-        return sum(sizes) + len(GAP) * (len(sizes) - 1)
-
-    for least, leaving in ((width // 3, [*optional][::-1]), (MIN_WIDTH, [*columns][:0:-1])):
-        for name in leaving:
-            if name in widths and total(least) > width:
-                del widths[name]
-    most = next((most for most in range(width, MIN_WIDTH, -1) if total(most) <= width), MIN_WIDTH)
-    return {name: min(size, most) if name in flexible else size for name, size in widths.items()}
-
-
-def _is_number(frame: pd.DataFrame, name: str) -> bool:
-    return pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
-
-
-def _width(frame: pd.DataFrame, name: str) -> int:
-    return max(map(len, [printable(name), *_cells(frame, name)]))
-
-
-def _cells(frame: pd.DataFrame, name: str) -> list[str]:
-    return [cell_text(value, name) for value in frame[name].tolist()]
-
-
-def cell_text(value: Any, name: str) -> str:
-    """Returns a cell as people write it."""
-    if pd.isna(value):
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        if name.endswith(("_accuracy", "_loss")):
-            return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"
-        if name == "train_seconds":
-            return f"{value:.1f}"
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
-    return printable(str(value))
-
-
-def _shorten(text: str, width: int, keep_end: bool) -> str:
-    if len(text) <= width:
-        return text
-    return f"…{text[len(text) - width + 1 :]}" if keep_end else f"{text[: width - 1]}…"

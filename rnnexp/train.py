@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from hydra_sweep.seeds import derive
+from hydra_sweep.signals import Interrupted, Stop
 from rnnexp.data import Dataset, Images
-from rnnexp.interrupt import Interrupted, Stop
 from rnnexp.precision import forward
 from rnnexp.schema import Status, TrainConfig
-from rnnexp.seeds import derive
 
 Schedule = Callable[[int, int, int], float]  # (step, num_steps, epoch) -> factor of the learning rate
 Row = dict[str, float]  # one epoch, keys as schema.HISTORY_COLUMNS

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from hydra_sweep.errors import counted
+from hydra_sweep.text_table import table
 from rnnexp import stats
-from rnnexp.schema import TEST_FILE_SIZE, counted
+from rnnexp.schema import TEST_FILE_SIZE
 from rnnexp.stats import Estimate
 from rnnexp.store import TestOutcomes
-from rnnexp.table import table
+from rnnexp.table import columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -366,7 +368,7 @@ def lines(comparison: Comparison, width: int) -> list[str]:
     arms = pd.DataFrame(rows)
     least = [f"{part} %", "95 % interval"]
     optional = [name for name in arms.columns if name not in ("arm", *least)]
-    shown = [*table(arms, list(arms.columns), width, ["arm"], optional), ""]
+    shown = [*table(columns(arms), width, ["arm"], optional), ""]
     pairs = pd.DataFrame(
         {
             "pair": f"{pair.a} - {pair.b}",
@@ -378,7 +380,7 @@ def lines(comparison: Comparison, width: int) -> list[str]:
         }
         for pair in comparison.pairs
     )
-    shown += [*table(pairs, list(pairs.columns), width, ["pair"], ["P(better)"]), ""] if len(pairs) else []
+    shown += [*table(columns(pairs), width, ["pair"], ["P(better)"]), ""] if len(pairs) else []
     said = [pair.sentence for pair in comparison.pairs] + [f"warning: {text}" for text in comparison.warnings]
     return shown + [line for text in said for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ")]
 

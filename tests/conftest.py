@@ -1,16 +1,10 @@
-"""What several test modules share."""
+"""What all tests share: the option for the long ones, sweeps in processes of their own, the table of faults."""
 
 import signal
 from collections import Counter
 
 import pytest
-import torch
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from sweeps import Starter
-
-from rnnexp import schema
-from rnnexp.cli import CONFIG_DIR
 
 
 def pytest_configure(config):
@@ -43,35 +37,9 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"{'all':<{width}}  {total:>6}  survived {total - all_lost:>6}  lost {all_lost}")
 
 
-@pytest.fixture(scope="session")
-def compose():
-    """Returns a function from overrides to the configuration that the command line would make of them."""
-    schema.register()
-
-    def composed(*overrides):
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            return hydra_compose("config", overrides=list(overrides))
-
-    return composed
-
-
 @pytest.fixture
 def start(tmp_path):
     """Returns a function that starts a sweep of the walker; what the test leaves running is killed."""
     starter = Starter(tmp_path)
     yield starter
     starter.kill()
-
-
-@pytest.fixture
-def small():
-    """Returns the overrides of a run on real images that trains in a second."""
-    return (
-        "data.limit=500 data.valid_size=200 model.hidden_size=16 model.num_layers=1 train.epochs=2 train.threads=1"
-    ).split()
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Lets torch use one thread: two on a busy machine were seen to make these tests ten times slower."""
-    torch.set_num_threads(1)

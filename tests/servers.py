@@ -123,7 +123,7 @@ def redis(folder):
 
 def proxy(url):
     """Returns a proxy in front of a database, as a context manager of its URL."""
-    return listening("grpc", sys.executable, "-m", "rnnexp.proxy", url)
+    return listening("grpc", sys.executable, "-m", "hydra_sweep.proxy", url)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from rnnexp.sweep.study import SweepStudy
+from hydra_sweep.study import SweepStudy
 
 APPS = Path(__file__).parent / "apps"
 WALKER = APPS / "walker.py"

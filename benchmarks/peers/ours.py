@@ -7,9 +7,10 @@ from bench import serve
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from rnnexp import data, interrupt, machine, schema
+from hydra_sweep import signals
+from hydra_sweep.machine import num_physical_cores
+from rnnexp import data, machine, schema
 from rnnexp.cli import CONFIG_DIR
-from rnnexp.cores import num_physical_cores
 from rnnexp.train import Progress, Trainer
 
 schema.register()
@@ -29,7 +30,7 @@ trainer = Trainer(
     augment=cfg.data.augment,
     device=torch.device("cpu"),
     precision=cfg.train.precision,
-    stop=interrupt.Stop(),
+    stop=signals.Stop(),
     save=lambda: None,
     on_epoch=lambda row: False,
 )

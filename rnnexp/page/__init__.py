@@ -20,10 +20,10 @@ import pandas as pd
 from matplotlib.markers import MarkerStyle
 from matplotlib.transforms import Affine2D
 
+from hydra_sweep.text_table import cell_text
 from rnnexp import __version__
 from rnnexp.drawing import VARIABLES, Drawing, Sample
 from rnnexp.store import RunFolder
-from rnnexp.table import cell_text
 
 ASSETS = Path(__file__).parent
 DASHES: dict[Any, tuple[float, ...]] = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1.6, 1, 1.6), ":": (1, 1.65)}

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from hydra_sweep.errors import UserError, counted
+from hydra_sweep.files import read_json
 from rnnexp import figures, verdict
 from rnnexp.page import Cell, Page, Table, history
-from rnnexp.schema import UserError, counted
-from rnnexp.store import RunFolder, read_json
+from rnnexp.store import RunFolder
 
 
 def page(path: Path) -> Page:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hydra_sweep.errors import UserError
 from rnnexp import figures
 from rnnexp.dataset_files import CLASS_NAMES, test_images
 from rnnexp.page import Page, Table, history, tile
 from rnnexp.results import collect
-from rnnexp.schema import DataConfig, UserError
+from rnnexp.schema import DataConfig
 from rnnexp.store import RunFolder
 from rnnexp.table import is_config
 

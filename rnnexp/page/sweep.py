@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hydra_sweep.errors import UserError, counted
+from hydra_sweep.files import read_csv, read_yaml
 from rnnexp import figures
 from rnnexp.drawing import COLOURS
 from rnnexp.page import Page, Table, history, tile
 from rnnexp.results import collect
-from rnnexp.schema import Status, UserError, counted
-from rnnexp.store import RunFolder, read_csv, read_yaml
+from rnnexp.schema import Status
+from rnnexp.store import RunFolder
 from rnnexp.table import choose
 
 MAX_TRIALS = 2000  # in the figures; more would only be ink

@@ -12,8 +12,8 @@ from pathlib import Path
 import hydra
 from hydra.core.config_store import ConfigStore
 
-from rnnexp.interrupt import Interrupted
-from rnnexp.sweep import report
+from hydra_sweep import report
+from hydra_sweep.signals import Interrupted
 
 DEFAULTS = [{"override hydra/sweeper": "optuna"}, "_self_"]
 ConfigStore.instance().store("config", {"defaults": DEFAULTS, "what": "good", "x": 0.0, "place": "."})

@@ -16,7 +16,7 @@ import psutil
 from hydra.core.config_store import ConfigStore
 from optuna import TrialPruned
 
-from rnnexp.sweep import Pruned, report
+from hydra_sweep import Pruned, report
 
 DEFAULTS = [{"override hydra/sweeper": "optuna"}, "_self_"]
 ConfigStore.instance().store("config", {"defaults": DEFAULTS, "what": "good", "x": 0.0})

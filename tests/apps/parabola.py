@@ -5,7 +5,7 @@ import time
 import hydra
 from hydra.core.config_store import ConfigStore
 
-from rnnexp.sweep import Pruned, report
+from hydra_sweep import Pruned, report
 
 DEFAULTS = [{"override hydra/sweeper": "optuna"}, "_self_"]
 ConfigStore.instance().store("config", {"defaults": DEFAULTS, "x": 0.0, "y": 1, "seed": 0, "steps": 3, "pause": 0.0})

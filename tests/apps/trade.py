@@ -3,7 +3,7 @@
 import hydra
 from hydra.core.config_store import ConfigStore
 
-from rnnexp.sweep import Pruned, report
+from hydra_sweep import Pruned, report
 
 DEFAULTS = [{"override hydra/sweeper": "optuna"}, "_self_"]
 CONFIG = {"defaults": DEFAULTS, "x": 1.5, "kind": "plain", "extra": 0.0, "seed": 0, "steps": 3}

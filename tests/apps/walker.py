@@ -10,7 +10,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 
-from rnnexp.sweep import Pruned, report
+from hydra_sweep import Pruned, report
 
 DEFAULTS = [{"override hydra/sweeper": "optuna"}, "_self_"]
 CONFIG = {"defaults": DEFAULTS, "x": 0.0, "y": 1, "seed": 0, "steps": 4, "pause": 0.0, "poison": None, "how": "kill"}

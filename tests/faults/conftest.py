@@ -1,6 +1,7 @@
 """Counts the faults that this suite injects; the table of them is made in tests/conftest.py."""
 
 import pytest
+from run_fixtures import compose, one_thread, small  # noqa: F401
 
 
 @pytest.fixture

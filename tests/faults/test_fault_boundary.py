@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from rnnexp import predict, report, status
+from hydra_sweep import status
+from hydra_sweep.errors import UserError
+from hydra_sweep.files import read_yaml
+from rnnexp import predict, report
 from rnnexp.checks import trust_faults
 from rnnexp.collect import collect, histories
 from rnnexp.reproduce import main as reproduce_main
 from rnnexp.reproduce import reproduce
 from rnnexp.run import run
-from rnnexp.schema import UserError
-from rnnexp.store import RunFolder, load_tensors, read_yaml
+from rnnexp.store import RunFolder, load_tensors
 
 TINY = (
     "data.limit=300 data.valid_size=100 model.hidden_size=4 model.num_layers=1 train.threads=1 train.epochs=1".split()
@@ -126,7 +128,7 @@ def test_no_pickle_is_loaded_from_any_file(folder, malice, inject, tmp_path, mon
 TARGETS = {
     "a function": {"_target_": "os.mkdir", "path": "OWNED"},
     "through torch": {"_target_": "torch.nn.modules.module.os.mkdir", "path": "OWNED"},
-    "through rnnexp": {"_target_": "rnnexp.store.os.mkdir", "path": "OWNED"},
+    "through rnnexp": {"_target_": "rnnexp.run.os.mkdir", "path": "OWNED"},
     "nested": {"_target_": "rnnexp.models.RecurrentClassifier", "cell": {"_target_": "os.mkdir", "path": "OWNED"}},
     "in a list": {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "os.mkdir", "path": "OWNED"}]},
     "a list": [{"_target_": "os.mkdir", "path": "OWNED"}],
@@ -247,7 +249,7 @@ def test_a_server_that_a_stranger_names_is_not_asked(tmp_path, url, inject, monk
     folder.mkdir()
     (folder / "sweep.yaml").write_text(f"study: x\nstorage: {url}\nn_trials: 3\n")
     (tmp_path / "outputs" / "sweeps").mkdir(parents=True)
-    monkeypatch.setattr("rnnexp.sweep.study.open_storage", lambda *args: pytest.fail("it was opened"))
+    monkeypatch.setattr("hydra_sweep.study.open_storage", lambda *args: pytest.fail("it was opened"))
     for name in (str(folder), "../../sweep", "sweep"):
         with pytest.raises(UserError, match=r"has its study at .*; if you trust that server, add --trust"):
             status.open_sweep(name, trust=False)

@@ -24,13 +24,13 @@ from sweeps import (
     wait_for,
 )
 
+from hydra_sweep.status import open_sweep, status
+from hydra_sweep.study import Lease, Process, SweepStudy, Watch
 from rnnexp import report, results
 from rnnexp.collect import collect, histories
 from rnnexp.dataset_files import MNIST_MD5
 from rnnexp.schema import METRICS
-from rnnexp.status import open_sweep, status
 from rnnexp.store import RunFolder
-from rnnexp.sweep.study import Lease, Process, SweepStudy, Watch
 
 RNNEXP = [sys.executable, "-m", "rnnexp"]
 

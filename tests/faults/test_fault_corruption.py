@@ -15,15 +15,17 @@ import numpy as np
 import pytest
 import torch
 
+from hydra_sweep.errors import UserError
+from hydra_sweep.files import read_json, read_yaml, seal_json, yaml_text
+from hydra_sweep.signals import Interrupted
+from hydra_sweep.study import Outcome, open_checked
 from rnnexp import dataset_files, report, status
 from rnnexp.collect import collect, histories
 from rnnexp.compare import Place
-from rnnexp.interrupt import Interrupted
 from rnnexp.reproduce import reproduce
 from rnnexp.run import run
-from rnnexp.schema import HISTORY_COLUMNS, Status, UserError
-from rnnexp.store import RunFolder, load_tensors, read_json, read_yaml, seal_json, yaml_text
-from rnnexp.sweep.study import Outcome, open_checked
+from rnnexp.schema import HISTORY_COLUMNS, Status
+from rnnexp.store import RunFolder, load_tensors
 
 SEED = 7  # of all random damage
 TINY = "data.limit=300 data.valid_size=100 model.hidden_size=4 model.num_layers=1 train.threads=1 optim=adam".split()

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from hydra_sweep.compose import composing
+from hydra_sweep.errors import UserError, printable
+from hydra_sweep.space import build
 from rnnexp import checks, schema
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.preflight import CommandLine, without_hydra
-from rnnexp.schema import UserError
-from rnnexp.sweep.compose import composing
-from rnnexp.sweep.space import build
 
 NUM_FILES, NUM_SPACES, NUM_SEARCHES = 100, 1000, 8
 GLOBAL = "# @package _global_\n"
@@ -110,7 +110,7 @@ def test_a_hostile_file_is_refused_in_lines_or_says_nothing_new(command, inject)
         seen.append(text)
         whole = begin.encode() + (text if isinstance(text, bytes) else text.encode())
         found = command("experiment", whole).faults()
-        assert all(len(line.splitlines()) == 1 for line in map(schema.printable, found)), whole
+        assert all(len(line.splitlines()) == 1 for line in map(printable, found)), whole
 
     check()
     inject("YAML file, hostile", len(seen))

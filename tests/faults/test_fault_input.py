@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from hydra_sweep.compose import Composer
 from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR, fail
 from rnnexp.preflight import CommandLine, without_hydra
-from rnnexp.sweep.compose import Composer
 
 NUM_VALID, NUM_INVALID, NUM_HOSTILE = 4000, 4000, 2000
 

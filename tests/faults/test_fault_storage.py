@@ -15,11 +15,13 @@ from types import SimpleNamespace
 import pytest
 from sweeps import SPACE, WALKER, Starter, assert_whole, budget, essence, num_runs, rows, trials, wait_for
 
+from hydra_sweep.errors import UserError
+from hydra_sweep.files import atomic
 from rnnexp import dataset_files, report
 from rnnexp.collect import collect
 from rnnexp.run import run
-from rnnexp.schema import Status, UserError
-from rnnexp.store import RunFolder, atomic, load_tensors
+from rnnexp.schema import Status
+from rnnexp.store import RunFolder, load_tensors
 
 # Root without the right to pass over permissions.
 BOUND = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search".split()

@@ -1,0 +1,282 @@
+"""What `hydra.sweeper` may say: the sweeper's keys, its samplers and its pruners, as typed configuration.
+
+A sampler's or pruner's fields are the arguments of Optuna's class of that name, which Optuna's documentation describes;
+defaults are Optuna's, but for those that suit parallel workers and few epochs better. A step is a report, and the first
+one has number 1. Nothing here imports Optuna.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class SamplerConfig:
+    _target_: str = MISSING
+    seed: int | None = None  # `hydra.sweeper.seed`, as official configurations write it
+
+
+@dataclass
+class Tpe(SamplerConfig):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011; Watanabe 2023, arXiv:2304.11127)."""
+
+    _target_: str = "optuna.samplers.TPESampler"
+    n_startup_trials: int = 10
+    n_ei_candidates: int = 24
+    multivariate: bool = False
+    group: bool = False  # needs multivariate
+    constant_liar: bool = True  # keeps parallel workers apart
+    consider_prior: bool | None = None  # these five are deprecated by Optuna, and in official configurations
+    prior_weight: float | None = None
+    consider_magic_clip: bool | None = None
+    consider_endpoints: bool | None = None
+    warn_independent_sampling: bool | None = None
+
+
+@dataclass
+class Random(SamplerConfig):
+    _target_: str = "optuna.samplers.RandomSampler"
+
+
+@dataclass
+class Cmaes(SamplerConfig):
+    """Covariance matrix adaptation (Hansen 2016, arXiv:1604.00772); numbers only, the rest is drawn at random."""
+
+    _target_: str = "optuna.samplers.CmaEsSampler"
+    sigma0: float | None = None
+    n_startup_trials: int = 1
+    consider_pruned_trials: bool = False
+    use_separable_cma: bool = False
+    with_margin: bool = False
+    lr_adapt: bool = False
+    warn_independent_sampling: bool = False
+    x0: Any = None
+    independent_sampler: Any = None  # official.py says what becomes of the last four
+    restart_strategy: Any = None
+    inc_popsize: int | None = None
+    source_trials: Any = None
+
+
+@dataclass
+class Gp(SamplerConfig):
+    """Gaussian process with expected improvement; imports torch and scipy."""
+
+    _target_: str = "optuna.samplers.GPSampler"
+    n_startup_trials: int = 10
+    deterministic_objective: bool = False
+    warn_independent_sampling: bool = False
+    independent_sampler: Any = None  # refused, by official.py
+    constraints_func: Any = None  # refused
+
+
+@dataclass
+class Nsgaii(SamplerConfig):
+    """Non-dominated sorting genetic algorithm (Deb et al. 2002)."""
+
+    _target_: str = "optuna.samplers.NSGAIISampler"
+    population_size: int = 50
+    mutation_prob: float | None = None
+    crossover_prob: float = 0.9
+    swapping_prob: float = 0.5
+    constraints_func: Any = None  # refused, by official.py
+
+
+@dataclass
+class Qmc(SamplerConfig):
+    """A low-discrepancy sequence (Sobol or Halton)."""
+
+    _target_: str = "optuna.samplers.QMCSampler"
+    qmc_type: str = "sobol"
+    scramble: bool = True
+    warn_asynchronous_seeding: bool = False
+    warn_independent_sampling: bool = False
+    independent_sampler: Any = None  # refused, by official.py
+
+
+@dataclass
+class Grid(SamplerConfig):
+    """Every combination once, in the order of the product; what isn't in the product's cell is drawn by nobody."""
+
+    _target_: str = "optuna.samplers.RandomSampler"
+
+
+@dataclass
+class Motpe(SamplerConfig):
+    """Of official configurations alone: official.py refuses it by the name of its successor."""
+
+    _target_: str = "optuna.samplers.MOTPESampler"
+    consider_prior: Any = None
+    prior_weight: Any = None
+    consider_magic_clip: Any = None
+    consider_endpoints: Any = None
+    n_startup_trials: Any = None
+    n_ehvi_candidates: Any = None
+
+
+@dataclass
+class PrunerConfig:
+    _target_: str = MISSING
+
+
+@dataclass
+class NoPruner(PrunerConfig):
+    _target_: str = "optuna.pruners.NopPruner"
+
+
+@dataclass
+class Median(PrunerConfig):
+    """Stops what is worse than the median of the earlier trials at the same step."""
+
+    _target_: str = "optuna.pruners.MedianPruner"
+    n_startup_trials: int = 5
+    n_warmup_steps: int = 0
+    interval_steps: int = 1
+    n_min_trials: int = 1
+
+
+@dataclass
+class Percentile(PrunerConfig):
+    """Stops what is not among the best `percentile` percent at the same step."""
+
+    _target_: str = "optuna.pruners.PercentilePruner"
+    percentile: float = 25.0
+    n_startup_trials: int = 5
+    n_warmup_steps: int = 0
+    interval_steps: int = 1
+    n_min_trials: int = 1
+
+
+@dataclass
+class Asha(PrunerConfig):
+    """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934)."""
+
+    _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
+    min_resource: int = 1  # steps that every trial gets
+    reduction_factor: int = 3
+    min_early_stopping_rate: int = 0
+    bootstrap_count: int = 0
+
+
+@dataclass
+class Hyperband(PrunerConfig):
+    """Brackets of successive halving (Li et al. 2018, arXiv:1603.06560)."""
+
+    _target_: str = "optuna.pruners.HyperbandPruner"
+    min_resource: int = 1
+    max_resource: Any = "auto"  # a number of steps, or auto: the steps of the first complete trials
+    reduction_factor: int = 3
+    bootstrap_count: int = 0
+
+
+@dataclass
+class Patient(PrunerConfig):
+    """Stops what has not improved for `patience` steps; a wrapped pruner must agree."""
+
+    _target_: str = "optuna.pruners.PatientPruner"
+    wrapped_pruner: Any = None
+    patience: int = 3
+    min_delta: float = 0.0
+
+
+@dataclass
+class Wilcoxon(PrunerConfig):
+    """Signed-rank test against the best trial; with repeats, its steps are the repeats."""
+
+    _target_: str = "optuna.pruners.WilcoxonPruner"
+    p_threshold: float = 0.1
+    n_startup_steps: int = 2
+
+
+@dataclass
+class StopConfig:
+    """What ends a sweep before its budget is spent."""
+
+    seconds: float | None = None  # of this command; running trials are stopped and go on when it is typed again
+    value: float | None = None  # as soon as the objective has reached this
+    patience: int | None = None  # after so many finished trials without a better one
+    steps: int | None = None  # after so many reports of all trials together; those that run then run on to their end
+
+
+@dataclass
+class SweeperConfig:
+    """`hydra.sweeper` of `hydra/sweeper=optuna`."""
+
+    defaults: list[Any] = field(default_factory=lambda: [{"sampler": "tpe"}, {"pruner": "none"}])
+    _target_: str = "hydra_plugins.hydra_sweep.optuna_sweeper.OptunaSweeper"
+    _recursive_: bool = False  # samplers and pruners are built where they are used
+    sampler: SamplerConfig = MISSING
+    pruner: PrunerConfig = MISSING
+    objective: Any = None  # name, or list of names, where the task returns a mapping of metrics
+    # what no choice may be made by, a pattern of names: why, and what to take instead, as re.Match.expand has it
+    forbidden_objectives: dict[str, str] = field(default_factory=dict)
+    direction: Any = "minimize"  # or maximize; a list for several objectives
+    n_trials: int | None = None  # a total over all commands of this name; null: the whole grid
+    workers: int | None = None  # null: one for each GPU, else for each physical core
+    wait: bool = True  # false: hand the workers to Slurm and leave; they end when the budget is spent
+    params: Any = field(default_factory=dict)  # key: "choice(...)", "interval(...)", ...
+    when: Any = field(default_factory=dict)  # "key=value": {key: "...", when: {...}}
+    enqueue: list[Any] = field(default_factory=list)  # first guesses: "key=value key=value", or lists of overrides
+    enqueue_defaults: bool = False  # try the configuration's own values first
+    constraints: list[str] = field(default_factory=list)  # "num_parameters <= 50000"
+    stop: StopConfig = field(default_factory=StopConfig)
+    repeats: int = 1  # runs of each sampled configuration, with seeds seed, seed + 1, ...; the study is told the mean
+    seed_key: str = "seed"  # the key that repeats vary; never searched
+    seed: int = 0  # of the sampler
+    study_name: str | None = None  # null: the name of the sweep's folder
+    storage: Any = None  # an Optuna URL; null: study.db in the sweep's folder
+    storage_seconds: float = 60.0  # how long a storage, or a depot, that is away is tried again
+    depot: str | None = None  # where workers that share no folder put those of their trials; an fsspec URL
+    depot_without: list[str] = field(default_factory=list)  # names of files that stay behind when a trial is over
+    resume: str = "auto"  # force: go on although the space, objective, configuration or code has changed
+    duplicates: str = "reuse"  # a configuration that is complete already: reuse its result, rerun it, or refuse it
+    max_failures: int = 20  # failed trials of one command that end it
+    max_attempts: int = 3  # of a trial whose worker dies, without progress between
+    hang_seconds: float | None = None  # after so long without a report from its task, a worker is killed: a lost one
+    lease_seconds: float = 30.0  # after so long without a sign of life, a worker on another host counts as gone
+    trial_overrides: list[str] = field(default_factory=list)  # of every trial, unless typed otherwise
+    sweep_keys: list[str] = field(default_factory=list)  # keys of the configuration that mean nothing to a single run
+    volatile: list[str] = field(default_factory=list)  # other keys that may change when a sweep goes on
+    summary: bool = True  # show at the end what came of the sweep, and how to go on with it
+    resume_with: str = "hydra.sweep.dir=${hydra.sweep.dir}"  # what makes a command go on with this sweep
+    status_command: str = "python -m hydra_sweep.status"  # what shows a sweep that goes on without its command
+    custom_search_space: str | None = None  # module.function of (cfg, trial), which suggests more of the trial
+    optimization_results: bool = True  # write optimization_results.yaml, too: best.yaml in the official sweeper's words
+    # Other names of the official sweeper's, which official.py turns into ours.
+    n_jobs: int | None = None  # workers
+    max_failure_rate: float | None = None  # max_failures
+    search_space: Any = None  # params
+
+    def spelling(self, key: str) -> str:
+        """Returns how a command line of this app spells one of these keys: an app may have given it a short name."""
+        return key if key in self.sweep_keys else f"hydra.sweeper.{key}"
+
+
+SAMPLERS = {"tpe": Tpe, "random": Random, "cmaes": Cmaes, "gp": Gp, "nsgaii": Nsgaii, "qmc": Qmc, "grid": Grid}
+PRUNERS = {
+    "none": NoPruner,
+    "median": Median,
+    "percentile": Percentile,
+    "asha": Asha,
+    "hyperband": Hyperband,
+    "patient": Patient,
+    "wilcoxon": Wilcoxon,
+}
+ALLOWED = {
+    "direction": ("minimize", "maximize"),
+    "resume": ("auto", "force"),
+    "duplicates": ("reuse", "rerun", "refuse"),
+}
+
+
+def register() -> None:
+    """Makes `hydra/sweeper=optuna` and its sampler and pruner groups known to Hydra."""
+    store = ConfigStore.instance()
+    store.store(group="hydra/sweeper", name="optuna", node=SweeperConfig, provider="hydra_sweep")
+    for name, sampler in (SAMPLERS | {"motpe": Motpe}).items():
+        store.store(group="hydra/sweeper/sampler", name=name, node=sampler, provider="hydra_sweep")
+    for name, pruner in PRUNERS.items():
+        store.store(group="hydra/sweeper/pruner", name=name, node=pruner, provider="hydra_sweep")

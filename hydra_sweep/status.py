@@ -1,0 +1,201 @@
+"""`python -m hydra_sweep.status [NAME]`: what a sweep is doing, wherever its workers are. No torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hydra_sweep import streams
+from hydra_sweep.arguments import Parser
+from hydra_sweep.errors import UserError, counted
+from hydra_sweep.files import read_yaml
+from hydra_sweep.plan import Goal
+from hydra_sweep.progress import WORDS, best, duration, finished_text, number_text, short_number
+from hydra_sweep.storage import SQLITE, hide_password
+from hydra_sweep.study import REQUEST, STOP, Lease, Outcome, open_checked
+from hydra_sweep.text_table import table
+
+RECENT = 20  # trials that the pace is measured by
+PAUSE = timedelta(seconds=10)  # without any trial: more than a worker takes between two of them
+SWEEPS = Path("multirun")  # where Hydra has them, unless an app says otherwise
+
+
+@streams.command
+def main(program: str = "hydra_sweep.status", sweeps: Path = SWEEPS) -> int:
+    parser = Parser(program, description=__doc__.partition(": ")[2])
+    parser.add_argument("name", nargs="?", help=f"a sweep below {sweeps}, or its folder; without it, all of them")
+    parser.add_argument("--watch", action="store_true", help="show it again every two seconds, until Ctrl-C")
+    parser.add_argument("--trust", action="store_true", help=trust_help(sweeps))
+    args = parser.parse_args()
+    try:
+        while True:
+            lines = status(open_sweep(args.name, sweeps, args.trust)) if args.name else overview(sweeps)
+            print("\033[H\033[J" * (args.watch and sys.stdout.isatty()) + "\n".join(lines), flush=True)
+            if not args.watch:
+                break
+            time.sleep(2)
+    except (UserError, OSError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def trust_help(sweeps: Path) -> str:
+    return f"open the server that its study is on, although the sweep is not below {sweeps}"
+
+
+class RecordedSweep:
+    """A sweep as its folder and its storage have it.
+
+    Args:
+        trust: opens the server that its sweep.yaml names, although the sweep is not below `sweeps`, and so may be a
+            stranger's: who writes there may run code here, and learn the password for it.
+        to_write: opens the study itself, where a copy would do for reading.
+
+    Raises:
+        UserError: there is no sweep, its storage can't be opened, or it needs `trust`.
+    """
+
+    def __init__(self, folder: Path, sweeps: Path = SWEEPS, trust: bool = False, to_write: bool = False) -> None:
+        self.folder = folder
+        try:
+            self.recorded = read_yaml(folder / "sweep.yaml")
+            url, name = str(self.recorded["storage"]), str(self.recorded["study"])
+            self.n_trials = int(self.recorded["n_trials"])
+        except (KeyError, TypeError, ValueError) as error:
+            if not (folder / "sweep.yaml").exists():
+                raise UserError(f"{folder} holds no sweep; without a name, those of {sweeps} are listed") from error
+            raise UserError(f"{folder / 'sweep.yaml'} is damaged; type the sweep's command again") from error
+        if url.startswith(SQLITE):
+            if not (folder / "study.db").exists():
+                raise UserError(f"{folder} has lost its study.db")
+            place = folder.absolute()  # it may have been moved
+            if not to_write and not all(os.access(path, os.W_OK) for path in (folder, folder / "study.db")):
+                place = Path(tempfile.mkdtemp())  # SQLite reads nothing where it may write nothing
+                weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
+                for file in folder.glob("study.db*"):
+                    shutil.copyfile(file, place / file.name)
+            url = f"{SQLITE}{place / 'study.db'}"
+        elif not trust and not folder.resolve().is_relative_to(sweeps.resolve()):
+            raise UserError(f"{folder} has its study at {hide_password(url)}; if you trust that server, add --trust")
+        self.study = open_checked(url, name.partition("~")[0], seconds=10)
+        if not self.study.exists:
+            raise UserError(f"{folder}: its storage has no study {name}")
+        self.goal = Goal.of_request(self.study.attrs().get(REQUEST, {}))
+
+    def trials(self) -> list[FrozenTrial]:
+        """Returns the trials within the budget."""
+        return self.study.own(self.n_trials)
+
+
+def open_sweep(name: str, sweeps: Path = SWEEPS, trust: bool = False, to_write: bool = False) -> RecordedSweep:
+    """Returns a sweep by its name below a folder of sweeps, or by its own folder."""
+    named = sweeps / name
+    return RecordedSweep(named if (named / "sweep.yaml").exists() else Path(name), sweeps, trust, to_write)
+
+
+def overview(root: Path) -> list[str]:
+    """Returns a line for each sweep below a folder, the newest last."""
+    files = sorted(root.glob("*/sweep.yaml"), key=lambda path: path.stat().st_mtime)
+    lines = []
+    for file in files:
+        try:
+            lines.append(headline(RecordedSweep(file.parent, root)))
+        except (UserError, OSError) as error:
+            lines.append(f"{file.parent.name}: {error}")
+    return lines or [f"there are no sweeps in {root}"]
+
+
+def headline(sweep: RecordedSweep) -> str:
+    """Returns how far a sweep is, in a line."""
+    trials = sweep.trials()
+    counts = {state: sum(trial.state is state for trial in trials) for state in WORDS}
+    counts[TrialState.WAITING] += sweep.n_trials - len(trials)
+    ended = sum(number for state, number in counts.items() if state.is_finished())
+    parts = ", ".join(f"{number} {WORDS[state]}" for state, number in counts.items() if number)
+    return f"{sweep.folder.name}: {finished_text(ended, sweep.n_trials)} ({parts})"
+
+
+def status(sweep: RecordedSweep) -> list[str]:
+    """Returns everything about a sweep: trials by state, the best, the pace, and who is at work."""
+    trials = sweep.trials()
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    lines = [headline(sweep)]
+    top = best(sweep.goal, ended)
+    if len(sweep.goal.directions) > 1:
+        lines.append(f"Pareto front: {counted(len(top), 'trial')}")
+    elif top and top[0].values:
+        texts = [f"{name.partition(' @ ')[0]}={short_number(str(value))}" for name, value in top[0].params.items()]
+        lines.append(f"best    {sweep.goal.label(0)} {number_text(top[0].values[0])}, trial {top[0].number}")
+        lines.append(f"        {' '.join(texts)}")
+    if pace := _pace(ended):
+        number = f"{pace:,.0f}" if pace >= 10 else f"{pace:.2g}"
+        left = sweep.n_trials - len(ended)
+        lines.append(f"pace    {number} trials/h" + (f", about {duration(left / pace * 3600)} left" if left else ""))
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    if any(how for key, how in sweep.study.attrs().items() if key.startswith(STOP)) and running:
+        lines.append("it was told to stop")
+    if running:
+        lines += ["", *_workers(running)]
+    return lines
+
+
+def _pace(ended: Sequence[FrozenTrial]) -> float | None:
+    """Returns how many trials end in an hour, by the recent ones; pauses, in which nothing ran, don't count."""
+    outcomes = [(trial.datetime_complete, Outcome.of(trial)) for trial in ended]
+    ran = [(end, timedelta(seconds=out.seconds)) for end, out in outcomes if end and out.same_as is None]
+    recent = sorted(ran)[-RECENT:]
+    if len(recent) < 2:
+        return None
+    first, last = recent[0][0], recent[-1][0]
+    busy, until = last - first, first
+    for begin, end in sorted((end - lasted, end) for end, lasted in recent[1:]):
+        if begin - until > PAUSE:
+            busy -= begin - until
+        until = max(until, end)
+    return (len(recent) - 1) * 3600 / busy.total_seconds() if busy else None
+
+
+def _workers(running: Sequence[FrozenTrial]) -> list[str]:
+    """Returns a table of who runs what, and for how long its lease has not been renewed."""
+    rows = []
+    for trial in running:
+        lease = Lease.of(trial)
+        process = lease.process if lease else None
+        sign = "none yet"
+        if process and process.is_here():
+            sign = "gone" if process.is_dead() else "at work"
+        elif lease and lease.seen:
+            sign = f"{max(0, round(time.time() - lease.seen))} s ago"
+        rows.append(
+            {
+                "trial": trial.number,
+                "host": process.host.partition(" ")[0] if process else "",
+                "process": str(process.pid) if process else "",
+                "since": _clock(trial.datetime_start),
+                "attempt": lease.attempt if lease else 1,
+                "reports": len(trial.intermediate_values),
+                "sign of life": sign,
+            }
+        )
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return table(columns, shutil.get_terminal_size((120, 24)).columns)
+
+
+def _clock(moment: datetime | None) -> str:
+    return f"{moment:%H:%M:%S}" if moment else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""`python -m hydra_sweep.stop NAME`: ends a sweep from another terminal or host; its command goes on with it later.
+
+Workers finish the trials that they run and begin no more; with --now they save them and give them back. No torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hydra_sweep import streams
+from hydra_sweep.arguments import Parser
+from hydra_sweep.errors import UserError
+from hydra_sweep.status import SWEEPS, headline, open_sweep, trust_help
+from hydra_sweep.storage import explained
+from hydra_sweep.study import DRAIN, SOFTLY
+
+
+@streams.command
+def main(program: str = "hydra_sweep.stop", sweeps: Path = SWEEPS) -> int:
+    parser = Parser(program, description=__doc__.partition(": ")[2])
+    parser.add_argument("name", help=f"a sweep below {sweeps}, or its folder")
+    parser.add_argument("--now", action="store_true", help="save running trials and give them back")
+    parser.add_argument("--trust", action="store_true", help=trust_help(sweeps))
+    args = parser.parse_args()
+    try:
+        sweep = open_sweep(args.name, sweeps, args.trust, to_write=True)
+        with explained(sweep.study.url):
+            sweep.study.stop(SOFTLY if args.now else DRAIN)
+        print(headline(sweep))
+        print("told to stop" + (", running trials are saved" if args.now else " when the running trials are over"))
+    except (UserError, OSError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

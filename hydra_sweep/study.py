@@ -1,0 +1,470 @@
+"""The study that all workers of a sweep share: its storage, who holds which trial, and how each trial ends.
+
+The storage is the only thing that sweepers and workers have in common. A trial goes from WAITING to RUNNING by a
+compare-and-set of the storage, so that no two workers get it; while it runs, its worker renews a lease (a user
+attribute); a trial whose lease is dead becomes WAITING again, with its number, parameters and reports. So nothing of a
+sweep's budget is lost or doubled by a kill. Trials beyond the budget, made by two workers at once, stay WAITING.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import platform
+import statistics
+import time
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import optuna
+import psutil
+from filelock import FileLock
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
+
+from hydra_sweep.errors import UserError, counted
+from hydra_sweep.storage import SQLITE, hide_password, open_storage
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+# User attributes: of a trial, and of the study.
+LEASE, LOSSES, RUNS, OUTCOME = "lease", "losses", "runs", "outcome"
+REQUEST, READY, ASIDE, STOP, FULL, WORKER = "request", "ready", "aside", "stop", "full", "worker"
+DRAIN, SOFTLY, NOW = 1, 2, 3  # how to stop: claim no more, give running trials back, die
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process, told from every other on every host, whatever the clocks say."""
+
+    host: str
+    pid: int
+    born: float  # seconds since its host started
+
+    @classmethod
+    def own(cls) -> Process:
+        return cls.here(os.getpid())
+
+    @classmethod
+    def here(cls, pid: int) -> Process:
+        """Returns a process of this host. Raises: psutil.NoSuchProcess."""
+        return cls(_host(), pid, _born(pid))
+
+    @property
+    def name(self) -> str:
+        return f"{self.host.partition(' ')[0]}-{self.pid}"
+
+    def is_here(self) -> bool:
+        return self.host == _host()
+
+    def is_dead(self) -> bool:
+        """Whether it is known to be gone: only of this host can that be known."""
+        if not self.is_here():
+            return False
+        try:
+            return abs(_born(self.pid) - self.born) > 1 or psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+
+def _born(pid: int) -> float:
+    """Returns when a process began, in a count that stays when the clock is set: on Linux, since the host started."""
+    since = psutil.boot_time() if psutil.LINUX else 0.0  # asked first: psutil before 6 keeps it for the next question
+    return psutil.Process(pid).create_time() - since
+
+
+def _host() -> str:
+    """Returns the host's name, and which of its process namespaces this is (containers may share the name)."""
+    try:
+        return f"{platform.node()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return platform.node()
+
+
+@dataclass
+class Lease:
+    """Who holds a running trial. `beat` counts the renewals: that it moves is the sign of life, not a clock's time.
+
+    A trial that waits to be gone on with has a lease of nobody.
+    """
+
+    process: Process | None
+    attempt: int = 1
+    seconds: float = 0.0  # that all attempts together have run
+    beat: int = 0
+    why: str | None = None  # its holder ends its own process, if it does
+    seen: float = 0.0  # when it was renewed by its holder's clock, in s since 1970; to be shown, not to be relied on
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Lease | None:
+        if (recorded := trial.user_attrs.get(LEASE)) is None:
+            return None
+        process = Process(**recorded["process"]) if recorded["process"] else None
+        return cls(**recorded | {"process": process})
+
+
+@dataclass
+class Outcome:
+    """How a trial ended, beside what Optuna records itself.
+
+    `runs` has, for each repeat, the metrics that its task returned.
+    """
+
+    reason: str | None = None
+    runs: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    attempt: int = 1
+    worker: str = ""
+    same_as: int | None = None  # the trial whose result this one reuses
+    crc32: int | None = None  # over all that is known of the trial: a flipped bit in the database is no result
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Outcome:
+        return cls(**trial.user_attrs.get(OUTCOME, {}))
+
+    def sum(self, trial: FrozenTrial, values: Sequence[float] | None) -> int:
+        """Returns the sum over this outcome and what Optuna keeps of the trial itself.
+
+        Args:
+            values: of a complete trial; of any other, Optuna makes its own.
+        """
+        drawn = {name: distribution_to_json(kind) for name, kind in trial.distributions.items()}
+        reports = sorted(trial.intermediate_values.items())
+        own = asdict(replace(self, crc32=None))
+        content = [own, trial.params, drawn, reports, values and [float(value) for value in values]]
+        return zlib.crc32(json.dumps(content, sort_keys=True, default=str).encode())
+
+    def metrics(self) -> dict[str, float]:
+        """Returns the mean of each metric that all repeats have."""
+        shared = [name for name in self.runs[0] if all(name in run for run in self.runs)] if self.runs else []
+        if len(self.runs) == 1:
+            return dict(self.runs[0])
+        return {name: statistics.fmean(run[name] for run in self.runs) for name in shared}
+
+
+class SweepStudy:
+    """One sweep's study in its storage.
+
+    Args:
+        url: as `open_storage` takes it.
+        name: of the study.
+        seconds: how long a storage that is away is tried again.
+        is_patient: so it is from the first moment; otherwise, a storage that can't be opened is an error at once.
+    """
+
+    def __init__(self, url: str, name: str, seconds: float, is_patient: bool = False) -> None:
+        self.url, self.base = url, name
+        self.storage = open_storage(url, seconds, is_patient)
+        file = url.removeprefix(SQLITE)
+        # SQLite has no row to lock between Optuna's look at a trial's state and its change of it.
+        self.start_lock: AbstractContextManager[Any] = FileLock(f"{file}.lock") if file != url else nullcontext()
+        self.name = self._latest() or name
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was made to its end."""
+        return self._latest() is not None and READY in self.attrs()
+
+    @functools.cached_property
+    def id(self) -> int:
+        return self.storage.get_study_id_from_name(self.name)
+
+    def create(self, directions: Sequence[str], request: Mapping[str, Any]) -> None:
+        """Makes the study, or joins the one that another sweeper makes at this moment.
+
+        Raises:
+            UserError: there is one of this name that no sweep has made.
+        """
+        try:
+            self._create(self.base, directions, request, [])
+        except optuna.exceptions.DuplicatedStudyError as error:
+            deadline = time.monotonic() + 10
+            while READY not in self.attrs() and not self.trials() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            if READY not in self.attrs():  # its maker died; nothing can have been run
+                made = [direction.name.lower() for direction in self.storage.get_study_directions(self.id)]
+                if self.trials() or made != list(directions):
+                    found = f"{counted(len(self.trials()), 'trial')}, {' and '.join(made)}"
+                    raise UserError(
+                        f"the storage has a study {self.base} that is no sweep's ({found}); type another name, or "
+                        "hydra.sweeper.study_name="
+                    ) from error
+                self.set(REQUEST, dict(request))
+                self.set(READY, True)
+
+    def renew(
+        self,
+        directions: Sequence[str],
+        request: Mapping[str, Any],
+        convert: Callable[[FrozenTrial], FrozenTrial],
+    ) -> None:
+        """Goes on in another study of the same storage, with the same trials as far as they still mean something."""
+        number = int(self.name.rpartition("~")[2]) + 1 if "~" in self.name else 2
+        trials = [convert(trial) for trial in self.trials()]
+        name = f"{self.base}~{number}"
+        if name in optuna.get_all_study_names(self.storage):  # a renewal that was killed
+            optuna.delete_study(study_name=name, storage=self.storage)
+        self._create(name, directions, request, trials)
+
+    def _create(
+        self, name: str, directions: Sequence[str], request: Mapping[str, Any], trials: list[FrozenTrial]
+    ) -> None:
+        made = [StudyDirection.MINIMIZE if d == "minimize" else StudyDirection.MAXIMIZE for d in directions]
+        study_id = self.storage.create_new_study(made, name)
+        for trial in trials:
+            self.storage.create_new_trial(study_id, template_trial=trial)
+        self.storage.set_study_user_attr(study_id, REQUEST, dict(request))
+        self.storage.set_study_user_attr(study_id, READY, True)
+        self.name, self.id = name, study_id
+
+    def _latest(self) -> str | None:
+        """Returns the name of the newest study of this sweep that was made to its end."""
+        found = []
+        for study in optuna.get_all_study_summaries(self.storage, include_best_trial=False):
+            base, _, number = study.study_name.rpartition("~")
+            if study.study_name == self.base:
+                found.append((1, study.study_name))
+            elif base == self.base and number.isdigit() and READY in study.user_attrs:
+                found.append((int(number), study.study_name))
+        return max(found)[1] if found else None
+
+    def optuna(self, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner) -> optuna.Study:
+        """Returns Optuna's own object for one trial's questions."""
+        return optuna.Study(self.name, self.storage, sampler=sampler, pruner=pruner)
+
+    def attrs(self) -> dict[str, Any]:
+        return self.storage.get_study_user_attrs(self.id)
+
+    def set(self, key: str, value: Any) -> None:
+        self.storage.set_study_user_attr(self.id, key, value)
+
+    def stop(self, how: int) -> None:
+        """Tells all sweepers and workers of this sweep to stop."""
+        attrs = self.attrs()
+        sweepers = {value["sweeper"] for key, value in attrs.items() if key.startswith(f"{WORKER}:")}
+        sweepers |= {key.removeprefix(f"{STOP}:") for key in attrs if key.startswith(f"{STOP}:")}
+        for name in sweepers:
+            self.set(f"{STOP}:{name}", how)
+
+    def trials(self) -> list[FrozenTrial]:
+        """Returns all trials, by number; they are the storage's own objects, to be read only."""
+        return self.storage.get_all_trials(self.id, deepcopy=False)
+
+    @functools.cached_property
+    def aside(self) -> frozenset[int]:
+        """The trials that earlier commands have asked for and this one doesn't."""
+        return frozenset(self.attrs().get(ASIDE, ()))
+
+    def set_aside(self, numbers: Sequence[int]) -> None:
+        """Sets trials aside, and no others; before any worker is at work."""
+        if self.aside != frozenset(numbers):
+            self.set(ASIDE, list(numbers))
+            self.aside = frozenset(numbers)
+
+    def num_failed(self, n_trials: int) -> int:
+        """Returns how many trials within the budget have failed, those aside that were refused as duplicates."""
+        failed = [trial for trial in self.own(n_trials) if trial.state is TrialState.FAIL]
+        return sum(Outcome.of(trial).same_as is None for trial in failed)
+
+    def own(self, n_trials: int) -> list[FrozenTrial]:
+        """Returns the trials within the budget that the command asks for, by number."""
+        return [trial for trial in self.trials() if trial.number not in self.aside][:n_trials]
+
+    def claim(
+        self, process: Process, n_trials: int, only: Collection[int] = (), max_steps: int | None = None
+    ) -> tuple[int, Lease] | None:
+        """Takes the first waiting trial, or a new one, within the budget. Returns its id and lease, or None.
+
+        Args:
+            only: numbers; if there are any, no other trial is taken.
+            max_steps: reports of all trials, after which there is no new one.
+        """
+        trials = self.own(n_trials)
+        for trial in trials:
+            if only and trial.number not in only:
+                continue
+            if trial.state is TrialState.WAITING and self._start(trial._trial_id):
+                before = Lease.of(trial)
+                lease = Lease(process, before.attempt + 1, before.seconds) if before else Lease(process)
+                return self._hold(trial._trial_id, lease)
+        if only or len(trials) >= n_trials:
+            return None
+        if max_steps is not None and sum(len(trial.intermediate_values) for trial in trials) >= max_steps:
+            return None
+        lease = Lease(process)
+        new = create_trial(state=TrialState.RUNNING, user_attrs={LEASE: asdict(lease)})
+        trial_id = self.storage.create_new_trial(self.id, template_trial=new)
+        if self.storage.get_trial_number_from_id(trial_id) - len(self.aside) >= n_trials:  # another worker was faster
+            self.storage.set_trial_user_attr(trial_id, LEASE, None)
+            self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            return None
+        return trial_id, lease
+
+    def forgotten(self, process: Process) -> tuple[int, Lease] | None:
+        """Returns a trial that an idle worker holds without knowing: the storage gave it, but its answer was lost."""
+        for trial in self.trials():
+            held = Lease.of(trial) if trial.state is TrialState.RUNNING else None
+            if held and held.process == process:
+                return trial._trial_id, held
+        return None
+
+    def _start(self, trial_id: int) -> bool:
+        try:
+            with self.start_lock:
+                return self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        except UpdateFinishedTrialError:
+            return False
+
+    def _hold(self, trial_id: int, lease: Lease) -> tuple[int, Lease]:
+        self.storage.set_trial_user_attr(trial_id, LEASE, asdict(lease))
+        return trial_id, lease
+
+    def is_held(self, trial_id: int, lease: Lease | None) -> bool:
+        """Whether the trial is still run by this worker, in this attempt."""
+        trial = self.storage.get_trial(trial_id)
+        held = Lease.of(trial)
+        holders = [(one.process, one.attempt) if one else None for one in (held, lease)]
+        return trial.state is TrialState.RUNNING and holders[0] == holders[1]
+
+    def renew_lease(self, trial_id: int, lease: Lease) -> None:
+        lease.beat, lease.seen = lease.beat + 1, time.time()
+        self.storage.set_trial_user_attr(trial_id, LEASE, asdict(lease))
+
+    def release(self, trial_id: int) -> None:
+        """Gives a trial back, to be gone on with.
+
+        Its lease loses its holder first: the next worker's trial must not look like that of one that is gone.
+        """
+        if lease := Lease.of(self.storage.get_trial(trial_id)):
+            self.storage.set_trial_user_attr(trial_id, LEASE, asdict(replace(lease, process=None)))
+        self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def lose(self, trial: FrozenTrial, max_attempts: int) -> bool:
+        """Gives a trial back whose worker is gone, or fails it if its workers die without progress. Returns: failed?"""
+        progress = len(trial.intermediate_values) + len(trial.user_attrs.get(RUNS, []))
+        losses = trial.user_attrs.get(LOSSES, {"count": 0, "progress": -1})
+        count = losses["count"] + 1 if progress == losses["progress"] else 1
+        self.storage.set_trial_user_attr(trial._trial_id, LOSSES, {"count": count, "progress": progress})
+        if count < max_attempts:
+            self.release(trial._trial_id)
+            return False
+        lease = Lease.of(trial)
+        why = lease.why if lease and lease.why else "killed, out of memory, or hung?"
+        reason = f"its worker died {count} times in the same place ({why})"
+        outcome = Outcome(reason, seconds=lease.seconds if lease else 0.0, attempt=lease.attempt if lease else 1)
+        self.end(trial._trial_id, TrialState.FAIL, None, outcome)
+        return True
+
+    def note(self, trial_id: int, outcome: Outcome, values: Sequence[float] | None) -> None:
+        """Records how a trial ends, and the sum over it: it must not change any more."""
+        outcome.crc32 = outcome.sum(self.storage.get_trial(trial_id), values)
+        self.storage.set_trial_user_attr(trial_id, OUTCOME, asdict(outcome))
+
+    def check(self) -> None:
+        """Raises: ValueError if a trial's sum is another one, or whatever reading the study raises."""
+        for trial in self.trials() if self._latest() else []:
+            outcome, _ = Outcome.of(trial), Lease.of(trial)
+            values = trial.values if trial.state is TrialState.COMPLETE else None
+            has_sum = trial.state.is_finished() and outcome.crc32 is not None
+            if has_sum and outcome.crc32 != outcome.sum(trial, values):
+                raise ValueError(f"the sum of trial {trial.number} is another one")
+
+    def end(self, trial_id: int, state: TrialState, values: Sequence[float] | None, outcome: Outcome) -> None:
+        """Ends a trial; what is over already stays as it is."""
+        try:
+            self.note(trial_id, outcome, values)
+            self.storage.set_trial_state_values(trial_id, state, values)
+        except UpdateFinishedTrialError:
+            pass
+
+
+def open_checked(url: str, name: str, seconds: float) -> SweepStudy:
+    """Returns a study whose every trial can be read and is as it was written.
+
+    Raises:
+        UserError: it is damaged, or its storage can't be opened.
+    """
+    try:
+        study = SweepStudy(url, name, seconds)
+        study.check()
+    except UserError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, SQLAlchemyError, StorageInternalError) as error:
+        cause = " ".join(str(error.__cause__ or error).split())[:160]
+        where = hide_password(url).removeprefix(SQLITE)
+        raise UserError(
+            f"the study in {where} can't be read ({cause}); put a copy of it back, or type another name"
+        ) from error
+    return study
+
+
+class Watch:
+    """Tells which running trials have lost their worker, by watching their leases.
+
+    Of this host a process that is gone is seen at once, and one that lives is never taken for lost. Of other hosts a
+    lease counts as lost when it has not moved for `seconds` of this process's own time.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.seen: dict[int, tuple[Any, float]] = {}
+
+    def lost(self, study: SweepStudy) -> list[FrozenTrial]:
+        running = [trial for trial in study.trials() if trial.state is TrialState.RUNNING]
+        lost = [trial for trial in running if self._is_lost(trial)]
+        self.seen = {t._trial_id: self.seen[t._trial_id] for t in running if t._trial_id in self.seen}
+        return lost
+
+    def _is_lost(self, trial: FrozenTrial) -> bool:
+        lease = Lease.of(trial)
+        if lease and lease.process and lease.process.is_here():
+            return lease.process.is_dead()
+        sign = (lease.process, lease.attempt, lease.beat) if lease else None
+        now = time.monotonic()
+        before, since = self.seen.get(trial._trial_id, (None, now))
+        if trial._trial_id not in self.seen or before != sign:
+            since = now
+        self.seen[trial._trial_id] = (sign, since)
+        return now - since > self.seconds
+
+
+def copy(
+    trial: FrozenTrial,
+    values: Sequence[float] | None,
+    distributions: Mapping[str, BaseDistribution],
+    reports: bool,
+) -> FrozenTrial:
+    """Returns a trial for another study: without what it no longer means, and waiting if it was not over.
+
+    Args:
+        distributions: of the parameters that it keeps.
+    """
+    is_over = trial.state.is_finished()
+    state = trial.state if is_over else TrialState.WAITING
+    has_none = state is TrialState.COMPLETE and values is None  # a grid's trials may do without
+    if has_none and not reports:
+        state = TrialState.FAIL
+    kept = {name: value for name, value in trial.params.items() if name in distributions}
+    made = create_trial(
+        state=TrialState.WAITING if has_none else state,
+        values=list(values) if values is not None and state is not TrialState.FAIL else None,
+        params=kept,
+        distributions={name: distributions[name] for name in kept},
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs,
+        intermediate_values=trial.intermediate_values if reports else {},
+    )
+    made.state = state
+    if recorded := trial.user_attrs.get(OUTCOME):
+        outcome = Outcome(**recorded)
+        outcome.crc32 = outcome.sum(made, made.values if state is TrialState.COMPLETE else None)
+        made.user_attrs = trial.user_attrs | {OUTCOME: asdict(outcome)}
+    made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
+    return made

@@ -1,0 +1,534 @@
+"""The sweeper: opens or resumes the study, launches the workers, watches over them, and shows what comes of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+
+from filelock import FileLock
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import check_distribution_compatibility
+from optuna.trial import FrozenTrial, TrialState
+
+from hydra_sweep import artifacts, progress, storage, streams
+from hydra_sweep.compose import Composer
+from hydra_sweep.errors import UserError, brief, counted
+from hydra_sweep.files import atomic, delete_halves
+from hydra_sweep.launchers import BASIC, JOBLIB, Fleet
+from hydra_sweep.machine import num_physical_cores
+from hydra_sweep.plan import Plan, code_version, differences, make, refuse_official, without_cells
+from hydra_sweep.processes import handling
+from hydra_sweep.study import (
+    DRAIN,
+    FULL,
+    LOSSES,
+    NOW,
+    REQUEST,
+    SOFTLY,
+    STOP,
+    WORKER,
+    Lease,
+    Outcome,
+    Process,
+    SweepStudy,
+    Watch,
+    copy,
+    open_checked,
+)
+from hydra_sweep.worker import STOPPING, Worker, prepare
+
+HALF_SECONDS = 3600  # after which nobody still writes a file; another sweeper may be at work in the folder
+
+
+def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, arguments: Sequence[str]) -> None:
+    """Runs a multirun to the end of its budget, or as far as it is let.
+
+    Raises:
+        UserError: something is wrong with the request, or the folder holds another sweep.
+        SystemExit: 1 if too many trials failed, 128 + signal if it was stopped.
+    """
+    streams.protect()  # most apps have theirs as Python gives them
+    refuse_official()
+
+    loader = hydra_context.config_loader
+    code = partial(code_version, task, config)
+    plan = make(config, arguments, Composer(loader, config), code=code, config_loader=loader)
+    if plan.n_trials == 0:
+        print("\n".join(progress.dry_run(plan)))
+        return
+    streams.keep_going()
+    with storage.explained(plan.url):
+        Sweeper(plan, config, hydra_context, task).run()
+
+
+class Sweeper:
+    """One command's part in a sweep: others may take part at the same time, here or elsewhere.
+
+    Raises:
+        UserError: the launcher or the storage isn't there, or the folder holds another sweep.
+    """
+
+    def __init__(self, plan: Plan, config: DictConfig, hydra_context: HydraContext, task: TaskFunction) -> None:
+        self.plan, self.config, self.hydra_context, self.task = plan, config, hydra_context, task
+        self.process = Process.own()
+        self.why_stopped: str | None = None  # the rule that ended it early
+        self.fleet = Fleet(config, hydra_context, self.say)
+        if not plan.settings.wait and not self.fleet.outlives_sweeper:
+            raise UserError(
+                "wait=false needs hydra/launcher=slurm; the workers of this launcher end with their command"
+            )
+        if plan.settings.hang_seconds is not None and self.fleet.target == BASIC:
+            raise UserError(
+                "hang_seconds kills the process of a trial that hangs, which is this one with the basic launcher; "
+                "try hydra/launcher=joblib"
+            )
+        self.study = open_study(plan)
+        self.watch = Watch(plan.settings.lease_seconds)
+        self.reap_lock = FileLock(plan.folder / ".reap.lock")
+        self.started = time.monotonic()
+        self.ended_before = {t.number for t in self.trials() if t.state.is_finished()}
+        self.failed_before = self.study.num_failed(plan.n_trials)
+
+    def trials(self) -> list[FrozenTrial]:
+        """Returns the trials within the budget."""
+        return self.study.own(self.plan.n_trials)
+
+    def run(self) -> None:
+        self.write_request()
+        num_workers = self.num_workers()
+        screen = progress.Screen(self.plan, self.study, self.ended_before, num_workers)
+        display = Display(screen)
+        monitor = Monitor(self, display)
+        STOPPING.signum = None
+        self.study.set(f"{STOP}:{self.process.name}", 0)  # that of an earlier sweeper with this pid
+        self.study.set(f"{FULL}:{self.process.name}", None)
+        with self.handlers(), display, monitor, self.fleet.tidy(self.plan.folder / "workers"):
+            self.run_workers(num_workers, monitor)
+            if not self.plan.settings.wait and self.fleet.jobs and not self.is_stopping():
+                look = f"{self.plan.settings.status_command} {self.plan.folder}"
+                self.say(f"{counted(num_workers, 'worker')} on the way; {look}")
+                return
+            self.wait_for_trials()
+            monitor.check_failures()  # of the last trials
+            self.fleet.cancel()  # those that still wait for their turn
+        self.fetch()
+        screen.summary(STOPPING.signum, self.why_stopped)
+        if self.plan.settings.storage is None and not (self.plan.folder / "study.db").exists():
+            self.why_stopped = "study.db was deleted while it ran"
+            print(
+                f"sweep: {self.plan.folder / 'study.db'} was deleted while it ran: results.csv has what was found, but "
+                "the sweep can't go on; put it back, or type another name",
+                file=sys.stderr,
+            )
+        if STOPPING.signum is not None:
+            sys.exit(128 + STOPPING.signum)
+        is_barren = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}
+        if (self.why_stopped and not monitor.is_success) or is_barren:
+            sys.exit(1)
+
+    def run_workers(self, num_workers: int, monitor: Monitor) -> None:
+        """Keeps so many workers at work until the budget is spent or a rule ends the sweep."""
+        progress, idle_launches = None, 0
+        while not self.is_stopping():
+            num_open, num_running = self.left()
+            if not num_open and not num_running:
+                break
+            monitor.check_rules()  # a rule of an earlier command may hold already
+            if self.is_stopping():
+                break
+            suspects = self.suspects() if self.fleet.is_waited_for else frozenset[int]()
+            missing = min(1 if suspects else num_workers - self.fleet.count(), num_open)
+            if missing <= 0:  # workers are at the rest, and may leave some of it to us
+                time.sleep(0.5)
+                continue
+            before, progress = progress, self.progress()
+            idle_launches = idle_launches + 1 if progress == before else 0
+            if idle_launches >= 3 * self.plan.settings.max_attempts:
+                self.why_stopped = "the workers end without getting any further; see the files in workers/"
+                break
+            self.launch(missing, suspects)
+            if not self.plan.settings.wait:
+                break
+
+    def wait_for_trials(self) -> None:
+        """Waits until no worker of this sweeper holds a trial."""
+        while any(self.holds(trial) for trial in self.trials()) and self.fleet.count():
+            time.sleep(0.2)
+
+    def fetch(self) -> None:
+        """Fetches the folders of trials that were run elsewhere, unless somebody waits for the end."""
+        if STOPPING.signum is None and (place := self.plan.depot()):
+            for problem in artifacts.fetch(place, self.plan.folder):
+                print(f"sweep: {problem}", file=sys.stderr)
+
+    def say(self, text: str) -> None:
+        if not self.is_stopping():
+            print(f"sweep: {text}", file=sys.stderr)
+
+    def write_request(self) -> None:
+        """Writes sweep.yaml: what was asked, resolved, and how to go on. Deletes halves that killed ones have left."""
+        names = ("sweep.yaml", "multirun.yaml", "results.csv", "best.yaml")
+        delete_halves((self.plan.folder / name for name in names), HALF_SECONDS)
+        texts = {
+            "sweep.yaml": progress.request_yaml(self.plan, self.study.name),
+            "multirun.yaml": OmegaConf.to_yaml(self.config),  # as Hydra's own sweeper does
+        }
+        for name, text in texts.items():
+            with atomic(self.plan.folder / name, "make room and type the command again") as out:
+                out.write(text.encode())
+
+    def progress(self) -> tuple[int, int]:
+        """Returns how many trials are over, and how many reports there are."""
+        trials = self.trials()
+        return sum(t.state.is_finished() for t in trials), sum(len(t.intermediate_values) for t in trials)
+
+    def left(self) -> tuple[int, int]:
+        """Returns how many trials of the budget nobody has begun or holds, and how many are running."""
+        self.reap()
+        trials = self.trials()
+        waiting = sum(trial.state is TrialState.WAITING for trial in trials)
+        return waiting + self.plan.n_trials - len(trials), sum(t.state is TrialState.RUNNING for t in trials)
+
+    def suspects(self) -> frozenset[int]:
+        """Returns the trials that fail when they are lost once more: they run alone.
+
+        A worker that dies takes its neighbours with it, and nobody can tell who was first.
+        """
+        last = self.plan.settings.max_attempts - 1
+        lost = {t.number: t.user_attrs.get(LOSSES) for t in self.trials() if t.state is TrialState.WAITING}
+        return frozenset(n for n, losses in lost.items() if last and losses and losses["count"] >= last)
+
+    def is_stopping(self) -> bool:
+        return STOPPING.signum is not None or self.why_stopped is not None
+
+    def holds(self, trial: FrozenTrial) -> bool:
+        """Whether a worker of this sweeper is recorded as running the trial."""
+        lease = Lease.of(trial)
+        if trial.state is not TrialState.RUNNING or lease is None or lease.process is None:
+            return False
+        worker = self.study.attrs().get(f"{WORKER}:{lease.process.name}")
+        return worker is not None and worker["sweeper"] == self.process.name
+
+    def reap(self, is_over: bool = False) -> None:
+        """Gives trials back whose workers are gone; with `is_over`, all that this sweeper's own workers still hold."""
+        with self.reap_lock:  # of two sweepers that see the same loss, the second sees it mended
+            lost = self.watch.lost(self.study)
+            lost += [trial for trial in self.study.trials() if is_over and self.holds(trial)]
+            for trial in {trial.number: trial for trial in lost}.values():
+                if not self.study.is_held(trial._trial_id, Lease.of(trial)):
+                    continue
+                if STOPPING.signum is not None:  # killed by us, which is not the trial's fault
+                    self.study.release(trial._trial_id)
+                else:
+                    self.study.lose(trial, self.plan.settings.max_attempts)
+
+    def num_workers(self) -> int:
+        """Returns how many workers are wanted at once."""
+        self.gpus = visible_gpus() if self.fleet.target == JOBLIB else []
+        wanted = self.plan.settings.workers
+        if self.fleet.target == BASIC:
+            if (wanted or 1) > 1:
+                print("sweep: the basic launcher runs one worker; for more add hydra/launcher=joblib")
+            return 1
+        return wanted or len(self.gpus) or num_physical_cores()
+
+    def launch(self, num_workers: int, only: frozenset[int]) -> None:
+        """Starts workers, and waits for them if the launcher does; on these trials, if any, and on no others."""
+        leash = None if self.fleet.outlives_sweeper else self.process
+        context = self.hydra_context, self.task, self.process
+        worker = Worker(self.plan, self.config, *context, leash, self.gpus, self.failed_before, only)
+        place = ["hydra.output_subdir=null", "hydra.sweep.subdir=workers", "hydra/job_logging=none"]
+        self.fleet.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers, partial(prepare, leash))
+        if self.fleet.is_waited_for:
+            self.reap(is_over=True)
+
+    @contextmanager
+    def handlers(self) -> Iterator[None]:
+        """Lets the first Ctrl-C or SIGTERM stop the sweep softly, the second at once."""
+
+        def handle(signum: int, frame: FrameType | None) -> None:
+            if STOPPING.signum is not None:
+                raise KeyboardInterrupt
+            STOPPING.signum = signum
+            streams.stop_waiting()
+
+        with handling(dict.fromkeys((signal.SIGTERM, signal.SIGINT), handle)) as before:
+            try:
+                yield
+            except KeyboardInterrupt:
+                for signum in before:
+                    signal.signal(signum, lambda signum, _: os._exit(128 + signum))
+                STOPPING.signum = STOPPING.signum or signal.SIGINT
+                self.pass_on(NOW)
+                self.kill_workers(signal.SIGKILL)
+                self.fleet.cancel()
+                time.sleep(0.2)
+                self.reap(is_over=True)
+
+    def pass_on(self, how: int) -> None:
+        """Tells this sweeper's workers to stop: those of this host by a signal, others through the study."""
+        self.study.set(f"{STOP}:{self.process.name}", how)
+        if how == SOFTLY:
+            self.kill_workers(signal.SIGTERM)
+
+    def kill_workers(self, signum: int) -> None:
+        for key, value in self.study.attrs().items():
+            if key.startswith(WORKER) and value["sweeper"] == self.process.name:
+                process = Process(value["host"], value["pid"], value["born"])
+                if process.is_here() and not process.is_dead() and process != self.process:
+                    with suppress(ProcessLookupError):
+                        os.kill(process.pid, signum)
+
+
+class Display(threading.Thread):
+    """Shows how the sweep goes, and keeps its files current.
+
+    In a thread of its own, so that a terminal that is paused, or an error in what is shown, holds up nothing else.
+    """
+
+    def __init__(self, screen: progress.Screen) -> None:
+        super().__init__(name="display", daemon=True)
+        self.screen = screen
+        self.done = threading.Event()
+        self.lines: SimpleQueue[str] = SimpleQueue()
+
+    def __enter__(self) -> Display:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.join()
+
+    def say(self, text: str) -> None:
+        self.lines.put(text)
+
+    def run(self) -> None:
+        last = 0.0
+        while not self.done.wait(0.2):
+            self.show_lines()
+            if time.monotonic() - last > self.screen.interval:
+                self.update()
+                last = time.monotonic()
+        self.show_lines()
+        self.update()
+
+    def show_lines(self) -> None:
+        while not self.lines.empty():
+            self.screen.say(self.lines.get())
+
+    def update(self) -> None:
+        try:
+            self.screen.update()
+        except Exception as error:  # the storage is away
+            self.screen.say(f"can't look at the study just now: {brief(error)}")
+
+
+class Monitor(threading.Thread):
+    """Watches while the launcher holds the main thread: signals, lost workers, rules that end the sweep.
+
+    Shows nothing itself: nothing that only shows may end what watches.
+    """
+
+    def __init__(self, sweeper: Sweeper, display: Display) -> None:
+        super().__init__(name="monitor", daemon=True)
+        self.sweeper, self.display = sweeper, display
+        self.done = threading.Event()
+        self.passed_on = 0
+        self.is_success = False  # a rule that ended the sweep was one of success
+
+    def __enter__(self) -> Monitor:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.join()
+
+    def run(self) -> None:
+        last = 0.0
+        while not self.done.wait(0.2):
+            try:
+                if STOPPING.signum is not None and self.passed_on < SOFTLY:
+                    self.pass_on(SOFTLY)
+                    self.display.say("stopping: running trials are saved first; Ctrl-C again stops at once")
+                if time.monotonic() - last > self.display.screen.interval:
+                    self.sweeper.reap()
+                    self.check_rules()
+                    last = time.monotonic()
+            except Exception as error:  # the storage is away: the workers wait for it, and so do we
+                self.display.say(f"can't look at the study just now: {brief(error)}")
+                last = time.monotonic()
+
+    def pass_on(self, how: int) -> None:
+        before, self.passed_on = self.passed_on, how
+        try:
+            self.sweeper.pass_on(how)
+        except Exception:  # it is tried again
+            self.passed_on = before
+            raise
+
+    def check_rules(self) -> None:
+        if self.passed_on:
+            return
+        sweeper, stop = self.sweeper, self.sweeper.plan.settings.stop
+        if told := sweeper.study.attrs().get(f"{STOP}:{sweeper.process.name}"):
+            self.end("stopped from elsewhere", told, True)
+            return
+        if full := sweeper.study.attrs().get(f"{FULL}:{sweeper.process.name}"):
+            self.end(f"the disk is full: {full}; make room and type the command again", SOFTLY, False)
+            return
+        if self.check_failures():
+            return
+        ended = [t for t in sweeper.trials() if t.state.is_finished()]
+        if stop.seconds is not None and time.monotonic() - sweeper.started >= stop.seconds:
+            self.end(f"stop.seconds: {stop.seconds:g} s have passed", SOFTLY, True)
+        elif stop.value is not None and (best := progress.best(sweeper.plan, ended)):
+            value, wanted = best[0].values[0], stop.value
+            if value >= wanted if sweeper.plan.directions[0] == "maximize" else value <= wanted:
+                self.end(f"stop.value: {wanted:g} is reached", DRAIN, True)
+        if stop.steps is not None and not self.passed_on:
+            steps = sum(len(trial.intermediate_values) for trial in sweeper.trials())
+            if steps >= stop.steps:
+                self.end(f"stop.steps: {steps} of {stop.steps} steps are done", DRAIN, True)
+        if stop.patience is not None and not self.passed_on and (best := progress.best(sweeper.plan, ended)):
+            since = sum(_ended_at(t) > _ended_at(best[0]) for t in ended)
+            if since >= stop.patience:
+                self.end(f"stop.patience: no better trial among the last {since}", DRAIN, True)
+
+    def check_failures(self) -> bool:
+        """Ends the sweep if too many trials have failed. Returns whether they have."""
+        sweeper = self.sweeper
+        count = sweeper.study.num_failed(sweeper.plan.n_trials) - sweeper.failed_before
+        if self.passed_on or count < sweeper.plan.settings.max_failures:
+            return False
+        failed = [Outcome.of(t) for t in sweeper.trials() if t.state is TrialState.FAIL]
+        reason = next(outcome.reason for outcome in reversed(failed) if outcome.same_as is None)
+        said = f"{counted(count, 'trial')} failed, the last: {reason} (hydra.sweeper.max_failures)"
+        self.end(said, SOFTLY, False)
+        return True
+
+    def end(self, why: str, how: int, is_success: bool) -> None:
+        self.sweeper.why_stopped, self.is_success = why, is_success
+        self.display.say(why)
+        self.pass_on(how)
+
+
+def open_study(plan: Plan) -> SweepStudy:
+    """Returns the sweep's study: a new one, or the recorded one if it asks for the same.
+
+    Raises:
+        UserError: the folder holds another sweep, or one whose study is gone.
+    """
+    try:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(plan.folder / ".open.lock"):
+            if plan.settings.storage is None:
+                if not (plan.folder / "study.db").exists():
+                    refuse_orphans(plan.folder)
+                for file in plan.folder.glob("study.db*"):  # SQLite's own files beside it, too
+                    if not os.access(file, os.W_OK):
+                        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+            study = open_checked(plan.url, plan.study_name, plan.settings.storage_seconds)
+            if not study.exists:
+                refuse_orphans(plan.folder)
+                study.create(plan.directions, plan.request)
+            recorded = study.attrs().get(REQUEST, {})
+            changes = differences(*without_cells(recorded, plan.request))
+            if changes and plan.settings.resume != "force":
+                lines = [f"{plan.folder} holds a sweep that asked for something else:"]
+                lines += [f"  {change}" for change in changes]
+                lines += ["type another name, or resume=force to go on with it all the same"]
+                raise UserError("\n".join(lines))
+            if differences(recorded, plan.request):
+                renew(plan, study)
+            study.set_aside(plan.aside(study.trials()))
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or plan.folder}: {error.strerror or error}") from error
+    return study
+
+
+def refuse_orphans(folder: Path) -> None:
+    """Raises: UserError if trials are here without their study: their numbers would be given out again."""
+    trials = [path.name for path in folder.iterdir() if path.name.isdigit()]
+    if trials:
+        raise UserError(
+            f"{folder} holds {counted(len(trials), 'trial')} but not the study; type another name, or move them away"
+        )
+
+
+def renew(plan: Plan, study: SweepStudy) -> None:
+    """Lets a sweep go on that now asks for something else: what was found stays, as far as it still means something."""
+    if is_at_work(study):
+        raise UserError(f"{plan.folder}: another command is at work on this sweep; stop it first")
+    recorded = study.attrs().get(REQUEST, {})
+    known = {parameter.name: parameter.distribution for parameter in plan.space.parameters}
+    is_same_objective = (recorded.get("objective"), recorded.get("direction")) == (plan.objectives, plan.directions)
+    trials = study.trials()
+
+    def is_compatible(trial: FrozenTrial, name: str) -> bool:
+        try:
+            check_distribution_compatibility(trial.distributions[name], known.get(name, trial.distributions[name]))
+        except ValueError:
+            return False
+        return True
+
+    if is_same_objective and all(is_compatible(trial, name) for trial in trials for name in trial.params):
+        study.set(REQUEST, plan.request)
+        return
+
+    def convert(trial: FrozenTrial) -> FrozenTrial:
+        values = trial.values if is_same_objective else plan.values(Outcome.of(trial).metrics())
+        distributions = dict(trial.distributions)
+        for name, value in trial.params.items():
+            if is_compatible(trial, name):
+                continue
+            del distributions[name]
+            with suppress(ValueError, TypeError):  # it is not among the values that there are now
+                if known[name]._contains(known[name].to_internal_repr(value)):
+                    distributions[name] = known[name]
+        return copy(trial, values, distributions, reports=is_same_objective)
+
+    study.renew(plan.directions, plan.request, convert)
+
+
+def is_at_work(study: SweepStudy) -> bool:
+    """Whether another command's workers run trials of a sweep, or are about to."""
+    running = [Lease.of(trial) for trial in study.trials() if trial.state is TrialState.RUNNING]
+    found = [lease.process for lease in running if lease and lease.process]
+    for key, value in study.attrs().items():
+        if key.startswith(f"{WORKER}:") and value["host"] == Process.own().host:
+            found.append(Process(value["host"], value["pid"], value["born"]))
+    return any(process != Process.own() and not process.is_dead() for process in found)
+
+
+def _ended_at(trial: FrozenTrial) -> datetime:
+    assert trial.datetime_complete is not None
+    return trial.datetime_complete
+
+
+def visible_gpus() -> list[str]:
+    """Returns the NVIDIA devices that this process may use, without importing what would use them."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(i) for i, line in enumerate(x for x in listed.splitlines() if x.startswith("GPU "))]

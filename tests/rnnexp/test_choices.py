@@ -1,0 +1,114 @@
+"""Whatever names a best or feeds a choice is a search, and no search sees the test set, whatever way leads to it."""
+
+import random
+import shutil
+import subprocess
+import sys
+
+import platformdirs
+import pytest
+from hydra._internal.utils import get_args_parser
+
+from hydra_sweep.settings import PRUNERS, SAMPLERS
+from rnnexp import schema
+from rnnexp.cli import CONFIG_DIR
+from rnnexp.compare import main as compare
+from rnnexp.preflight import CommandLine
+from rnnexp.results import collect
+
+SMALL = (
+    "train.epochs=1 data.limit=100 data.valid_size=50 model.hidden_size=4 model.num_layers=1 train.threads=1"
+).split()
+SPACES = (
+    ["optim.lr=interval(0.1,1)", "n_trials=3"],
+    ["optim.lr=tag(step:0.1,interval(0.1,1))", "n_trials=3"],
+    ["model=gru,rnn", "n_trials=3"],
+    ["train.epochs=int(interval(1,3))", "model=gru,rnn", "n_trials=3"],
+    ["search=quick"],
+)
+ON_TEST = ["data.valid_from=test", "data.valid_size=0"]
+SPLITS = ("data.split_seed=1,2", "data.valid_size=1000,2000", "data.valid_from=train,test")
+
+
+@pytest.fixture
+def faults(tmp_path, monkeypatch):
+    """Returns what a sweep's command line finds wrong with itself."""
+    monkeypatch.chdir(tmp_path)
+    schema.register()
+    return lambda *arguments: CommandLine(get_args_parser().parse_args(["-m", *arguments]), CONFIG_DIR).faults()
+
+
+def searches():
+    """Yields each sampler with each pruner, on one of the spaces that the sampler can search."""
+    draw = random.Random(0)
+    for sampler in SAMPLERS:
+        for pruner in PRUNERS:
+            space = draw.choice(SPACES[1:3] if sampler == "grid" else SPACES)
+            yield [f"hydra/sweeper/sampler={sampler}", f"hydra/sweeper/pruner={pruner}", *space]
+
+
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 7))])
+def test_no_search_validates_on_the_test_set(faults, part):
+    for search in list(searches())[part::7]:
+        found = faults(*search, *ON_TEST)
+        assert found == ["a search with data.valid_from=test would choose by the test set; try data.valid_from=train"]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("space", SPACES)
+def test_no_search_is_among_splits(faults, space, split):
+    key = split.partition("=")[0]
+    assert f"{key} can't be searched: the luckiest split would win; fix it, or run a grid" in faults(*space, split)
+
+
+def test_repeats_share_their_split(faults):
+    assert "repeats must share their split" in faults("search=quick", "hydra.sweeper.seed_key=data.split_seed")[0]
+    assert faults("data.split_seed=1,2") == []
+
+
+def test_a_grid_that_names_a_best_does_not_validate_on_the_test_set(faults):
+    assert "would name the best by the test set" in faults("seed=0,1", *ON_TEST)[0]
+    assert faults("seed=0,1", *ON_TEST, "objective=null") == []
+    assert faults("experiment=notebook", "optim.lr=0.5,1") == []
+
+
+@pytest.mark.parametrize("chosen_by", ["train.keep=best", "train.patience=2,train.keep=last"])
+@pytest.mark.parametrize("trials", [0, 2])
+@pytest.mark.parametrize("budget", ["trials", "epochs"])
+def test_final_runs_choose_no_epoch_by_the_test_set(tmp_path, monkeypatch, capsys, trials, budget, chosen_by):
+    monkeypatch.chdir(tmp_path)
+    final = ",".join(f'"{text}"' for text in [*ON_TEST, *chosen_by.split(",")])
+    arguments = [f"compare.trials={trials}", f"compare.budget={budget}", f"compare.final=[{final}]"]
+    monkeypatch.setattr(sys, "argv", ["rnnexp.compare", *arguments])
+    with pytest.raises(SystemExit) as left:
+        compare()
+    assert left.value.code == 2
+    assert "data.valid_from=test would choose the epoch by the test set" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def unreadable(tmp_path_factory):
+    """Returns a folder of data whose test images nothing can parse."""
+    root = tmp_path_factory.mktemp("data")
+    shutil.copytree(f"{platformdirs.user_cache_dir('rnnexp')}/MNIST", root / "MNIST")
+    images = root / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    images.write_bytes(bytes(images.stat().st_size))
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sampler", "pruner"), [*zip(sorted(SAMPLERS), sorted(PRUNERS), strict=True), ("grid", "none"), ("tpe", "asha")]
+)
+def test_a_search_goes_through_where_the_test_set_can_not_be_read(tmp_path, unreadable, sampler, pruner):
+    space = ["optim.lr=tag(step:0.01,interval(0.1,0.3))", "n_trials=2", "workers=1"]
+    names = [f"hydra/sweeper/sampler={sampler}", f"hydra/sweeper/pruner={pruner}", "name=s"]
+    arguments = [*space, *names, *SMALL, f"data.root={unreadable}", "hydra/launcher=basic"]
+    command = [sys.executable, "-W", "error", "-m", "rnnexp", "-m", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = collect(tmp_path / "outputs" / "sweeps" / "s")
+    assert set(table["status"]) <= {"complete", "pruned"}
+    assert 1 <= len(table) <= 2  # one may have the result of the other, the same configuration
+    assert table["test_accuracy"].isna().all()

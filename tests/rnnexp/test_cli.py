@@ -1,0 +1,503 @@
+"""The command line as a user meets it: its answers, its exit status, and what it leaves behind."""
+
+import importlib
+import importlib.util
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra._internal.utils import get_args_parser
+
+from hydra_sweep.hints import spelling
+from rnnexp import COMMANDS, schema
+from rnnexp.cli import CONFIG_DIR, main
+from rnnexp.preflight import CommandLine
+from rnnexp.results import collect
+from rnnexp.store import RunFolder
+
+SMALL = (
+    "train.epochs=2 data.limit=500 data.valid_size=200 model.hidden_size=8 model.num_layers=1 train.threads=1"
+).split()
+
+
+@pytest.fixture
+def faults(tmp_path, monkeypatch):
+    """Returns what the command line finds wrong with itself, in a fresh working directory."""
+    monkeypatch.chdir(tmp_path)
+    schema.register()
+    return lambda *arguments: CommandLine(get_args_parser().parse_args(arguments), CONFIG_DIR).faults()
+
+
+@pytest.mark.parametrize("module", ["rnnexp", "rnnexp.results", "rnnexp.compare"])
+def test_a_deleted_working_directory_is_one_line(tmp_path, module):
+    script = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m {module}"
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "this working directory has been deleted; type cd to one that is there\n",
+    )
+
+
+def rnnexp(*arguments, cwd, module="rnnexp", **options):
+    command = [sys.executable, "-W", "error", "-m", module, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("optim.lr=-1", "optim.lr must be > 0, got -1.0; try optim.lr=0.1"),
+        ("optim.lr=nan", "optim.lr must be > 0, got nan; try optim.lr=0.1"),
+        ("optim=sgd optim.lr=0", "optim.lr must be > 0, got 0.0; try optim.lr=0.01"),
+        ("optim.lr=abc", "optim.lr must be a number, got 'abc'; try optim.lr=0.1"),
+        ("model.num_layers=0", "model.num_layers must be >= 1, got 0; try model.num_layers=2"),
+        ("model.hidden_size=null", "model.hidden_size must be a whole number, got null; try model.hidden_size=100"),
+        ("train.epochs=0", "train.epochs must be >= 1, got 0; try train.epochs=10"),
+        ("train.epochs=2.5", "train.epochs must be a whole number, got 2.5; try train.epochs=10"),
+        ("train.resume=perhaps name=a", "train.resume must be true or false, got 'perhaps'; try train.resume=False"),
+        ("train.threads=x", "train.threads must be a whole number or null, got 'x'"),
+        ("data.valid_size=70000", "data.valid_size must be >= 0 and <= 59990, got 70000; try data.valid_size=5000"),
+        (
+            "data.valid_size=3",
+            "data.valid_size must be >= 10 where validation images come from the training file, got 3",
+        ),
+        (
+            "data.valid_from=test",
+            "data.valid_size must be 0 with data.valid_from=test, got 5000; try data.valid_size=0",
+        ),
+        ("data.limit=58000", "data.limit must be <= 55000, what data.valid_size=5000 leaves, got 58000"),
+        (
+            "data.sequence=colums",
+            "data.sequence must be columns or rows or pixels or permuted, got colums (did you mean col",
+        ),
+        ("optim=adam optim.betas=[0.9]", "optim.betas must be two numbers, got [0.9]; try optim.betas=[0.9,0.999]"),
+        ("optim=adam optim.betas=[0.9,1]", "optim.betas must be >= 0 and < 1, got 1.0; try optim.betas=[0.9,0.999]"),
+        ("optim=sgd optim.nesterov=true optim.momentum=0", "optim.nesterov needs optim.momentum > 0"),
+        ("optim=adam optim.fused=true optim.foreach=true", "optim.fused and optim.foreach can't both be true"),
+        ("optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); python -m rnnexp --help lists them"),
+        ("lr=1", "there is no key lr (did you mean optim.lr?); python -m rnnexp --help lists them"),
+        ("modle=lstm", "there is no key modle (did you mean model?); python -m rnnexp --help lists them"),
+        ("optim.momentum=0.9", "there is no key optim.momentum; optim=sgd has it; python -m rnnexp --help lists them"),
+        ("model.nonlinearity=relu", "there is no key model.nonlinearity; model=rnn has it"),
+        ("learning_rate=1", "there is no key learning_rate (did you mean optim.lr?)"),
+        ("train.lr=1", "there is no key train.lr (did you mean optim.lr?)"),
+        ("n_epochs=1", "there is no key n_epochs (did you mean train.epochs?)"),
+        ("sampler=bayes", "there is no key sampler (did you mean hydra/sweeper/sampler?)"),
+        (
+            "-m search=quick hydra/sweeper/sampler=bayes",
+            "hydra/sweeper/sampler=bayes: no such hydra/sweeper/sampler (Bayesi",
+        ),
+        ("optim=adamw", "optim=adamw: no such optim (type optim=adam optim.decoupled_weight_decay=true)"),
+        ("optim=rmsprop", "optim=rmsprop: no such optim (torch.optim.RMSprop is one YAML file away"),
+        ("train.device=gpu", "train.device must be auto or cpu or cuda or mps, got gpu (did you mean cuda?)"),
+        ("train.epochs = 3", "no spaces around =; type train.epochs=3"),
+        ("train.epochs= 3", "no spaces around =; type train.epochs=3"),
+        ("train.epochs =3 seed=1", "no spaces around =; type train.epochs=3"),
+        ("experiment=null", "experiment=null: Hydra leaves a group out by ~experiment; type that, or nothing"),
+        ("model=lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
+        ("model=lstm_schema", "model=lstm_schema: no such model; there are gru, lstm, rnn"),
+        (
+            "experiment=notebok",
+            "experiment=notebok: no such experiment (did you mean notebook?); there are best, fast, notebook",
+        ),
+        ("-m launcher=slrum seed=0,1", "hydra/launcher=slrum: no such hydra/launcher (did you mean slurm?)"),
+        (
+            "-m storage=postgresql://me:secret@host/db seed=0,1",
+            "storage postgresql://me:...@host/db: its password would be in every record; put it into PGPASSWORD",
+        ),
+        ("-m storage=nonsense seed=0,1", "storage 'nonsense' is no URL; try postgresql://user@host/database or redis"),
+        ("+foo=1", "there is no key foo; python -m rnnexp --help lists them"),
+        ("+optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); python -m rnnexp --help lists them"),
+        ("~optim", "optim has no value; type optim=..."),
+        ("optim.lr", "can't read 'optim.lr'"),
+        ("model=rnn,gru", "model=rnn,gru names several values; add -m to run them all"),
+        ("-m optim.lr=interval(0.1,1)", "a search needs a budget; type n_trials=40"),
+        ("-m optim.lr=interval(0,1) n_trials=9", "optim.lr must be > 0, got 0.0; try optim.lr=0.1"),
+        (
+            "-m optim.lr=interval(1,0.1) n_trials=9",
+            "optim.lr=interval(1,0.1): the interval is empty: its lower end 1.0",
+        ),
+        (
+            "-m optim.lr=tag(log,interval(0,1)) n_trials=9",
+            "optim.lr=tag(log,interval(0,1)): a logarithmic interval must",
+        ),
+        (
+            "-m train.epochs=range(1,4) optim.lr=interval(0.1,1) n_trials=9",
+            "train.epochs=range(1,4): range in a search",
+        ),
+        ("-m seed=0,1 optim.lr=interval(0.1,1) n_trials=9", "seed can't be searched; type repeats=3"),
+        ("-m search=quick objective=test_accuracy", "test_accuracy would choose by the test set; try valid_accuracy"),
+        ("-m search=quick objective=valid_acc", "objective must be one of valid_accuracy, valid_loss"),
+        (
+            "-m search=quick data.valid_from=test data.valid_size=0",
+            "a search with data.valid_from=test would choose by the t",
+        ),
+        ("-m seed=range(0,100000)", "seed=range(0,100000): more than 10,000 values can't be listed; int(interval(LO"),
+        ("-m seed=range(0,999) data.split_seed=range(0,999)", "a grid of 998,001 cells is more than 100,000; name few"),
+        ("name=größe", "can't read 'name=größe' (token recognition error at: 'ö'); type \"name='größe'\""),
+        ("-m name=a,b", "name is of the sweep and not of its runs: it can't have several values"),
+        ("-m search=quick,default n_trials=3", "search is of the sweep and not of its runs: it can't have several va"),
+        ("-m workers=1,2 seed=0,1", "workers is of the sweep and not of its runs: it can't have several values"),
+        ("-m search=quick direction=up", "hydra.sweeper.direction must be minimize or maximize, got up"),
+        ("-m search=quick resume=yes", "resume must be auto or force, got yes"),
+        (
+            "-m search=quick hydra/sweeper/pruner=asho",
+            "hydra/sweeper/pruner=asho: no such hydra/sweeper/pruner (did you mean asha?)",
+        ),
+        ("-m search=quick model.hidden_size=interval(-5,5.5)", "model.hidden_size must be a whole number"),
+        ("-m search=quick optim.lrr=interval(1,2)", "there is no key optim.lrr"),
+        ("search=quick", "search=quick is a search over model, optim, model.hidden_size, model.num_layers; add -m"),
+        ("-m optim.lr=0.1,-2", "optim.lr must be > 0, got -2.0; try optim.lr=0.1"),
+        ("-m model=rnn,lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
+        (
+            "-m model=rnn,gru model.nonlinearity=relu",
+            "model.nonlinearity: Could not override 'model.nonlinearity'; To append",
+        ),
+        ("model.hidden_size=${oc.env:NO}", "model.hidden_size: KeyError raised while resolving interpolation"),
+        ("model.hidden_size=${optim.lr}", "model.hidden_size: While dereferencing interpolation '${optim.lr}': Value"),
+        ("optim.lr=${optim.lr}", "optim.lr: Recursive interpolation detected"),
+        ("name=${no}", "name: Interpolation key 'no' not found"),
+        ("hydra.run.dir=${no}", "hydra.run.dir: Interpolation key 'no' not found"),
+        ("hydra.verbose=${no}", "hydra.verbose: Interpolation key 'no' not found"),
+        ("optim=adam optim.betas=[${no},0.9]", "optim.betas: Interpolation key 'no' not found"),
+        ("optim=adam optim.betas=${optim.lr}", "optim.betas: ${optim.lr} leads to 0.001, which is no list or mapping"),
+        ("data.jitter=${optim.lr}", "data.jitter: ${optim.lr} leads to 0.1, which is no list or mapping"),
+        ("-m optim.lr=${no},1", "optim.lr: Interpolation key 'no' not found"),
+        ("-m seed=0,1 hydra.sweep.dir=${no}", "hydra.sweep.dir: Interpolation key 'no' not found"),
+        ("train.resume=true", "train.resume=true goes on with a run of a known name; type name=... too"),
+        ("train.device=mps", "train.device=mps is not there on this machine; try train.device=auto"),
+        ("name=../x", "name must be a folder name (letters, digits and ._-), got '../x'; try name=my-run"),
+        ("name=/tmp/x", "name must be a folder name (letters, digits and ._-), got '/tmp/x'; try name=my-run"),
+        (
+            "data.root=/dev/null/x",
+            "cannot write mnist into /dev/null/x/MNIST/raw: Not a directory; try data.root=FOLDER",
+        ),
+        (
+            "-m seed=0,1 data.root=/dev/null/x",
+            "cannot write mnist into /dev/null/x/MNIST/raw: Not a directory; try data",
+        ),
+        ("-m train.device=cpu,mps", "train.device=mps is not there on this machine; try train.device=auto"),
+        ("--config-dir nowhere", "--config-dir"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(faults, tmp_path, arguments, line):
+    found = faults(*arguments.split(" "))
+    assert len(found) == 1
+    assert found[0].startswith(line)
+    assert "\n" not in found[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_faults_of_one_command_come_together(tmp_path):
+    done = rnnexp("optim.lr=-1", "model=lsmt", "train.epochs=0", "data.valid_sise=1", "seed=x", cwd=tmp_path)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert [line.split(" ")[1] for line in lines] == [
+        "model=lsmt:",
+        "there",
+        "seed",
+        "optim.lr",
+        "train.epochs",
+    ]
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "experiment=notebook",
+        "model=gru optim=sgd schedule=onecycle optim.nesterov=true",
+        "-m model=rnn,gru,lstm optim=adadelta,adam,sgd seed=0,1,2",
+        "-m seed=range(3)",
+        "-m search=default",
+        "-m search=quick model=lstm n_trials=3",
+        "-m search=default objective=[valid_accuracy,num_parameters] direction=[maximize,minimize]"
+        " hydra/sweeper/pruner=none",
+        "-m 'optim.lr=tag(log,interval(1e-3,1))' n_trials=20".replace("'", ""),
+        "-m search=quick train.resume=true",
+        "hydra.run.dir=elsewhere",
+        "name=group/run",
+        "train.resume=true name=a",
+        "optim.foreach=true",
+        "data.root=null",
+        "train.threads=1",
+        "-m experiment=fast,best train.precision=auto,fp32",
+        "model=gru train.precision=bf16",
+    ],
+)
+def test_a_sound_command_has_no_faults(faults, arguments):
+    assert faults(*arguments.split()) == []
+
+
+def test_help_shows_groups_jobs_and_keys_without_torch(tmp_path):
+    program = (
+        "import sys; sys.argv[1:] = ['--help']; from rnnexp.cli import main; main(); assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for part in ("model       gru, lstm, rnn\n", "schedule    constant, cosine, onecycle, step\n", "outputs/runs/NAME"):
+        assert part in done.stdout
+    for line in ("    hidden_size: 100", "    lr: 0.1", "    valid_size: 5000", "  name: TIME"):
+        assert line in done.stdout.splitlines()
+    assert "_schema" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--cfg", "job"], 0), (["optim.lr=-1"], 2), (["--version"], 0), (["--help", "optim.lrr=1"], 2)],
+)
+def test_configuration_and_faults_are_answered_without_torch(tmp_path, arguments, status):
+    program = f"""
+import sys
+sys.argv[1:] = {arguments!r}
+from rnnexp.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert stop.code == {status}, stop.code
+else:
+    assert {status} == 0
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_leaves_its_whole_record_and_says_where(tmp_path):
+    done = rnnexp(*SMALL, "name=first", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no progress bar where there is no terminal
+    out = tmp_path / "outputs" / "runs" / "first"
+    names = {".hydra", ".lock", "checkpoint.pt", "history.csv", "model.pt", "result.json", "run.log"}
+    names |= {"test_outcomes.npz"}
+    assert {p.name for p in out.iterdir()} == names
+    assert "RecurrentClassifier, 1,306 parameters: (64, 28, 28) -> (64, 10)" in done.stdout
+    assert [line[:9] for line in done.stdout.splitlines() if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
+    assert done.stdout.splitlines()[-1] == f"results in {out}"
+    result = schema.RunResult.from_json((out / "result.json").read_text())
+    assert result.status is schema.Status.COMPLETE
+    assert result.choices == {
+        "model": "lstm",
+        "optim": "adadelta",
+        "schedule": "constant",
+        "data": "mnist",
+        "train": "default",
+    }
+    assert result.metrics["num_parameters"] == 4 * 8 * (28 + 8 + 2) + 8 * 10 + 10
+    again = rnnexp(*SMALL, "name=first", cwd=tmp_path)
+    assert again.returncode == 2
+    assert again.stderr.startswith("rnnexp: outputs/runs/first holds a run already; type another name=")
+    other = rnnexp(*SMALL, "name=first", "train.resume=true", "optim.lr=0.2", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "another configuration (optim.lr: 0.1 -> 0.2)" in other.stderr
+    assert "lr: 0.1" in (out / ".hydra" / "config.yaml").read_text()
+
+
+def test_divergence_fails_a_run_alone_but_is_a_row_of_a_multirun(tmp_path):
+    explode = (*SMALL, "optim=sgd", "optim.lr=1e30", "model=rnn", "model.nonlinearity=relu")
+    alone = rnnexp(*explode, "name=alone", cwd=tmp_path)
+    assert alone.returncode == 1
+    assert "Traceback" not in alone.stderr
+    assert "diverged: training loss was nan" in alone.stdout
+    several = rnnexp("-m", *explode, "seed=0,1", "name=several", cwd=tmp_path)
+    assert several.returncode == 0, several.stderr
+    for number in ("0", "1"):
+        text = (tmp_path / "outputs" / "sweeps" / "several" / number / "result.json").read_text()
+        assert schema.RunResult.from_json(text).status is schema.Status.DIVERGED
+
+
+def test_reproduce_says_whether_the_history_is_identical(tmp_path):
+    assert rnnexp(*SMALL, "name=a", cwd=tmp_path).returncode == 0
+    folder = tmp_path / "outputs" / "runs" / "a"
+    same = rnnexp(folder, module="rnnexp.reproduce", cwd=tmp_path)
+    assert same.returncode == 0, same.stderr
+    assert same.stdout.splitlines()[-1].startswith("identical: ")
+    record = RunFolder(folder)
+    history = record.read_history()
+    record.write_history([history[0], history[1] | {"train_loss": "0.5"}])
+    different = rnnexp(folder, "--out", tmp_path / "again", module="rnnexp.reproduce", cwd=tmp_path)
+    assert different.returncode == 1
+    *rest, verdict = different.stdout.splitlines()
+    assert f"epoch 2, train_loss: 0.5 -> {history[1]['train_loss']}" in rest
+    assert verdict == f"not identical: {folder} did not come out as recorded"
+    assert (tmp_path / "again" / "history.csv").exists()
+    nothing = rnnexp(tmp_path, module="rnnexp.reproduce", cwd=tmp_path)
+    assert nothing.returncode == 2
+    assert nothing.stderr == f"rnnexp.reproduce: {tmp_path} holds no finished run: there is no result.json\n"
+
+
+OWN_MODEL = '''
+from torch import nn
+
+
+class Averager(nn.Module):
+    """A network of a user's own: the mean over time through two linear layers."""
+
+    def __init__(self, input_size, num_classes, width):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(input_size, width), nn.ReLU(), nn.Linear(width, num_classes))
+
+    def forward(self, x_BTI):
+        return self.layers(x_BTI.mean(1))
+'''
+
+
+@pytest.fixture
+def own_project(tmp_path: Path) -> Path:
+    """Returns a folder outside the package with one class and one YAML file."""
+    (tmp_path / "mynets.py").write_text(OWN_MODEL)
+    (tmp_path / "myconf" / "model").mkdir(parents=True)
+    (tmp_path / "myconf" / "model" / "averager.yaml").write_text("_target_: mynets.Averager\nwidth: 12\n")
+    return tmp_path
+
+
+def test_a_network_of_the_users_own_is_one_class_and_one_yaml_file_away(own_project):
+    small = "train.epochs=2 data.limit=500 data.valid_size=200 name=own --config-dir myconf model=averager".split()
+    done = rnnexp(*small, "model.width=20", cwd=own_project)
+    assert done.returncode == 0, done.stderr
+    assert "mynets.Averager, 790 parameters: (64, 28, 28) -> (64, 10)" in done.stdout
+    text = (own_project / "outputs" / "runs" / "own" / "result.json").read_text()
+    result = schema.RunResult.from_json(text)
+    assert result.choices["model"] == "averager"
+    assert result.config["model"] == {"_target_": "mynets.Averager", "width": 20}
+    for arguments, line in {
+        "name=b +model.depth=2": "rnnexp: model.depth is no argument of mynets.Averager",
+        "name=b model.widht=2": "rnnexp: there is no key model.widht (did you mean model.width?)",
+        "name=b model._target_=mynets.Averagr": "rnnexp: model._target_=mynets.Averagr can't be imported",
+        "name=b ~model.width": "rnnexp: mynets.Averager needs model.width; type +model.width=...",
+    }.items():
+        wrong = rnnexp(*"--config-dir myconf model=averager".split(), *arguments.split(), cwd=own_project)
+        assert wrong.returncode == 2, arguments
+        assert wrong.stderr.startswith(line)
+        assert not (own_project / "outputs" / "runs" / "b").exists()
+
+
+def test_an_experiment_leaves_the_numbers_of_another_optimizer_alone(faults):
+    assert faults("experiment=notebook", "optim=adam") == []
+    command = CommandLine(get_args_parser().parse_args(["experiment=notebook", "optim=adam"]), CONFIG_DIR)
+    cfg = command.compose(command.texts)
+    assert cfg.optim.lr == 0.001
+    assert cfg.data.valid_from == "test"
+    assert cfg.train.keep == "last"
+
+
+@pytest.mark.slow
+def test_a_search_never_sees_the_test_set_and_its_best_command_gives_the_same_digits(tmp_path):
+    few = ("data.limit=300", "data.valid_size=100", "train.epochs=2")
+    done = rnnexp("-m", "search=quick", "name=look", "n_trials=3", *few, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "outputs/sweeps/look"
+    table = collect(folder)
+    assert table["test_accuracy"].isna().all()
+    assert table["threads"].tolist() == [1, 1, 1]
+    best = yaml.safe_load((folder / "best.yaml").read_text())
+    assert best["command"].endswith(" name=look-best")
+    again = rnnexp(*shlex.split(best["command"])[3:], cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    [run] = collect(tmp_path / "outputs/runs").to_dict("records")
+    assert run["valid_accuracy"] == best["valid_accuracy"]
+    assert run["test_accuracy"] > 0
+    more = rnnexp("-m", "search=quick", "name=look", "n_trials=4", *few, cwd=tmp_path)
+    assert "going on: 3 of 4 trials are over" in more.stdout
+
+
+def test_the_space_of_a_search_is_shown_with_its_configuration(tmp_path):
+    done = rnnexp("-m", "search=quick", "--cfg", "job", cwd=tmp_path)
+    assert "# search by tpe, pruner median" in done.stdout
+    assert "#   model.hidden_size  tag(log, int(interval(16, 64)))" in done.stdout
+    assert "\n  hidden_size: 16\n" in done.stdout  # one trial's configuration
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["slurm", "ray"])
+def test_a_launcher_that_is_not_installed_is_one_line_with_its_extra(monkeypatch, option):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *args: None if "launcher" in name else find(name))
+    schema.register()
+    args = get_args_parser().parse_intermixed_args(["-m", "seed=0,1", f"launcher={option}", "workers=2"])
+    faults = CommandLine(args, CONFIG_DIR).faults()
+    assert faults == [f"launcher={option} is an extra; type pip install 'rnnexp[{option}]'"]
+
+
+@pytest.mark.parametrize(
+    ("value", "better"),
+    [
+        ("loguniform(1e-4,1)", "tag(log,interval(1e-4,1))"),
+        ("uniform(0, 1)", "interval(0,1)"),
+        ("tune.randint(1,4)", "int(interval(1,4))"),
+        ("quniform(0,1,0.1)", "tag(step:0.1,interval(0,1))"),
+        ("suggest_float(1e-4, 1, log=True)", "tag(log,interval(1e-4,1))"),
+        ("categorical([a,b])", "choice(a,b)"),
+        ("choice [a,b]", "choice(a,b)"),
+        ("loguniform(1)", "tag(log,interval(LOW,HIGH))"),
+        ("interval(0,1)", None),
+    ],
+)
+def test_a_distribution_of_another_tool_comes_with_its_spelling(value, better):
+    assert spelling(f"optim.lr={value}") == (better and f"optim.lr={better}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("--epochs 3", "--epochs 3: options are written key=value, without dashes; type train.epochs=3"),
+        ("model=gru --lr=3", "--lr=3: options are written key=value, without dashes; type optim.lr=3"),
+        ("--train.batch-size 3", "--train.batch-size 3: options are written key=value, without dashes; type train.b"),
+        ("--nonsense", "--nonsense: options are written key=value, without dashes; python -m rnnexp --help"),
+        ("--cfg nonsense", "argument --cfg/-c: invalid choice: 'nonsense'"),
+    ],
+)
+def test_an_option_with_dashes_is_one_line_with_the_key_that_was_meant(arguments, line, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rnnexp", *arguments.split()])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"rnnexp: {line}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", ["", *(f".{name}" for name in COMMANDS)])
+def test_every_command_has_help_of_80_columns_and_one_line_for_a_mistake(module, monkeypatch, capsys):
+    command = importlib.import_module(f"rnnexp{module or '.cli'}").main
+    monkeypatch.setenv("COLUMNS", "80")
+    for argument, status in (("--help", 0), ("--nonsense=1", 2)):
+        monkeypatch.setattr(sys, "argv", [f"rnnexp{module}", argument])
+        with pytest.raises(SystemExit) as left:
+            sys.exit(command())
+        assert (left.value.code or 0) == status
+        out, err = capsys.readouterr()
+        assert max(map(len, out.splitlines()), default=0) <= 80, out
+        assert err.count("\n") == (1 if status else 0)
+        assert "__main__" not in out + err
+
+
+@pytest.mark.parametrize("module", ["rnnexp.train", "rnnexp.run", "rnnexp.page", "rnnexp.search"])
+def test_a_module_that_is_not_a_command_says_which_one_is(module, tmp_path):
+    done = rnnexp("seed=1", module=module, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{module} is not a command; type python -m rnnexp ")
+
+
+def test_a_run_that_is_stopped_says_the_command_that_goes_on_with_it(tmp_path):
+    command = [sys.executable, "-m", "rnnexp", *SMALL, "train.epochs=500", "name=a b"]
+    typed = [text for text in command if text != "train.epochs=2"]
+    process = subprocess.Popen(typed, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("epoch"):
+            process.terminate()
+            break
+    *_, last = process.communicate()[0].splitlines()
+    assert process.returncode == 143
+    again = rnnexp(*SMALL, "name=a b", cwd=tmp_path)
+    resume = again.stderr.partition("go on with it: ")[2]
+    assert shlex.split(resume) == ["python", "-m", "rnnexp", *SMALL, "name=a b", "train.resume=true"]
+    assert shlex.split(last) == ["resume", "python", "-m", "rnnexp", *typed[3:-1], "name=a b", "train.resume=true"]

@@ -1,0 +1,358 @@
+"""A comparison: equal budgets, fresh seeds, the test set once; resumable, extendable, and the same after any kill."""
+
+import itertools
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
+import pandas as pd
+import platformdirs
+import pytest
+import yaml
+from comparisons import SMALL, TWO, compare, result
+from sweeps import wait_for
+
+from hydra_sweep.errors import UserError
+from rnnexp import recorded
+from rnnexp.compare import arm_specs, main, merged
+from rnnexp.results import collect
+from rnnexp.store import RunFolder
+
+OPTIONS = {"model": ["gru", "lstm", "rnn"], "optim": ["adam", "sgd"]}
+
+
+def specs(arms):
+    return {arm.name: arm.overrides for arm in arm_specs(arms, lambda group: OPTIONS.get(group, []))}
+
+
+def test_arms_are_the_options_of_groups_or_overrides():
+    assert specs("optim") == {"adam": ["optim=adam"], "sgd": ["optim=sgd"]}
+    assert list(specs(["model", "optim"])) == [f"{m} {o}" for m, o in itertools.product(*OPTIONS.values())]
+    assert specs(["model", "optim"])["gru sgd"] == ["model=gru", "optim=sgd"]
+    assert specs(["model=gru", "model=lstm  'model.readout=mean'"]) == {
+        "model=gru": ["model=gru"],
+        "model=lstm 'model.readout=mean'": ["model=lstm", "model.readout=mean"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("arms", "message"),
+    [
+        ("modle", r"compare.arms=modle: no such group \(did you mean model\?\)"),
+        ([], "must be a group, a list of groups or a list of overrides"),
+        (3, "must be a group"),
+        (["model=gru"], "at least two different arms"),
+        (["model=gru", "model=gru"], "at least two different arms"),
+        (["model=gru", "model"], "'model' is no override"),
+    ],
+)
+def test_arms_that_make_no_sense_are_one_line(arms, message):
+    with pytest.raises(UserError, match=message):
+        specs(arms)
+
+
+def test_of_overrides_the_last_list_that_has_a_key_wins():
+    assert merged(["a=1", "b.c=2"], ["+b.c=3"], ["d=4", "a=5"]) == ["+b.c=3", "d=4", "a=5"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("compare.trails=3", "there is no key compare.trails (did you mean compare.trials?)"),
+        ("compare.trials=-1", "compare.trials must be >= 0, got -1"),
+        ("compare.trials=0 search=quick", "compare.trials=0 runs the arms as they are; leave search=... out"),
+        ("compare.seeds=few", "compare.seeds must be a whole number, got 'few'"),
+        ("compare.budget=hours", "compare.budget must be trials or epochs, got hours"),
+        ("n_trials=9", "n_trials=9: a comparison's searches have compare.trials each; type compare.trials=..."),
+        ("compare.first_seed=0", "compare.first_seed=0: the searches use seed 0; take another"),
+        ("repeats=3 compare.first_seed=2", "compare.first_seed=2: the searches use seed 2; take another"),
+        ("objective=test_accuracy", "arm gru: test_accuracy would choose by the test set; try valid_accuracy"),
+        (
+            "data.valid_from=test data.valid_size=0",
+            "arm gru: a search with data.valid_from=test would choose by the test",
+        ),
+        ("objective=[valid_accuracy,epochs] direction=[maximize,minimize]", "a comparison needs one objective"),
+        ("compare.arms=modle", "compare.arms=modle: no such group (did you mean model?)"),
+        (
+            'compare.final=["train.epoch=3"]',
+            "arm gru, final runs: there is no key train.epoch (did you mean train.epochs?)",
+        ),
+        (
+            "model=gru",
+            "model=gru: each arm sets model itself; leave it out, or name the arms: "
+            """'compare.arms=["model=gru","model=lstm"]'\n""",
+        ),
+        (
+            """compare.arms=["model=gru","model=lstm"] model=rnn""",
+            "model=rnn: each arm sets model itself; leave it out, or name the arms: "
+            """'compare.arms=["model=rnn","model=gru"]'\n""",
+        ),
+        (
+            "model=gru,lstm",
+            "model=gru,lstm names several values; to compare them, type "
+            """'compare.arms=["model=gru","model=lstm"]'\n""",
+        ),
+        ("--seeds 4", "--seeds 4: options are written key=value, without dashes; type compare.seeds=4"),
+        ("-m", "a comparison runs its own sweeps; leave -m out"),
+        ("search=nothing", "search=nothing: no such search; there are default, quick"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_leaves_nothing(arguments, line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rnnexp.compare", *arguments.split()])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(f"rnnexp: {line}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Returns the folder of a comparison that nothing has disturbed, and what it printed."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, compare(folder, "name=c", TWO, "workers=1", *SMALL)
+
+
+@pytest.mark.slow
+def test_a_comparison_gives_each_arm_its_search_and_fresh_seeds(whole):
+    folder, printed = whole
+    place = folder / "outputs" / "compare" / "c"
+    found = result(folder)
+    assert [arm["name"] for arm in found["arms"]] == ["model=gru", "model=rnn optim=adam"]
+    for arm in found["arms"]:
+        assert arm["seeds"] == [1000, 1001]
+        assert (arm["search"]["trials"], arm["search"]["epochs"]) == (2, 2)
+        assert arm["search"]["best_value"] == max(arm["search"]["values"])
+        assert len(arm["search"]["curve"]["n"]) == 2
+        again = arm["command"].split()
+        assert again[:3] == ["python", "-m", "rnnexp"]
+        assert all(text in again for text in arm["overrides"])
+    assert "-- " not in printed
+    assert "page     " in printed
+    assert "can't be told apart" in printed or "better" in printed or "worse" in printed
+    assert (place / "report.html").read_text().startswith("<!doctype html>")
+    searched, final = collect(place / "search"), collect(place / "final")
+    assert searched["seed"].unique().tolist() == [0]
+    assert sorted(final["seed"]) == [1000, 1000, 1001, 1001]
+    assert set(final["status"]) == {"complete"}
+
+
+@pytest.mark.slow
+def test_a_search_never_has_the_test_set_and_the_final_runs_have_it_once(whole):
+    place = whole[0] / "outputs" / "compare" / "c"
+    for path in collect(place / "search")["path"]:
+        folder = RunFolder(place / "search" / path)
+        assert folder.read_test_outcomes() is None
+        assert not [name for name in folder.read_result().metrics if name.startswith("test_")]
+        assert "the test set stays unseen" in (folder.path / "run.log").read_text()
+    for path in collect(place / "final")["path"]:
+        assert (place / "final" / path / "run.log").read_text().count("test loss") == 1
+
+
+@pytest.mark.slow
+def test_trials_run_where_the_test_set_can_not_be_read(tmp_path):
+    """With test images that nothing can parse, a search goes through and a final run does not."""
+    shutil.copytree(f"{platformdirs.user_cache_dir('rnnexp')}/MNIST", tmp_path / "data" / "MNIST")
+    images = tmp_path / "data" / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    images.write_bytes(bytes(images.stat().st_size))
+    place = tmp_path / "outputs" / "compare" / "c"
+    compare(tmp_path, "name=c", TWO, *SMALL, f"data.root={tmp_path / 'data'}", code=2)
+    assert collect(place / "search")["status"].tolist() == ["complete"] * 4
+    final = collect(place / "final")
+    assert set(final["status"]) == {"failed"}
+    assert final["reason"].str.contains("cannot read mnist").all()
+    assert not (place / "comparison.json").exists()
+
+
+@pytest.mark.slow
+def test_more_seeds_are_added_and_nothing_is_repeated(whole, tmp_path):
+    folder = tmp_path / "more"
+    shutil.copytree(whole[0], folder)
+    place = folder / "outputs" / "compare" / "c"
+    before = {path: path.stat().st_mtime_ns for path in place.glob("*/*/*/*/result.json")}
+    before |= {path: path.stat().st_mtime_ns for path in place.glob("search/*/*/result.json")}
+    assert len(before) == 8
+    printed = compare(folder, "name=c", TWO, "workers=1", *SMALL[:-1], "compare.seeds=3")
+    assert "search" not in printed.partition("arm ")[0]
+    found, earlier = result(folder), result(whole[0])
+    for arm, old in zip(found["arms"], earlier["arms"], strict=True):
+        assert arm["seeds"] == [1000, 1001, 1002]
+        assert arm["accuracies"][:2] == old["accuracies"]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(collect(place / "final")) == 6
+    again = compare(folder, "name=c", TWO, "workers=1", *SMALL)  # fewer again: the first two count
+    assert "==" not in again
+    assert result(folder)["arms"] == earlier["arms"]
+
+
+@pytest.mark.slow
+def test_another_question_under_the_same_name_is_refused(whole):
+    folder, _ = whole
+    command = [sys.executable, "-m", "rnnexp.compare", "name=c", TWO, *SMALL, "optim.weight_decay=0.1"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "holds another comparison (overrides: " in done.stderr
+    assert "type another name=, or resume=force" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_it_and_the_same_command_goes_on(whole, tmp_path):
+    command = [sys.executable, "-m", "rnnexp.compare", "name=c", TWO, "workers=1", *SMALL]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        wait_for(lambda: next(tmp_path.rglob("history.csv"), None) or process.poll() is not None, "a trial")
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, printed
+    assert "stopped; the same command goes on" in printed
+    assert "Traceback" not in printed
+    compare(tmp_path, *command[3:])
+    assert result(tmp_path) == result(whole[0])
+
+
+@pytest.mark.slow
+def test_a_budget_of_epochs_lets_pruning_try_more(tmp_path):
+    budget = ["train.epochs=3", "compare.trials=3", "compare.budget=epochs", "compare.seeds=2", "workers=1"]
+    compare(tmp_path, "name=c", TWO, *SMALL[:-2], *budget, "hydra/sweeper/pruner=asha")
+    found = result(tmp_path)
+    for arm in found["arms"]:
+        assert 9 <= arm["search"]["epochs"] <= 9 + 2  # the last trial runs to its end
+        assert arm["search"]["trials"] == arm["search"]["complete"] + arm["search"]["pruned"]
+    assert any("9 epochs in all" in text for text in found["method"])
+
+
+@pytest.mark.slow
+def test_without_trials_the_arms_run_as_they_are(tmp_path):
+    compare(tmp_path, "name=c", 'compare.arms=["model.hidden_size=4","model.hidden_size=8"]', "compare.trials=0",
+            *"compare.seeds=2 workers=1 data.limit=300 data.valid_size=100 train.epochs=1".split())  # fmt: skip
+    found = json.loads((tmp_path / "outputs" / "compare" / "c" / "comparison.json").read_text())
+    assert [(arm["search"], arm["overrides"], arm["seeds"]) for arm in found["arms"]] == [(None, [], [1000, 1001])] * 2
+    assert "The arms ran as they were given: no search has tuned any of them." in found["method"]
+    assert not (tmp_path / "outputs" / "compare" / "c" / "search").exists()
+
+
+# Runs that exist already.
+
+
+@pytest.fixture(scope="module")
+def runs(whole):
+    return whole[0] / "outputs" / "compare" / "c" / "final"
+
+
+def from_(capsys, *arguments):
+    assert main(["--from", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_runs_that_exist_are_compared_by_any_column(runs, whole, capsys):
+    printed = from_(capsys, runs)
+    assert printed.splitlines()[1].startswith("gru ")
+    assert "how hard each arm was tuned is not known here" in printed
+    arms, _ = recorded.arms(runs, ["model"], "test_accuracy", None, runs)
+    original = result(whole[0])["arms"]
+    assert [arm.values("test_accuracy") for arm in arms] == [arm["accuracies"] for arm in original]
+    assert "by model.cell" not in printed
+    printed = from_(capsys, runs, "--by", "model.cell", "--metric", "valid_accuracy")
+    assert "validation has chosen the epoch that was kept" in printed
+
+
+@pytest.mark.slow
+def test_what_was_not_controlled_is_said(runs, tmp_path, capsys):
+    folder = tmp_path / "runs"
+    shutil.copytree(runs, folder)
+    paths = sorted(path.parent for path in folder.rglob("result.json"))
+
+    def change(path, **changes):
+        record = json.loads((path / "result.json").read_text())
+        for key, value in changes.items():
+            *parents, last = key.split("__")
+            node = record
+            for parent in parents:
+                node = node[parent]
+            node[last] = value
+        (path / "result.json").write_text(json.dumps(record))
+
+    change(paths[0], config__train__batch_size=7, fingerprint="other", config__data__valid_from="test")
+    change(paths[1], status="failed")
+    for path in paths[2:]:
+        change(path, metrics__epochs=9)
+    printed = " ".join(from_(capsys, folder).split())
+    assert "1 run failed, left out" in printed
+    assert "not as many runs of each: gru 1, rnn 2" in printed
+    assert "not as many epochs of training: gru 1.0, rnn 9.0" in printed
+    assert "not the same in all arms:" in printed
+    assert "train.batch_size" in printed
+    assert "validation was the test set itself (the kept epoch was the best on the test set)" in printed
+    shutil.copytree(paths[2], folder / "copy")
+    assert "1 repeat of another run, seed included; left out" in " ".join(from_(capsys, folder).split())
+    change(folder / "copy", fingerprint="third", config__train__batch_size=9)
+    printed = " ".join(from_(capsys, folder).split())
+    assert "arm rnn mixes configurations (train.batch_size): its spread is not that of seeds alone" in printed
+
+
+@pytest.mark.slow
+def test_a_recorded_comparison_can_have_its_page(runs, tmp_path, capsys):
+    printed = from_(capsys, runs, "--output", tmp_path / "new")
+    assert f"page     {tmp_path / 'new' / 'report.html'}" in printed
+    assert "Learning curves of the final runs" in (tmp_path / "new" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nowhere"], "no folder nowhere"),
+        (["--by", "modle"], "no column modle (did you mean model?)"),
+        (["--by", "seed", "--where", "seed == 7"], ". holds 0 runs to compare, of 0 different seed"),
+        (["--where", "seed ="], "can't read 'seed ='"),
+    ],
+)
+def test_what_can_not_be_compared_is_one_line(arguments, line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    root = [] if arguments[0] == "nowhere" else ["."]
+    with pytest.raises(SystemExit) as left:
+        main(["--from", *root, *arguments])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(f"rnnexp: {line}")
+
+
+def test_a_damaged_record_of_a_comparison_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "outputs" / "compare" / "c"
+    place.mkdir(parents=True)
+    (place / "compare.yaml").write_text("request: [")
+    monkeypatch.setattr(sys, "argv", ["rnnexp.compare", "name=c", *SMALL])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert "compare.yaml can't be read" in capsys.readouterr().err
+
+
+def test_what_a_search_took_is_read_from_its_table(tmp_path):
+    rows = [
+        ("0", "complete", 0.9, 3, 10.0, "0"),
+        ("1", "pruned", 0.5, 1, 3.0, "1"),
+        ("2", "complete", 0.9, 3, 10.0, "0"),  # the same configuration, answered from its record
+        ("3", "failed", None, None, None, "3"),
+        ("4", "pruned", None, 0, 1.0, "4"),  # diverged at once
+    ]
+    names = ["trial", "state", "valid_accuracy", "epochs", "train_seconds", "folder"]
+    pd.DataFrame(rows, columns=names).to_csv(tmp_path / "results.csv", index=False)
+    found = recorded.search(tmp_path, tmp_path)
+    assert (found.trials, found.complete, found.pruned, found.failed) == (5, 2, 2, 1)
+    assert (found.epochs, found.seconds) == (4, 14.0)
+    assert found.values == [0.9, 0.5, 0.9, 0.0]
+    assert found.curve["expected"][-1] == pytest.approx(0.9)
+
+
+def test_the_shipped_comparison_states_each_of_its_defaults(compose):
+    """conf/compare.yaml is the only place that has them."""
+    from rnnexp.cli import CONFIG_DIR
+
+    written = yaml.safe_load((CONFIG_DIR / "compare.yaml").read_text())["compare"]
+    assert set(written) == {"arms", "trials", "budget", "seeds", "first_seed", "final", "visible"}

@@ -1,0 +1,468 @@
+"""The loop: each step is torch's own, each stream its own, and it ends as it was asked to."""
+
+import copy
+import dataclasses
+import inspect
+import math
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from hydra_sweep.errors import UserError
+from hydra_sweep.signals import Interrupted, Stop
+from rnnexp import schema
+from rnnexp.data import Dataset, Images, Sequences
+from rnnexp.run import begin, build, make_optimizer
+from rnnexp.schema import SCHEMAS, Status
+from rnnexp.store import RunFolder
+from rnnexp.train import Trainer
+
+TORCHS = {"adadelta": torch.optim.Adadelta, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+SMALL = ("train.epochs=3", "train.batch_size=16", "model.hidden_size=8", "model=gru", "optim=adam", "optim.lr=0.01")
+
+
+def images(count, seed=0):
+    """Returns bright squares in one of ten places: easy to tell apart."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 10, (count,), generator=generator)
+    pictures = torch.randint(0, 30, (count, 28, 28), dtype=torch.uint8, generator=generator)
+    for picture, label in zip(pictures, labels.tolist(), strict=True):
+        picture[label * 2 : label * 2 + 6, 4:24] = 250
+    return Images(pictures, labels)
+
+
+@pytest.fixture
+def trainer(compose):
+    def build(*overrides, model=None, on_epoch=lambda row: False, note=lambda row: None):
+        cfg = compose(*SMALL, *overrides)
+        config = schema.plain(cfg)
+        torch.manual_seed(0)
+        model = model or instantiate(config["model"], input_size=28, num_classes=10)
+        return Trainer(
+            model=model,
+            optimizer=instantiate(config["optim"], _partial_=True, _convert_="all")(model.parameters()),
+            schedule=instantiate(config["schedule"], _partial_=True),
+            data=Dataset(images(150), images(50, 1), images(50, 2), Sequences(cfg.data)),
+            cfg=cfg.train,
+            seed=cfg.seed,
+            augment=cfg.data.augment,
+            device=torch.device("cpu"),
+            precision=cfg.train.precision,
+            stop=Stop(),
+            save=lambda: None,
+            on_epoch=on_epoch,
+            note=note,
+        )
+
+    return build
+
+
+def weights(model):
+    return [p.detach().clone() for p in model.parameters()]
+
+
+class Recorder(nn.Module):
+    """Notes what it is shown, and answers with learnable constants."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(10))
+        self.seen = []
+
+    def forward(self, x_BTI):
+        if self.training:
+            self.seen.append(x_BTI.clone())
+        return self.bias.expand(len(x_BTI), 10)
+
+
+class Broken(Recorder):
+    """Its third training batch gives no numbers."""
+
+    def forward(self, x_BTI):
+        return super().forward(x_BTI) * (math.nan if len(self.seen) == 3 else 1)
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_a_preset_steps_as_torchs_own_defaults_at_its_learning_rate(trainer, compose, name):
+    """All but `lr` and SGD's momentum is left to torch here, so a preset that departs from torch's numbers shows."""
+    lr, others = {"adadelta": (0.1, {}), "adam": (1e-3, {}), "sgd": (0.01, {"momentum": 0.9})}[name]
+    assert compose(f"optim={name}").optim.lr == lr
+    ours = trainer(f"optim={name}", f"optim.lr={lr}")
+    theirs = copy.deepcopy(ours.model)
+    optimizer = TORCHS[name](theirs.parameters(), lr=lr, **others)
+    gradients = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        for a, b in zip(ours.model.parameters(), theirs.parameters(), strict=True):
+            a.grad = torch.randn(a.shape, generator=gradients)
+            b.grad = a.grad.clone()
+        ours.optimizer.step()
+        optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours.model.parameters(), theirs.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_two_steps_are_those_of_torchs_own_optimizer(trainer, compose, name):
+    ours = trainer(f"optim={name}", "optim.lr=0.05", "optim.weight_decay=0.01", "train.clip_norm=0.5")
+    preset = schema.plain(compose(f"optim={name}"))["optim"]
+    hyperparameters = {k: v for k, v in preset.items() if k != "_target_"} | {"lr": 0.05, "weight_decay": 0.01}
+    theirs = instantiate(schema.plain(compose(*SMALL))["model"], input_size=28, num_classes=10)
+    theirs.load_state_dict(ours.model.state_dict())
+    optimizer = TORCHS[name](theirs.parameters(), **hyperparameters)
+    for batch in range(2):
+        part = ours.data.train.take(torch.arange(16) + 16 * batch)
+        x_BTI = ours.data.sequences(part.images)
+        ours.step(x_BTI, part.labels, batch, 10)
+        optimizer.zero_grad()
+        cross_entropy(theirs(x_BTI), part.labels).backward()
+        nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
+        optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours.model.parameters(), theirs.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_every_hyperparameter_of_torchs_optimizer_is_typed_and_set(compose, name):
+    not_hyperparameters = {"self", "params", "maximize", "capturable", "differentiable"}
+    torchs = set(inspect.signature(TORCHS[name].__init__).parameters) - not_hyperparameters
+    keys = set(compose(f"optim={name}").optim) - {"_target_"}
+    assert keys == torchs
+    assert set(SCHEMAS["optim"][name].__dataclass_fields__) - {"_target_"} == torchs
+
+
+def test_clipping_bounds_the_step(trainer):
+    free, clipped = trainer("optim=sgd"), trainer("optim=sgd", "train.clip_norm=0.001")
+    for t in (free, clipped):
+        before = weights(t.model)
+        part = t.data.train.take(torch.arange(16))
+        t.step(t.data.sequences(part.images), part.labels, 0, 10)
+        t.moved = torch.cat([(a - b).flatten() for a, b in zip(weights(t.model), before, strict=True)]).norm()
+    assert clipped.moved == pytest.approx(0.01 * 0.001, rel=1e-2)  # learning rate times norm
+    assert free.moved > 10 * clipped.moved
+
+
+def test_a_schedule_sets_the_learning_rate_of_each_step(trainer):
+    t = trainer("schedule=step", "schedule.step_epochs=1", "schedule.gamma=0.5", "train.epochs=3")
+    t.fit()
+    assert [row["lr"] for row in t.progress.history] == [0.01, 0.005, 0.0025]
+
+
+def test_training_learns_what_is_easy_and_the_history_adds_up(trainer):
+    t = trainer("train.epochs=30")
+    assert t.fit() == (Status.COMPLETE, None)
+    rows = t.progress.history
+    assert [row["epoch"] for row in rows] == list(range(1, 31))
+    assert rows[-1]["train_loss"] < 0.5 < rows[0]["train_loss"]
+    loss, accuracy = t.evaluate(t.data.valid, "validation")
+    assert (loss, accuracy) == (rows[-1]["valid_loss"], rows[-1]["valid_accuracy"])
+    assert set(rows[0]) == set(schema.HISTORY_COLUMNS)
+
+
+def test_evaluation_is_the_mean_over_images_whatever_the_batch(trainer):
+    t = trainer()
+    x_BTI, labels = t.data.sequences(t.data.valid.images), t.data.valid.labels
+    with torch.no_grad():
+        logits = t.model.eval()(x_BTI)
+    for size in (1, 7, 50, 1000):
+        t.cfg.eval_batch_size = size
+        loss, accuracy = t.evaluate(t.data.valid, "validation")
+        assert loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-6)
+        assert accuracy == (logits.argmax(1) == labels).double().mean().item()
+
+
+def test_label_smoothing_is_in_the_training_loss_alone(trainer):
+    plain, smooth = trainer("optim.lr=1e-12"), trainer("optim.lr=1e-12", "train.label_smoothing=0.3")
+    for t in (plain, smooth):
+        t.train_epoch()
+        t.finish_epoch()
+    a, b = plain.progress.history[0], smooth.progress.history[0]
+    assert a["valid_loss"] == pytest.approx(b["valid_loss"], rel=1e-6)
+    logits = plain.model(plain.data.sequences(plain.data.train.images))
+    expected = cross_entropy(logits, plain.data.train.labels, label_smoothing=0.3).item()
+    assert b["train_loss"] == pytest.approx(expected, rel=1e-5)
+    assert abs(a["train_loss"] - b["train_loss"]) > 1e-5
+
+
+def fed_with(t, figures):
+    """Makes the trainer's validation answer with given (loss, accuracy), epoch by epoch."""
+    answers = iter(figures)
+    t.evaluate = lambda part, title: next(answers)
+    return t
+
+
+def test_the_best_epoch_is_kept_by_what_is_monitored(trainer):
+    figures = [(1.0, 0.5), (0.8, 0.7), (0.5, 0.6), (0.7, 0.7)]
+    by_accuracy = fed_with(trainer("train.epochs=4"), figures)
+    by_loss = fed_with(trainer("train.epochs=4", "train.monitor=valid_loss"), figures)
+    last = fed_with(trainer("train.epochs=4", "train.keep=last"), figures)
+    for t in (by_accuracy, by_loss, last):
+        t.fit()
+    assert [t.progress.best_epoch for t in (by_accuracy, by_loss, last)] == [4, 3, 4]  # equal accuracy: lower loss
+    third = trainer("train.epochs=3", "train.keep=last")
+    third.fit()
+    for key, value in third.model.state_dict().items():
+        assert torch.equal(by_loss.progress.best_weights[key], value)
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_patience_ends_training_when_no_epoch_is_better(trainer, keep):
+    figures = [(1.0, 0.5), (0.8, 0.7), (0.9, 0.6), (0.9, 0.65), (0.1, 0.9)]
+    t = fed_with(trainer("train.epochs=5", "train.patience=2", f"train.keep={keep}"), figures)
+    assert t.fit() == (Status.COMPLETE, None)
+    assert t.progress.epoch == 4
+
+
+def test_a_loss_that_is_no_number_ends_at_once_and_leaves_the_weights(trainer):
+    t = trainer(model=Broken())
+    status, reason = t.fit()
+    assert (status, reason) == (Status.DIVERGED, "training loss was nan in epoch 1, batch 3")
+    assert len(t.model.seen) == 3
+    assert all(p.isfinite().all() for p in t.model.parameters())
+
+
+def test_a_step_that_is_no_number_changes_no_weight(trainer):
+    t = trainer("optim=sgd", "optim.lr=1e30", "model=rnn", "model.nonlinearity=relu")
+    before = []
+    step = t.step
+    t.step = lambda *args: before.append(weights(t.model)) or step(*args)
+    assert t.fit() == (Status.DIVERGED, "training loss was nan in epoch 1, batch 2")
+    after = weights(t.model)
+    assert all(torch.equal(a, b) for a, b in zip(after, before[1], strict=True))
+    assert all(1e20 < p.abs().max() < math.inf for p in after)  # where the first step left them
+
+
+def test_a_signal_is_obeyed_before_the_next_batch_and_a_checkpoint_written(trainer):
+    t, saved = trainer(), []
+    t.save = lambda: saved.append(t.progress.batch)
+    step = t.step
+
+    def interrupt_in_the_third(*args):
+        t.stop.signum = 15 if t.progress.batch == 2 else None
+        return step(*args)
+
+    t.step = interrupt_in_the_third
+    with pytest.raises(Interrupted):
+        t.fit()
+    assert saved == [3]
+
+
+def test_a_validation_loss_that_is_no_number_is_divergence_too(trainer):
+    t = fed_with(trainer(), [(1.0, 0.5), (math.inf, 0.5)])
+    assert t.fit() == (Status.DIVERGED, "validation loss was inf after epoch 2")
+
+
+def test_the_callback_sees_each_epoch_and_can_prune(trainer):
+    rows = []
+    t = trainer("train.epochs=10", on_epoch=lambda row: rows.append(row) or row["epoch"] == 2)
+    assert t.fit() == (Status.PRUNED, "pruned after epoch 2")
+    assert rows == t.progress.history
+
+
+@pytest.mark.parametrize(
+    ("settings", "figures"),
+    [
+        (("train.epochs=2",), [(1.0, 0.5), (0.9, 0.6)]),
+        (("train.epochs=9", "train.patience=1"), [(1.0, 0.5), (1.1, 0.4)]),
+    ],
+)
+def test_a_run_with_nothing_left_to_train_is_complete_whatever_the_callback_says(trainer, settings, figures):
+    rows = []
+    t = fed_with(trainer(*settings, on_epoch=lambda row: rows.append(row) or row["epoch"] == 2), figures)
+    assert t.fit() == (Status.COMPLETE, None)
+    assert rows == t.progress.history
+    assert len(rows) == 2
+    t.on_epoch = lambda row: rows.append(row) or True
+    assert t.fit() == (Status.COMPLETE, None)  # as a run that goes on from its last checkpoint
+    assert rows == t.progress.history * 2
+
+
+def state_after(t, batches):
+    """Returns the state of a trainer that was stopped so many batches after its second epoch."""
+    for _ in range(2):
+        t.train_epoch()
+        t.finish_epoch()
+    step = t.step
+
+    def stop_in_the_last(*args):
+        t.stop.signum = 15 if t.progress.batch + 1 == batches else None
+        return step(*args)
+
+    t.step = stop_in_the_last
+    if batches:
+        with pytest.raises(Interrupted):
+            t.train_epoch()
+    assert (t.progress.epoch, t.progress.batch) == (2, batches)
+    return torch.utils._pytree.tree_map(copied, t.state_dict())
+
+
+@pytest.mark.parametrize("batches", [0, 2])
+def test_going_on_tells_the_callback_of_each_epoch_again_and_notes_only_the_new_ones(trainer, batches):
+    told, noted = [], []
+    t = trainer(on_epoch=lambda row: told.append(dict(row)) or row["epoch"] == 1, note=noted.append)
+    t.load_state_dict(state_after(trainer(), batches))
+    assert t.fit() == (Status.COMPLETE, None)  # the answer to the first epoch came too late
+    assert [row["epoch"] for row in told] == [1, 2, 3]
+    assert told == t.progress.history
+    assert noted == told[2:]
+
+
+def test_going_on_prunes_at_once_if_the_callback_says_so_of_the_latest_epoch(trainer):
+    t = trainer(on_epoch=lambda row: row["epoch"] == 2)
+    t.load_state_dict(state_after(trainer(), 1))
+    before = weights(t.model)
+    assert t.fit() == (Status.PRUNED, "pruned after epoch 2")
+    assert all(torch.equal(a, b) for a, b in zip(before, weights(t.model), strict=True))
+    assert (t.progress.epoch, t.progress.batch) == (2, 1)
+
+
+def test_a_callback_that_interrupts_finds_the_checkpoint_of_its_epoch_written(trainer):
+    def interrupt(row):
+        raise Interrupted(15)
+
+    t, saved = trainer(on_epoch=interrupt), []
+    t.save = lambda: saved.append((t.progress.epoch, t.progress.batch))
+    with pytest.raises(Interrupted):
+        t.fit()
+    assert saved == [(1, 0)]
+
+
+def test_each_epoch_shows_every_image_once_in_an_order_of_its_own(trainer):
+    t = trainer("train.epochs=2", model=Recorder())
+    t.fit()
+    first, second = torch.cat(t.model.seen).split(150)
+    assert not torch.equal(first, second)
+    for shown in (first, second):
+        assert shown.sum().item() == pytest.approx(t.data.sequences(t.data.train.images).sum().item(), rel=1e-5)
+        assert len({tuple(x.flatten().tolist()) for x in shown}) == 150
+
+
+def test_augmentation_and_dropout_leave_the_order_of_the_images_alone(trainer):
+    class Dropping(Recorder):
+        def forward(self, x_BTI):
+            return nn.functional.dropout(super().forward(x_BTI), 0.5, self.training)
+
+    plain, dropping = trainer(model=Recorder()), trainer(model=Dropping())
+    augmented = trainer("data.augment=true", "data.jitter.degrees=0", "data.jitter.translate=0.001", model=Recorder())
+    for t in (plain, dropping, augmented):
+        t.fit()
+    assert all(torch.equal(a, b) for a, b in zip(plain.model.seen, dropping.model.seen, strict=True))
+    for a, b in zip(plain.model.seen, augmented.model.seen, strict=True):
+        assert not torch.equal(a, b)
+        brightest_a, brightest_b = (x.mean(1).argmax(1) // 2 for x in (a, b))
+        assert (brightest_a - brightest_b).abs().float().mean() < 1.5  # the same squares, nudged
+
+
+def test_initial_weights_and_order_depend_on_neither_dropout_nor_augmentation(compose, small, tmp_path):
+    def labels_and_weights(*overrides):
+        cfg = compose(*small, "model.num_layers=2", *overrides)
+        folder = RunFolder(tmp_path)
+        t = build(cfg, begin(cfg, None, {}), folder, Stop(), lambda row: False, test=True)
+        initial, seen, step = weights(t.model), [], t.step
+        t.step = lambda x_BTI, labels, *rest: seen.append(labels) or step(x_BTI, labels, *rest)
+        t.train_epoch()
+        return torch.cat(seen), initial, weights(t.model)
+
+    seen, initial, trained = labels_and_weights()
+    assert len(seen) == 500
+    for change in ("model.dropout=0.5", "data.augment=true"):
+        other_seen, other_initial, other_trained = labels_and_weights(change)
+        assert torch.equal(seen, other_seen)
+        assert all(torch.equal(a, b) for a, b in zip(initial, other_initial, strict=True))
+        assert not torch.equal(trained[0], other_trained[0])  # the change did something
+    other_seen, other_initial, _ = labels_and_weights("seed=1")
+    assert not torch.equal(seen, other_seen)
+    assert not torch.equal(initial[0], other_initial[0])
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(trainer):
+    one, again, other = (
+        trainer("model.dropout=0.2"),
+        trainer("model.dropout=0.2"),
+        trainer("model.dropout=0.2", "seed=1"),
+    )
+    for t in (one, again, other):
+        t.fit()
+    assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), again.model.parameters(), strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("optim", TORCHS)
+def test_a_trainer_goes_on_from_its_state_at_any_batch(trainer, optim):
+    settings = ("model.dropout=0.2", f"optim={optim}", "schedule=cosine", "data.augment=true", "train.epochs=2")
+    whole = trainer(*settings)
+    states = []
+    whole.cfg.checkpoint_seconds = 1e-9
+    whole.save = lambda: states.append(torch.utils._pytree.tree_map(copied, whole.state_dict()))
+    whole.fit()
+    assert len(states) == 2 * 10 + 2
+    for state in states[3::5]:
+        resumed = trainer(*settings)
+        resumed.load_state_dict(state)
+        resumed.fit()
+        assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
+        figures = [
+            [{k: v for k, v in row.items() if k not in schema.TIME_COLUMNS} for row in t.progress.history]
+            for t in (whole, resumed)
+        ]
+        assert figures[0] == figures[1]
+
+
+def copied(value):
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def test_bfloat16_computes_coarser_logits_and_still_learns(trainer):
+    t, fp32 = trainer("train.precision=bf16", "train.epochs=30"), trainer()
+    assert t.evaluate(t.data.valid, "v")[0] != fp32.evaluate(fp32.data.valid, "v")[0]
+    assert t.evaluate(t.data.valid, "v")[0] == pytest.approx(fp32.evaluate(fp32.data.valid, "v")[0], rel=0.02)
+    t.fit()
+    assert t.progress.history[-1]["train_loss"] < 0.7
+    assert all(p.dtype is torch.float32 for p in t.model.parameters())
+
+
+class WithoutLr(torch.optim.Optimizer):
+    """Halves each weight: an optimizer whose parameter groups have no learning rate."""
+
+    def __init__(self, params):
+        super().__init__(params, {})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.mul_(0.5)
+
+
+def config_with(optim, schedule="rnnexp.schedules.constant"):
+    return {
+        "optim": {"_target_": optim, **({"lr": 1.0} if "torch" in optim else {})},
+        "schedule": {"_target_": schedule},
+    }
+
+
+def test_an_optimizer_without_a_learning_rate_trains_and_its_history_has_none(trainer):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10, bias=False))
+    optimizer = make_optimizer(config_with("test_train.WithoutLr"), model)
+    t = dataclasses.replace(trainer("train.epochs=1", model=model), optimizer=optimizer)
+    before = model[1].weight.detach().clone()
+    t.train_epoch()
+    assert torch.equal(model[1].weight, before * 0.5 ** math.ceil(150 / 16))
+    assert math.isnan(t.finish_epoch()["lr"])
+
+
+@pytest.mark.parametrize(
+    ("optim", "schedule", "line"),
+    [
+        (
+            "test_train.WithoutLr",
+            "rnnexp.schedules.cosine",
+            "parameter groups of .*WithoutLr have no lr; type schedule",
+        ),
+        ("torch.optim.LBFGS", "rnnexp.schedules.constant", "torch.optim.LBFGS needs a closure at each step"),
+        ("builtins.list", "rnnexp.schedules.constant", "builtins.list returned a list, which is not a torch.optim"),
+    ],
+)
+def test_an_optimizer_that_the_loop_cannot_drive_is_one_line(optim, schedule, line):
+    with pytest.raises(UserError, match=line):
+        make_optimizer(config_with(optim, schedule), nn.Linear(2, 2))

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -16,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hydra_sweep.compat import apply_values, override_dirname
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
 
@@ -69,7 +69,7 @@ class Composer:
     """Gives what `ConfigLoader.load_sweep_config` gives, ten times faster when only values differ.
 
     Hydra composes the chosen groups first and applies values at the very end; so a composition of the same groups can
-    be used again. On hydra-core 1.3 that end is `ConfigLoaderImpl._apply_overrides_to_config`.
+    be used again.
 
     Args:
         master: the configuration of the multirun.
@@ -95,7 +95,7 @@ class Composer:
                 self.composed.clear()
             self.composed[rest] = self.loader.load_sweep_config(self.master, list(rest))
         cfg = copy.deepcopy(self.composed[rest])
-        ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+        apply_values(values, cfg)
         of_task = [o for o in parsed if not o.is_hydra_override()]
         with open_dict(cfg.hydra):
             cfg.hydra.overrides.task = [o.input_line for o in of_task]
@@ -104,7 +104,7 @@ class Composer:
                 *(o.input_line for o in parsed if o.is_hydra_override()),
             ]
             config = cfg.hydra.job.config.override_dirname
-            cfg.hydra.job.override_dirname = get_overrides_dirname(
+            cfg.hydra.job.override_dirname = override_dirname(
                 overrides=of_task, kv_sep=config.kv_sep, item_sep=config.item_sep, exclude_keys=config.exclude_keys
             )
         return cfg

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
-from hydra._internal.utils import _locate  # what hydra.utils.get_method calls, without its log
 from omegaconf import DictConfig
 
+from hydra_sweep.compat import ask, locate
 from hydra_sweep.compose import ComposeError
 from hydra_sweep.errors import UserError, brief
 from hydra_sweep.space import Compose, Space, literal
@@ -21,7 +21,7 @@ from hydra_sweep.space import Compose, Space, literal
 
 def suggest(path: str, cfg: DictConfig, trial: optuna.Trial, space: Space) -> list[str]:
     """Calls the function. Returns the overrides of what it has suggested, or whatever it raises."""
-    function: Callable[[DictConfig, optuna.Trial], None] = _locate(path)
+    function: Callable[[DictConfig, optuna.Trial], None] = locate(path)
     function(cfg, trial)
     return overrides(space, trial.params)
 
@@ -46,16 +46,16 @@ def overrides(space: Space, params: Mapping[str, Any]) -> list[str]:
 def faults(path: str, space: Space, compose: Compose) -> list[str]:
     """Returns what is wrong with the function, found out by one trial of a study in memory."""
     try:
-        function = _locate(path)
+        function = locate(path)
     except Exception as error:
         return [f"custom_search_space={path} can't be imported ({str(error).splitlines()[0]}); write module.function"]
     if not callable(function):
         return [f"custom_search_space={path} must be a function of (cfg, trial), got {type(function).__name__}"]
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    trial = study.ask()
+    trial = ask(study)
     for key, text in space.fixed_texts().items():
         trial.set_user_attr(key, text)
-    declared = space.sample(trial._suggest)
+    declared = space.sample(trial.draw)
     try:
         compose([*space.fixed, *declared, *suggest(path, compose(space.fixed), trial, space)])
     except ComposeError as error:

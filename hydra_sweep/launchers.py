@@ -17,10 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
@@ -28,10 +26,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hydra_sweep import processes
+from hydra_sweep import compat, processes
 from hydra_sweep.errors import UserError, brief
 
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 PACKAGES = {"hydra_submitit_launcher": "hydra-submitit-launcher", "hydra_ray_launcher": "hydra-ray-launcher"}
 
@@ -133,7 +130,7 @@ class Fleet:
 
     def _look_at(self, returned: JobReturn) -> None:
         if returned.status is JobStatus.FAILED:
-            self.say(f"a worker ended: {brief(returned._return_value)}")
+            self.say(f"a worker ended: {brief(compat.returned(returned))}")
 
     @contextmanager
     def tidy(self, folder: Path) -> Iterator[None]:
@@ -170,8 +167,6 @@ def _start_trackers(log: Path) -> None:
 
     Whoever stops a sweep has workers killed, and nothing to do about it: it belongs in a log.
     """
-    from joblib.externals.loky.backend import resource_tracker as loky
-
     sys.stderr.flush()
     screen = os.dup(2)
     try:
@@ -179,8 +174,7 @@ def _start_trackers(log: Path) -> None:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as file:
                 os.dup2(file.fileno(), 2)
-        for tracker in (loky, resource_tracker):
-            tracker.ensure_running()
+        compat.start_trackers()
     finally:
         os.dup2(screen, 2)
         os.close(screen)
@@ -188,8 +182,7 @@ def _start_trackers(log: Path) -> None:
 
 def _end_joblib_workers() -> None:
     """Lets joblib's idle workers end as Python does, so that they clean up after themselves; kills those that don't."""
-    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
-    if loky is None or (executor := loky._executor) is None:
+    if (executor := compat.joblib_executor()) is None:
         return
 
     def kill(pids: Sequence[int]) -> None:
@@ -197,7 +190,7 @@ def _end_joblib_workers() -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    patience = threading.Timer(processes.GRACE_SECONDS, kill, [list(executor._processes)])
+    patience = threading.Timer(processes.GRACE_SECONDS, kill, [compat.pids(executor)])
     patience.start()
     executor.shutdown(wait=True)
     patience.cancel()
@@ -207,7 +200,7 @@ def _submitit_jobs(launcher: Launcher, overrides: Sequence[Sequence[str]]) -> li
     """Returns the jobs of a submitit array."""
     import submitit
 
-    with patch.object(submitit.Job, "results", lambda job: [job]):
+    with compat.replaced(submitit.Job, "results", lambda job: [job]):
         jobs: Any = launcher.launch(overrides, initial_job_idx=0)
 
     def result(job: Any) -> JobReturn | None:
@@ -229,7 +222,7 @@ def _ray_jobs(launcher: Launcher, overrides: Sequence[Sequence[str]]) -> list[Jo
             ray.init(**init)
         except ConnectionError as error:
             raise UserError(f"hydra.launcher.ray.init.address: no Ray cluster answers at {init['address']}") from error
-    with patch.object(ray, "get", lambda task: task):
+    with compat.replaced(ray, "get", lambda task: task):
         tasks: Any = launcher.launch(overrides, initial_job_idx=0)
 
     def result(task: Any) -> JobReturn | None:

@@ -23,12 +23,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from importlib.machinery import ModuleSpec
-from multiprocessing import process, resource_tracker
 from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 import psutil
+
+from hydra_sweep import compat
 
 GRACE_SECONDS = 3  # for a worker's end, which threads and processes of its tasks may hold up for ever
 
@@ -60,16 +60,10 @@ class Program:
     def restored(self, task: Callable[..., Any]) -> Iterator[None]:
         """Gives this process to a task as the program would, and hands it back afterwards."""
         before = multiprocessing.get_start_method(allow_none=True)
-        tracker: Any = resource_tracker._resource_tracker
-        if tracker._fd is not None and tracker._pid is None:
-            tracker._fd = None  # the sweeper's, which would report on its screen what is lost with a worker
+        compat.forget_inherited_tracker()  # the sweeper's, which would report on its screen what is lost with a worker
         multiprocessing.set_start_method(self.start_method, force=True)
         try:
-            with (
-                _main_module(self._module(task)),
-                patch.object(process, "_current_process", _main_process()),
-                patch.object(process, "_parent_process", None),
-            ):
+            with _main_module(self._module(task)), compat.first_process():
                 yield
         finally:
             multiprocessing.set_start_method(before, force=True)
@@ -96,16 +90,6 @@ def _main_module(main: ModuleType) -> Iterator[None]:
         yield
     finally:
         sys.modules.update(before)
-
-
-def _main_process() -> process.BaseProcess:
-    """Returns this process as multiprocessing describes a program's first one."""
-    current = process.current_process()
-    if current.name == "MainProcess":
-        return current
-    main = process.BaseProcess(name="MainProcess")
-    main._identity, main._parent_pid = (), None  # type: ignore[attr-defined]
-    return main
 
 
 def leaving_if_forked(task: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,6 +25,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from hydra_sweep.compat import contains
 from hydra_sweep.compose import ComposeError, flat_without_hydra, one_line
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, spelling
@@ -108,7 +109,7 @@ class Parameter:
         d = self.distribution
         assert isinstance(d, (IntDistribution, FloatDistribution))
         number: Any = int(text) if isinstance(d, IntDistribution) else float(text)
-        if not d._contains(d.to_internal_repr(number)):
+        if not contains(d, number):
             steps = f" in steps of {d.step}" if d.step not in (None, 1) else ""
             raise ValueError(f"must be within {d.low} .. {d.high}{steps}")
         return number

@@ -24,6 +24,7 @@ from optuna.storages.journal import JournalRedisBackend, JournalStorage
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
+from hydra_sweep.compat import STORAGE_CALLS
 from hydra_sweep.errors import UserError
 
 SQLITE = "sqlite:///"
@@ -159,9 +160,7 @@ def _patient(kind: type[Storage], seconds: float) -> type[Storage]:
     def patient(call: Callable[..., Any]) -> Callable[..., Any]:
         return functools.wraps(call)(lambda *args, **kwargs: _try(lambda: call(*args, **kwargs), seconds))
 
-    # Optuna's cache in front of a database calls these three, too.
-    names = [*BaseStorage.__abstractmethods__, "_get_trials", "_set_trial_param", "_create_new_trial"]
-    calls = {name: patient(getattr(kind, name)) for name in names if hasattr(kind, name)}
+    calls = {name: patient(getattr(kind, name)) for name in STORAGE_CALLS if hasattr(kind, name)}
     return type(kind.__name__, (kind,), calls)
 
 

@@ -29,6 +29,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
+from hydra_sweep import compat
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.storage import SQLITE, hide_password, open_storage
 
@@ -290,10 +291,10 @@ class SweepStudy:
         for trial in trials:
             if only and trial.number not in only:
                 continue
-            if trial.state is TrialState.WAITING and self._start(trial._trial_id):
+            if trial.state is TrialState.WAITING and self._start(compat.trial_id(trial)):
                 before = Lease.of(trial)
                 lease = Lease(process, before.attempt + 1, before.seconds) if before else Lease(process)
-                return self._hold(trial._trial_id, lease)
+                return self._hold(compat.trial_id(trial), lease)
         if only or len(trials) >= n_trials:
             return None
         if max_steps is not None and sum(len(trial.intermediate_values) for trial in trials) >= max_steps:
@@ -312,7 +313,7 @@ class SweepStudy:
         for trial in self.trials():
             held = Lease.of(trial) if trial.state is TrialState.RUNNING else None
             if held and held.process == process:
-                return trial._trial_id, held
+                return compat.trial_id(trial), held
         return None
 
     def _start(self, trial_id: int) -> bool:
@@ -351,15 +352,15 @@ class SweepStudy:
         progress = len(trial.intermediate_values) + len(trial.user_attrs.get(RUNS, []))
         losses = trial.user_attrs.get(LOSSES, {"count": 0, "progress": -1})
         count = losses["count"] + 1 if progress == losses["progress"] else 1
-        self.storage.set_trial_user_attr(trial._trial_id, LOSSES, {"count": count, "progress": progress})
+        self.storage.set_trial_user_attr(compat.trial_id(trial), LOSSES, {"count": count, "progress": progress})
         if count < max_attempts:
-            self.release(trial._trial_id)
+            self.release(compat.trial_id(trial))
             return False
         lease = Lease.of(trial)
         why = lease.why if lease and lease.why else "killed, out of memory, or hung?"
         reason = f"its worker died {count} times in the same place ({why})"
         outcome = Outcome(reason, seconds=lease.seconds if lease else 0.0, attempt=lease.attempt if lease else 1)
-        self.end(trial._trial_id, TrialState.FAIL, None, outcome)
+        self.end(compat.trial_id(trial), TrialState.FAIL, None, outcome)
         return True
 
     def note(self, trial_id: int, outcome: Outcome, values: Sequence[float] | None) -> None:
@@ -419,7 +420,8 @@ class Watch:
     def lost(self, study: SweepStudy) -> list[FrozenTrial]:
         running = [trial for trial in study.trials() if trial.state is TrialState.RUNNING]
         lost = [trial for trial in running if self._is_lost(trial)]
-        self.seen = {t._trial_id: self.seen[t._trial_id] for t in running if t._trial_id in self.seen}
+        ids = {compat.trial_id(trial) for trial in running}
+        self.seen = {trial_id: seen for trial_id, seen in self.seen.items() if trial_id in ids}
         return lost
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
@@ -428,10 +430,10 @@ class Watch:
             return lease.process.is_dead()
         sign = (lease.process, lease.attempt, lease.beat) if lease else None
         now = time.monotonic()
-        before, since = self.seen.get(trial._trial_id, (None, now))
-        if trial._trial_id not in self.seen or before != sign:
+        before, since = self.seen.get(compat.trial_id(trial), (None, now))
+        if compat.trial_id(trial) not in self.seen or before != sign:
             since = now
-        self.seen[trial._trial_id] = (sign, since)
+        self.seen[compat.trial_id(trial)] = (sign, since)
         return now - since > self.seconds
 
 

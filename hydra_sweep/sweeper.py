@@ -25,10 +25,11 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_sweep import artifacts, progress, storage, streams
+from hydra_sweep.compat import BASIC_LAUNCHER, contains, trial_id
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import UserError, brief, counted
 from hydra_sweep.files import atomic, delete_halves
-from hydra_sweep.launchers import BASIC, JOBLIB, Fleet
+from hydra_sweep.launchers import JOBLIB, Fleet
 from hydra_sweep.machine import num_physical_cores
 from hydra_sweep.plan import Plan, code_version, differences, make, refuse_official, without_cells
 from hydra_sweep.processes import handling
@@ -91,7 +92,7 @@ class Sweeper:
             raise UserError(
                 "wait=false needs hydra/launcher=slurm; the workers of this launcher end with their command"
             )
-        if plan.settings.hang_seconds is not None and self.fleet.target == BASIC:
+        if plan.settings.hang_seconds is not None and self.fleet.target == BASIC_LAUNCHER:
             raise UserError(
                 "hang_seconds kills the process of a trial that hangs, which is this one with the basic launcher; "
                 "try hydra/launcher=joblib"
@@ -229,10 +230,10 @@ class Sweeper:
             lost = self.watch.lost(self.study)
             lost += [trial for trial in self.study.trials() if is_over and self.holds(trial)]
             for trial in {trial.number: trial for trial in lost}.values():
-                if not self.study.is_held(trial._trial_id, Lease.of(trial)):
+                if not self.study.is_held(trial_id(trial), Lease.of(trial)):
                     continue
                 if STOPPING.signum is not None:  # killed by us, which is not the trial's fault
-                    self.study.release(trial._trial_id)
+                    self.study.release(trial_id(trial))
                 else:
                     self.study.lose(trial, self.plan.settings.max_attempts)
 
@@ -240,7 +241,7 @@ class Sweeper:
         """Returns how many workers are wanted at once."""
         self.gpus = visible_gpus() if self.fleet.target == JOBLIB else []
         wanted = self.plan.settings.workers
-        if self.fleet.target == BASIC:
+        if self.fleet.target == BASIC_LAUNCHER:
             if (wanted or 1) > 1:
                 print("sweep: the basic launcher runs one worker; for more add hydra/launcher=joblib")
             return 1
@@ -499,7 +500,7 @@ def renew(plan: Plan, study: SweepStudy) -> None:
                 continue
             del distributions[name]
             with suppress(ValueError, TypeError):  # it is not among the values that there are now
-                if known[name]._contains(known[name].to_internal_repr(value)):
+                if contains(known[name], value):
                     distributions[name] = known[name]
         return copy(trial, values, distributions, reports=is_same_objective)
 

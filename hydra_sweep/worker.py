@@ -32,12 +32,11 @@ from hydra.core.utils import JobReturn, configure_log, run_job
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 import hydra_sweep
-from hydra_sweep import custom, streams
+from hydra_sweep import compat, custom, streams
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import brief, brief_text, printable
 from hydra_sweep.plan import CELL, Plan
@@ -220,7 +219,7 @@ class Limit:
             os.kill(os.getpid(), signal.SIGUSR2)  # submitit's own handler is back
 
 
-class SeededTrial(optuna.Trial):
+class SeededTrial(compat.Trial):
     """Draws each parameter by a sampler of its own, so that it is the same whatever was drawn before it.
 
     Args:
@@ -243,9 +242,8 @@ class SeededTrial(optuna.Trial):
     def user_attrs(self) -> dict[str, Any]:
         return super().user_attrs | dict(self._fixed)
 
-    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+    def before(self, name: str) -> None:
         self.study.sampler = self._sampler(name)
-        return super()._suggest(name, distribution)
 
 
 class Active:
@@ -313,7 +311,7 @@ class Active:
             warnings.simplefilter("ignore")  # of parameters that a sampler can't model, and of experimental ones
             self.trial = trial = SeededTrial(study, self.trial_id, self.sampler, self.plan.space.fixed_texts())
             _ = trial.relative_params  # now, so that they don't depend on which parameters are drawn already
-            overrides = self.plan.space.sample(trial._suggest)
+            overrides = self.plan.space.sample(trial.draw)
             if not (path := self.plan.settings.custom_search_space):
                 return overrides
             try:
@@ -379,7 +377,7 @@ class Active:
                     job_subdir_key="hydra.sweep.subdir",
                     hydra_context=self.worker.hydra_context,
                 )
-            returned = job._return_value
+            returned = compat.returned(job)
         except Interrupted:
             raise
         except BaseException as error:  # SystemExit and the like pass Hydra; composing, making the folder
@@ -612,7 +610,7 @@ class Keeper(threading.Thread):
         """Gives trials back whose workers are gone."""
         study = self.worker.study
         for trial in self.watch.lost(study):
-            if study.is_held(trial._trial_id, Lease.of(trial)):
+            if study.is_held(compat.trial_id(trial), Lease.of(trial)):
                 study.lose(trial, self.worker.plan.settings.max_attempts)
 
     def stop(self) -> None:

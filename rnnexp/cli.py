@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 import hydra
 from filelock import FileLock
-from hydra._internal.utils import get_args_parser
 from hydra.core import utils as hydra_utils
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -28,6 +27,7 @@ from hydra_sweep.files import atomic
 from hydra_sweep.signals import Interrupted
 from rnnexp import __version__, schema
 from rnnexp.arguments import dashed
+from rnnexp.compat import get_args_parser
 from rnnexp.preflight import CommandLine, has_key, resume_command, spelled_out, without_hydra
 from rnnexp.schema import Status
 from rnnexp.store import RunFolder

@@ -20,9 +20,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -37,6 +34,7 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, nearest_key, spelling
 from rnnexp import checks, schema
 from rnnexp.arguments import join_spaced
+from rnnexp.compat import ConfigLoaderImpl, Hydra, create_config_search_path
 from rnnexp.synonyms import NOTES
 
 if TYPE_CHECKING:
@@ -324,9 +322,10 @@ def machine_faults(cfg: DictConfig) -> Iterator[str]:
 
 def runs_here(master: DictConfig) -> bool:
     """Returns whether a sweep's launcher runs its workers on this machine, and not on those of a cluster."""
-    from hydra_sweep.launchers import BASIC, JOBLIB
+    from hydra_sweep.compat import BASIC_LAUNCHER
+    from hydra_sweep.launchers import JOBLIB
 
-    return master.hydra.launcher._target_ in (BASIC, JOBLIB)
+    return master.hydra.launcher._target_ in (BASIC_LAUNCHER, JOBLIB)
 
 
 def resume_command(typed: list[str], name: str, folder: str | os.PathLike[str]) -> str:

@@ -1,6 +1,7 @@
 """Modules import only from floors below; what must stay light stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Of the sweeper, a library of its own.
 SWEEPER = (
-    {"errors", "hints", "seeds", "machine", "streams", "sources", "settings", "hydra_sweep"},
+    {"compat", "errors", "hints", "seeds", "machine", "streams", "sources", "settings", "hydra_sweep"},
     {"arguments", "differences", "files", "signals", "processes", "text_table"},
     {"compose", "launchers", "storage"},
     {"space", "artifacts"},
@@ -22,7 +23,7 @@ SWEEPER = (
 )
 # Of what is built on it.
 RNNEXP = (
-    {"synonyms", "arguments", "schema", "stats", "strokes", "schedules", "fused"},
+    {"compat", "synonyms", "arguments", "schema", "stats", "strokes", "schedules", "fused"},
     {"checks", "dataset_files", "models", "machine", "prepare", "store"},
     {"data", "drawing", "table"},
     {"frames", "precision"},
@@ -79,6 +80,18 @@ def test_the_sweeper_knows_nothing_of_networks_and_does_not_name_what_is_built_o
         text = path.read_text()
         assert "rnnexp" not in text, path
         assert "import torch" not in text, path
+
+
+PRIVATE = re.compile(
+    r"hydra\._internal|unittest|\._(trial_id|suggest|return_value|contains|executor|fd)\b|import _locate"
+)
+
+
+def test_private_names_of_others_stand_in_one_module_of_each_package():
+    for package, files in FILES.items():
+        assert PRIVATE.search(files["compat"].read_text()), package
+        for name, path in files.items():
+            assert name == "compat" or not PRIVATE.search(path.read_text()), path
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,7 @@
+"""Every private name of Hydra that is used here, beside those of `hydra_sweep.compat`. hydra-core 1.3.2 to 1.3.8."""
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+
+__all__ = ["ConfigLoaderImpl", "Hydra", "create_config_search_path", "get_args_parser"]

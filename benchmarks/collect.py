@@ -17,7 +17,7 @@ from pathlib import Path
 from bench import Row
 from tqdm import tqdm
 
-from hydra_sweep.files import seal_json
+from hydra_sweep.files import with_json_checksum
 
 TINY = "data.limit=200 data.valid_size=100 model.hidden_size=4 model.num_layers=1 train.epochs=3 train.threads=1"
 FEW, MANY = 1_000, 10_000
@@ -58,4 +58,4 @@ def copy_run(source: Path, target: Path, seed: int) -> None:
     result["seed"] = result["config"]["seed"] = seed
     result["metrics"]["test_accuracy"] += seed * 1e-7
     del result["crc32"]
-    (target / "result.json").write_text(seal_json(json.dumps(result, indent=1)))
+    (target / "result.json").write_text(with_json_checksum(json.dumps(result, indent=1)))

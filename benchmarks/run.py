@@ -124,9 +124,9 @@ def draw() -> None:
     ]
     figure, axes = plt.subplots(figsize=(10, 0.25 * len(rows) + 1), layout="constrained")
     for place, row in enumerate(reversed(rows)):
-        colour = "tab:blue" if row.is_met else "tab:orange"
-        axes.plot([min(row.ratios), max(row.ratios)], [place, place], color=colour, linewidth=2, alpha=0.5)
-        axes.plot(statistics.median(row.ratios), place, "o", color=colour, markersize=5)
+        color = "tab:blue" if row.is_met else "tab:orange"
+        axes.plot([min(row.ratios), max(row.ratios)], [place, place], color=color, linewidth=2, alpha=0.5)
+        axes.plot(statistics.median(row.ratios), place, "o", color=color, markersize=5)
         axes.plot(row.goal, place, "|", color="black", markersize=10)
     names = [f"{row.what}  |  {row.against}".replace("`", "") for row in reversed(rows)]
     axes.set_yticks(range(len(rows)), names, fontsize=7)

@@ -61,11 +61,11 @@ def make(url: str) -> None:
 def work(url: str, num_trials: int, begin: float) -> list[tuple[int, float, float]]:
     """Returns number, seconds to ask and seconds to tell of each trial that this process got."""
     warnings.simplefilter("ignore")
-    study, process, found = SweepStudy(url, "bench", 60, is_patient=True), Process.own(), []
+    study, process, found = SweepStudy(url, "bench", 60, is_patient=True), Process.current(), []
     time.sleep(max(0.0, begin - time.time()))
     while True:
         began = time.perf_counter()
-        claimed = study.forgotten(process) or study.claim(process, num_trials)
+        claimed = study.unacknowledged_claim(process) or study.claim(process, num_trials)
         if claimed is None:
             return found
         optuna_study = study.optuna(optuna.samplers.TPESampler(constant_liar=True), optuna.pruners.NopPruner())

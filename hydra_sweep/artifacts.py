@@ -27,7 +27,7 @@ from hydra_sweep.storage import hide_password
 SUFFIX, HALF = ".tar", ".part"
 
 
-class Depot:
+class ArtifactStore:
     """The archives of one sweep.
 
     Args:
@@ -43,7 +43,7 @@ class Depot:
         try:
             fsspec.get_filesystem_class(fsspec.utils.get_protocol(self.url))
         except (ImportError, ValueError) as error:  # fsspec's words name the package to install
-            raise UserError(f"depot {hide_password(url)}: {error}") from error
+            raise UserError(f"artifact store {hide_password(url)}: {error}") from error
 
     @functools.cached_property
     def files(self) -> Any:
@@ -128,26 +128,26 @@ class Depot:
         return f"{root}/{name}{suffix}" if name else root
 
 
-def faults(url: str) -> Iterator[str]:
-    """Yields what is wrong with a depot's URL, without looking at it."""
+def problems(url: str) -> Iterator[str]:
+    """Yields what is wrong with an artifact store's URL, without looking at it."""
     try:
-        Depot(url)
+        ArtifactStore(url)
     except UserError as error:
         yield str(error)
     if hide_password(url) != url:
-        yield f"depot {hide_password(url)}: its password would be in every record; put it into the environment instead"
+        yield f"artifact store {hide_password(url)}: its password would be in every record; put it in the environment"
 
 
-def fetch(depot: Depot, sweep: Path) -> list[str]:
+def fetch(artifact_store: ArtifactStore, sweep: Path) -> list[str]:
     """Fetches what a sweep's folder lacks, with a bar in a terminal. Returns a line for each that could not be had."""
     problems = []
     try:
-        names = [name for name in depot.names() if not (sweep / name).exists()]
+        names = [name for name in artifact_store.names() if not (sweep / name).exists()]
     except UserError as error:
         return [str(error)]
     for name in tqdm(names, "fetching", unit="trial", disable=None, leave=False):
         try:
-            depot.get(name, sweep)
+            artifact_store.get(name, sweep)
         except UserError as error:
             problems.append(str(error))
     return problems

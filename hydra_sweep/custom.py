@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from hydra_sweep.compat import ask, locate
 from hydra_sweep.compose import ComposeError
-from hydra_sweep.errors import UserError, brief
+from hydra_sweep.errors import UserError, describe_error
 from hydra_sweep.space import Compose, Space, literal
 
 
@@ -43,7 +43,7 @@ def overrides(space: Space, params: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def faults(path: str, space: Space, compose: Compose) -> list[str]:
+def problems(path: str, space: Space, compose: Compose) -> list[str]:
     """Returns what is wrong with the function, found out by one trial of a study in memory."""
     try:
         function = locate(path)
@@ -61,6 +61,6 @@ def faults(path: str, space: Space, compose: Compose) -> list[str]:
     except ComposeError as error:
         return [f"custom_search_space={path}: {error}; a name of its own needs a plus, as in +w"]
     except Exception as error:
-        text = str(error) if isinstance(error, UserError) else brief(error)
+        text = str(error) if isinstance(error, UserError) else describe_error(error)
         return [f"custom_search_space={path}: {text}"]
     return []

@@ -7,7 +7,7 @@ class UserError(ValueError):
     """A mistake of the user's, or of the machine's: its one line says what is wrong and what to type."""
 
 
-def printable(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """Returns text that stays on its line, leaves the terminal as it is, and can be written as UTF-8."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
@@ -17,15 +17,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def brief_text(value: object, limit: int = 500) -> str:
+def safe_str(value: object, limit: int = 500) -> str:
     """Returns the beginning of anything's text; nothing if it is not to be had."""
     try:
-        return printable(" ".join(str(value).split())[:limit])
+        return escape_unprintable(" ".join(str(value).split())[:limit])
     except Exception:  # it may be a user's own, and so may be its __str__
         return ""
 
 
-def brief(error: BaseException, limit: int = 500) -> str:
+def describe_error(error: BaseException, limit: int = 500) -> str:
     """Returns what an error is and the beginning of what it says."""
-    kind = printable(type(error).__name__)
-    return f"{kind}: {text}" if (text := brief_text(error, limit)) else kind
+    kind = escape_unprintable(type(error).__name__)
+    return f"{kind}: {text}" if (text := safe_str(error, limit)) else kind

@@ -23,13 +23,13 @@ import yaml
 
 from hydra_sweep.errors import UserError
 
-HINT = "what was saved before is intact: make room, and type the command again"
+HINT = "what was saved before is intact: make room and rerun"
 
 MAX_TEXT_BYTES = 1 << 26  # of a file that is read whole
 MAX_YAML_BYTES = 1 << 22  # which takes a minute
-SUM_COLUMN = "crc32"
-JSON_MARK = f',\n "{SUM_COLUMN}": '
-YAML_MARK = f"# {SUM_COLUMN} "
+CHECKSUM_COLUMN = "crc32"
+JSON_MARK = f',\n "{CHECKSUM_COLUMN}": '
+YAML_MARK = f"# {CHECKSUM_COLUMN} "
 BROKEN_ZIP = (BadZipFile, zlib.error, RuntimeError, NotImplementedError)
 
 
@@ -55,7 +55,7 @@ def atomic(target: Path, hint: str = HINT) -> Iterator[IO[bytes]]:
                 os.unlink(temporary)
 
 
-def delete_halves(targets: Iterable[Path], seconds: float = 0.0) -> None:
+def remove_partial_files(targets: Iterable[Path], seconds: float = 0.0) -> None:
     """Deletes what killed writers have left of files; with `seconds`, only what nobody has written to for so long."""
     for target in targets:
         for half in target.parent.glob(f".{target.name}-*"):
@@ -156,7 +156,7 @@ def _path_text(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> str:
 def yaml_text(content: Any) -> str:
     """Returns content as `read_yaml` reads it, with its sum."""
     text = yaml.dump(content, Dumper=_PlainDumper, sort_keys=False, width=1000, allow_unicode=True)
-    return seal_yaml(text.encode()).decode()
+    return with_yaml_checksum(text.encode()).decode()
 
 
 _PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/object/apply:pathlib.", _path_text)
@@ -187,45 +187,45 @@ def check_zip(content: IO[bytes], limit: int) -> None:
     content.seek(0)
 
 
-def seal_json(text: str) -> str:
+def with_json_checksum(text: str) -> str:
     """Returns an object's text, as `json.dumps(..., indent=1)` writes it, with its sum as the last key."""
     body = text.rstrip().removesuffix("\n}")
-    return f"{body}{JSON_MARK}{_sum(body)}\n}}\n"
+    return f"{body}{JSON_MARK}{_checksum(body)}\n}}\n"
 
 
 def check_json(text: str) -> str:
-    """Returns the text. Raises: ValueError if its sum is another one."""
+    """Returns the text. Raises: ValueError if checksum mismatch."""
     body, mark, rest = text.rpartition(JSON_MARK)
-    if mark and rest != f"{_sum(body)}\n}}\n":
-        raise ValueError("it is damaged: its sum is another one")
+    if mark and rest != f"{_checksum(body)}\n}}\n":
+        raise ValueError("checksum mismatch")
     return text
 
 
-def seal_yaml(content: bytes) -> bytes:
+def with_yaml_checksum(content: bytes) -> bytes:
     return f"{YAML_MARK}{zlib.crc32(content)}\n".encode() + content
 
 
 def _check_yaml(text: str) -> str:
-    """Returns the text. Raises: ValueError if its sum is another one."""
+    """Returns the text. Raises: ValueError if checksum mismatch."""
     if text.startswith(YAML_MARK):
         mark, _, body = text.partition("\n")
-        if mark != f"{YAML_MARK}{_sum(body)}":
-            raise ValueError("it is damaged: its sum is another one")
+        if mark != f"{YAML_MARK}{_checksum(body)}":
+            raise ValueError("checksum mismatch")
     return text
 
 
-def seal_csv(rows: Iterable[str], before: str = "") -> Iterator[str]:
+def with_csv_checksums(rows: Iterable[str], before: str = "") -> Iterator[str]:
     """Yields rows, the header among them, as lines that end with the sum of all rows so far.
 
     Args:
         rows: without the ends of their lines, and with none inside.
         before: sealed lines that are written already.
     """
-    total = zlib.crc32("".join(row for row, _ in map(_row_and_sum, before.splitlines())).encode())
+    total = zlib.crc32("".join(row for row, _ in map(_row_and_checksum, before.splitlines())).encode())
     is_header = not before
     for row in rows:
         total = zlib.crc32(row.encode(), total)
-        yield f"{row},{SUM_COLUMN if is_header else total}\n"
+        yield f"{row},{CHECKSUM_COLUMN if is_header else total}\n"
         is_header = False
 
 
@@ -233,27 +233,27 @@ def check_csv(lines: list[str]) -> list[str]:
     """Returns the rows of a table, its header first, without their sums.
 
     Raises:
-        ValueError: a row's sum is another one.
+        ValueError: a row's checksum is another one.
     """
-    if not lines or _row_and_sum(lines[0])[1] != SUM_COLUMN:
+    if not lines or _row_and_checksum(lines[0])[1] != CHECKSUM_COLUMN:
         # The end of a line is no end any more, or a new one is there.
-        if any(SUM_COLUMN in line.split(",") for line in lines[:2]):
+        if any(CHECKSUM_COLUMN in line.split(",") for line in lines[:2]):
             raise ValueError("it is damaged: its header is torn")
         return lines
     rows, total = [], 0
-    for number, (row, mark) in enumerate(map(_row_and_sum, lines)):
+    for number, (row, mark) in enumerate(map(_row_and_checksum, lines)):
         total = zlib.crc32(row.encode(), total)
         if number and mark != str(total):
-            raise ValueError(f"it is damaged: the sum of row {number} is another one")
+            raise ValueError(f"checksum mismatch in row {number}")
         rows.append(row)
     return rows
 
 
-def _row_and_sum(line: str) -> tuple[str, str]:
+def _row_and_checksum(line: str) -> tuple[str, str]:
     """Returns a row and its sum."""
     row, _, mark = line.rpartition(",")
     return row, mark
 
 
-def _sum(text: str) -> int:
+def _checksum(text: str) -> int:
     return zlib.crc32(text.encode())

@@ -27,7 +27,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hydra_sweep import compat, processes
-from hydra_sweep.errors import UserError, brief
+from hydra_sweep.errors import UserError, describe_error
 
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 PACKAGES = {"hydra_submitit_launcher": "hydra-submitit-launcher", "hydra_ray_launcher": "hydra-ray-launcher"}
@@ -46,7 +46,7 @@ class Job:
     cancel: Callable[[], None]
 
 
-class Fleet:
+class WorkerPool:
     """The workers of one sweeper.
 
     Args:
@@ -106,8 +106,8 @@ class Fleet:
             launcher.joblib |= {"initializer": prepare.func, "initargs": prepare.args}  # type: ignore[attr-defined]
         try:
             jobs = launcher.launch(overrides, initial_job_idx=0)
-        except Exception as error:  # a killed worker ends the launcher's call, and its neighbours
-            self.say(f"lost workers ({brief(error, 200)}); going on")
+        except Exception as error:  # a killed worker ends the launcher's call, and its neighbors
+            self.say(f"lost workers ({describe_error(error, 200)}); continuing")
             if self.mark:
                 processes.kill_orphans(self.mark)
             return
@@ -124,13 +124,13 @@ class Fleet:
                 else:
                     self._look_at(returned)
             except Exception as error:
-                self.say(f"lost worker {job.name} ({brief(error, 200)}); going on")
+                self.say(f"lost worker {job.name} ({describe_error(error, 200)}); continuing")
         self.jobs = left
         return len(left)
 
     def _look_at(self, returned: JobReturn) -> None:
         if returned.status is JobStatus.FAILED:
-            self.say(f"a worker ended: {brief(compat.returned(returned))}")
+            self.say(f"a worker ended: {describe_error(compat.returned(returned))}")
 
     @contextmanager
     def tidy(self, folder: Path) -> Iterator[None]:

@@ -26,10 +26,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial
 
-from hydra_sweep import artifacts as depots
+from hydra_sweep import artifacts as artifact_stores
 from hydra_sweep import custom, official, sources, storage
 from hydra_sweep import space as spaces
-from hydra_sweep.artifacts import Depot
+from hydra_sweep.artifacts import ArtifactStore
 from hydra_sweep.compose import one_line
 from hydra_sweep.differences import as_recorded, flatten, is_same, plain_values
 from hydra_sweep.errors import UserError
@@ -70,7 +70,7 @@ class Command:
     flags: list[str]
 
     @classmethod
-    def own(cls, overrides: Sequence[str]) -> Command:
+    def current(cls, overrides: Sequence[str]) -> Command:
         spec = getattr(sys.modules["__main__"], "__spec__", None)
         if spec is not None:
             program = ["python", "-m", spec.name.removesuffix(".__main__")]
@@ -135,10 +135,10 @@ class Plan(Goal):
     command: Command
     arguments: list[str]  # as typed
 
-    def depot(self) -> Depot | None:
-        """Returns where the trials' folders go, if they go anywhere: a folder of the depot with the study's name."""
-        url = self.settings.depot
-        return Depot(f"{url.rstrip('/')}/{self.study_name}", self.settings.storage_seconds) if url else None
+    def artifact_store(self) -> ArtifactStore | None:
+        """Returns where the trials' folders go, if they go anywhere: below the study's name."""
+        url = self.settings.artifact_store
+        return ArtifactStore(f"{url.rstrip('/')}/{self.study_name}", self.settings.storage_seconds) if url else None
 
     @property
     def is_grid(self) -> bool:
@@ -230,7 +230,7 @@ def make(
     except OmegaConfBaseException as error:
         raise UserError(f"hydra.sweeper: {one_line(error)}") from error
     sampler, pruner = str(choices["hydra/sweeper/sampler"]), str(choices["hydra/sweeper/pruner"])
-    faults = [*_unknown(node, settings), *official.adopt(settings, sampler), *_faults(settings)]
+    problems = [*_unknown(node, settings), *official.adopt(settings, sampler), *_problems(settings)]
     try:
         found = spaces.build(
             arguments,
@@ -243,25 +243,25 @@ def make(
             config_loader=config_loader,
         )
     except UserError as error:
-        raise UserError("\n".join([*faults, *str(error).splitlines()])) from error
+        raise UserError("\n".join([*problems, *str(error).splitlines()])) from error
     objectives, directions = _names(settings.objective), _names(settings.direction)
-    faults += _faults_together(settings, found, objectives, directions, sampler, pruner)
+    problems += _problems_together(settings, found, objectives, directions, sampler, pruner)
     configs: dict[str, Any] = {key: OmegaConf.to_container(node[key], resolve=True) for key in ("sampler", "pruner")}
     configs["sampler"] = {key: value for key, value in configs["sampler"].items() if value is not None}
     if sampler != "motpe":
-        faults += _faults_of_building("sampler", sampler, configs["sampler"] | {"seed": settings.seed})
-    faults += _faults_of_building("pruner", pruner, configs["pruner"])
+        problems += _problems_of_building("sampler", sampler, configs["sampler"] | {"seed": settings.seed})
+    problems += _problems_of_building("pruner", pruner, configs["pruner"])
     constraints = [parsed for text in settings.constraints if (parsed := _constraint(text))]
     queue = []
     for guess in settings.enqueue:
         try:
             queue.append(found.values(guess.split() if isinstance(guess, str) else list(guess)))
         except UserError as error:
-            faults.append(f"enqueue: {error}")
-    if not faults and settings.custom_search_space:
-        faults += custom.faults(settings.custom_search_space, found, compose)
-    if faults:
-        raise UserError("\n".join(dict.fromkeys(faults)))
+            problems.append(f"enqueue: {error}")
+    if not problems and settings.custom_search_space:
+        problems += custom.problems(settings.custom_search_space, found, compose)
+    if problems:
+        raise UserError("\n".join(dict.fromkeys(problems)))
     if settings.enqueue_defaults:
         queue.insert(0, found.defaults(compose))
     taken = {key_of(text) for text in arguments} | {parameter.key for parameter in found.parameters}
@@ -307,7 +307,7 @@ def make(
         n_trials=total,
         first_seed=first_seed,
         request=as_recorded(request),
-        command=Command.own([*typed["task"], *typed["hydra"]]),
+        command=Command.current([*typed["task"], *typed["hydra"]]),
         arguments=[*(text for text in typed["hydra"] if key_of(text) != "hydra.mode"), *arguments],
     )
     if plan.is_grid:
@@ -347,7 +347,7 @@ def key_of(text: str) -> str:
     return text.partition("=")[0].lstrip("+~").partition("@")[0]
 
 
-def _faults(settings: SweeperConfig) -> Iterator[str]:
+def _problems(settings: SweeperConfig) -> Iterator[str]:
     """Yields what is wrong with single values."""
     checks = {
         "n_trials": (settings.n_trials, operator.ge, 0),
@@ -372,9 +372,9 @@ def _faults(settings: SweeperConfig) -> Iterator[str]:
             if word not in allowed:
                 yield f"hydra.sweeper.{name} must be {' or '.join(allowed)}, got {word}{nearest(word, allowed)}"
     if settings.storage is not None:
-        yield from storage.faults(settings.storage)
-    if settings.depot is not None:
-        yield from depots.faults(settings.depot)
+        yield from storage.problems(settings.storage)
+    if settings.artifact_store is not None:
+        yield from artifact_stores.problems(settings.artifact_store)
     for text in settings.constraints:
         if _constraint(text) is None:
             yield f"constraint {text!r} can't be read; write METRIC <= NUMBER or METRIC >= NUMBER"
@@ -385,7 +385,7 @@ def _faults(settings: SweeperConfig) -> Iterator[str]:
             yield f"hydra.sweeper.trial_overrides: {one_line(error)}"
 
 
-def _faults_together(
+def _problems_together(
     settings: SweeperConfig, space: Space, objectives: list[str], directions: list[str], sampler: str, pruner: str
 ) -> Iterator[str]:
     """Yields what is wrong with values that must fit one another."""
@@ -427,7 +427,7 @@ def _faults_together(
             yield f"hydra/sweeper/{group} is missing; choose one of {', '.join(options)}"
 
 
-def _faults_of_building(group: str, name: str, config: Mapping[str, Any]) -> Iterator[str]:
+def _problems_of_building(group: str, name: str, config: Mapping[str, Any]) -> Iterator[str]:
     """Yields what Optuna says against a sampler's or pruner's parameters."""
     try:
         with warnings.catch_warnings():

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from hydra_sweep.errors import UserError, counted
-from hydra_sweep.files import atomic, seal_csv, yaml_text
+from hydra_sweep.files import atomic, with_csv_checksums, yaml_text
 from hydra_sweep.plan import Goal, Plan, key_of
 from hydra_sweep.storage import hide_password
 from hydra_sweep.study import Outcome, SweepStudy
@@ -34,7 +34,7 @@ BAR_FORMAT = "{n_fmt}/{total_fmt} {unit}, {remaining} left{postfix} |{bar}|"  # 
 HINT = "the sweep goes on; make room"
 
 
-class Screen:
+class ProgressDisplay:
     """The live line of a terminal, or a line for each trial that ends; and the files, kept current with it."""
 
     def __init__(self, plan: Plan, study: SweepStudy, shown: set[int], num_workers: int) -> None:
@@ -48,7 +48,7 @@ class Screen:
             workers += f" with {' '.join(plan.settings.trial_overrides)}"
         print(f"{plan.folder}: {kind}, {counted(plan.n_trials, 'trial')}, {workers}", flush=True)
         if shown:
-            print(f"going on: {finished_text(len(shown), plan.n_trials)}", flush=True)
+            print(f"resuming: {finished_text(len(shown), plan.n_trials)}", flush=True)
         self.bar = tqdm(
             total=plan.n_trials,
             initial=len(shown),
@@ -66,7 +66,7 @@ class Screen:
     def update(self) -> None:
         """Shows what has changed, and writes the files if trials have ended."""
         began = time.monotonic()
-        trials = self.study.own(self.plan.n_trials)
+        trials = self.study.within_budget(self.plan.n_trials)
         ended = [trial for trial in trials if trial.state.is_finished()]
         if len(ended) != self.written:
             self.written = len(ended)
@@ -159,7 +159,7 @@ def write_results(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
     for row in table_rows:
         writer.writerow({name: " ".join(c.splitlines()) if isinstance(c, str) else c for name, c in row.items()})
     with atomic(plan.folder / "results.csv", HINT) as out:
-        out.write("".join(seal_csv(text.getvalue().split("\n")[:-1])).encode())
+        out.write("".join(with_csv_checksums(text.getvalue().split("\n")[:-1])).encode())
 
 
 def write_best(plan: Plan, study: SweepStudy, trials: Sequence[FrozenTrial]) -> None:
@@ -208,7 +208,7 @@ def best_command(plan: Plan, trial: FrozenTrial) -> str:
 
 def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) -> list[str]:
     """Returns the lines that end a sweep."""
-    trials = study.own(plan.n_trials)
+    trials = study.within_budget(plan.n_trials)
     lines = [""]
     top = best(plan, trials)
     if top:
@@ -325,7 +325,7 @@ def request_yaml(plan: Plan, study_name: str) -> str:
 
 
 def finished_text(ended: int, total: int) -> str:
-    return f"{ended} of {counted(total, 'trial')} {'is' if total == 1 else 'are'} over"
+    return f"{ended} of {counted(total, 'trial')} finished"
 
 
 def duration(seconds: float) -> str:

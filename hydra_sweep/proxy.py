@@ -15,7 +15,7 @@ from optuna.storages import run_grpc_proxy_server
 from hydra_sweep import streams
 from hydra_sweep.arguments import Parser
 from hydra_sweep.errors import UserError
-from hydra_sweep.storage import faults, open_storage
+from hydra_sweep.storage import open_storage, problems
 
 
 @streams.command
@@ -42,7 +42,7 @@ def serve(url: str, host: str, port: int, threads: int) -> None:
     Raises:
         UserError: there is no such database, or the port is taken.
     """
-    if found := [*faults(url)]:
+    if found := [*problems(url)]:
         raise UserError(found[0])
     if url.startswith(("redis", "grpc")):
         raise UserError(f"{url}: a proxy needs a database behind it; try postgresql://user@host/database")

@@ -228,9 +228,11 @@ class SweeperConfig:
     seed: int = 0  # of the sampler
     study_name: str | None = None  # null: the name of the sweep's folder
     storage: Any = None  # an Optuna URL; null: study.db in the sweep's folder
-    storage_seconds: float = 60.0  # how long a storage, or a depot, that is away is tried again
-    depot: str | None = None  # where workers that share no folder put those of their trials; an fsspec URL
-    depot_without: list[str] = field(default_factory=list)  # names of files that stay behind when a trial is over
+    storage_seconds: float = 60.0  # how long a storage, or an artifact store, that is away is tried again
+    artifact_store: str | None = None  # where workers that share no folder put those of their trials; an fsspec URL
+    artifact_store_exclude: list[str] = field(
+        default_factory=list
+    )  # names of files that stay behind when a trial is over
     resume: str = "auto"  # force: go on although the space, objective, configuration or code has changed
     duplicates: str = "reuse"  # a configuration that is complete already: reuse its result, rerun it, or refuse it
     max_failures: int = 20  # failed trials of one command that end it

@@ -279,17 +279,17 @@ class Space:
             found[parameter.name], texts[parameter.key] = value, parameter.text(value)
         return found
 
-    def faults(self, compose: Compose) -> list[str]:
+    def problems(self, compose: Compose) -> list[str]:
         """Returns a line for each thing that keeps an example from being composed."""
-        faults: dict[str, str] = {}  # one for each key, or for each message
+        problems: dict[str, str] = {}  # one for each key, or for each message
         for overrides in self.examples():
             try:
                 compose(overrides)
             except ComposeError as error:
                 line = self._explain(error, overrides, compose)
                 key = next((p.key for p in self.parameters if f"{p.key}=" in str(error)), line)
-                faults.setdefault(key, line)
-        return list(faults.values())
+                problems.setdefault(key, line)
+        return list(problems.values())
 
     def _explain(self, error: Exception, overrides: list[str], compose: Compose) -> str:
         """Returns an error's line; for a key that is not there, with the one that was meant."""
@@ -360,18 +360,18 @@ def build(
     Raises:
         UserError: a line for each fault.
     """
-    faults: list[str] = []
+    problems: list[str] = []
     typed = [_parse(text, config_loader) for text in arguments]
     fixed = [o.input_line or "" for o in typed if not o.is_sweep_override()]
     typed_keys = {o.key_or_group for o in typed}
     for key in typed_keys:
         if len(same := [o.input_line or "" for o in typed if o.key_or_group == key]) > 1:
-            faults.append(f"{key} is typed twice: {' '.join(same)}; leave one")
+            problems.append(f"{key} is typed twice: {' '.join(same)}; leave one")
     declarations = [Declaration(o.key_or_group, o, ()) for o in typed if o.is_sweep_override()]
     settled = {o.key_or_group: _element_text(o, o._value) for o in typed if not o.is_sweep_override()}
     written = [
         declaration
-        for declaration in _declared(params, when, (), faults, config_loader)
+        for declaration in _declared(params, when, (), problems, config_loader)
         if all(settled.get(c.key, c.texts[0]) in c.texts for c in declaration.conditions)  # the others can't be taken
     ]
     for declaration in written:
@@ -387,27 +387,27 @@ def build(
     for declaration in declarations:
         override, key = declaration.override, declaration.key
         if key == seed_key and is_search:
-            faults.append(f"{key} can't be searched; type repeats=3 to run each configuration with three seeds")
+            problems.append(f"{key} can't be searched; type repeats=3 to run each configuration with three seeds")
             continue
         try:
             distribution, texts = _distribution(override, is_search and not is_grid)
         except ValueError as error:
-            faults.append(f"{override.input_line}: {error}")
+            problems.append(f"{override.input_line}: {error}")
             continue
         name = key if keys.count(key) == 1 else f"{key} @ {' and '.join(map(str, declaration.conditions)) or 'always'}"
         prefix = str(override.input_line).partition(key)[0]
         parameters.append(Parameter(key, name, distribution, prefix, declaration.conditions, texts))
-    if not faults:
+    if not problems:
         groups = {key for key in typed_keys if config_loader and config_loader.get_group_options(key)}
         replaced = groups | (typed_keys & {declaration.key for declaration in written})
-        parameters = _resolve(parameters, fixed, replaced, compose, faults, config_loader)
-        parameters = _in_order(parameters, faults)
-        _refuse_overlaps(parameters, faults)
+        parameters = _resolve(parameters, fixed, replaced, compose, problems, config_loader)
+        parameters = _in_order(parameters, problems)
+        _refuse_overlaps(parameters, problems)
     space = Space(fixed, parameters, is_search)
-    if not faults:
-        faults += space.faults(compose)
-    if faults:
-        raise UserError("\n".join(dict.fromkeys(faults)))
+    if not problems:
+        problems += space.problems(compose)
+    if problems:
+        raise UserError("\n".join(dict.fromkeys(problems)))
     return space
 
 
@@ -420,33 +420,33 @@ def _parse(text: str, config_loader: Any) -> Override:
 
 
 def _declared(
-    params: Any, when: Any, conditions: tuple[Condition, ...], faults: list[str], config_loader: Any
+    params: Any, when: Any, conditions: tuple[Condition, ...], problems: list[str], config_loader: Any
 ) -> Iterator[Declaration]:
     """Yields what `params` and, below it, `when` declare."""
     if not isinstance(params, Mapping) or not isinstance(when, Mapping):
-        faults.append(f"params and when must be mappings of keys, got {params if when == {} else when!r}"[:200])
+        problems.append(f"params and when must be mappings of keys, got {params if when == {} else when!r}"[:200])
         return
     for key, value in params.items():
         if isinstance(value, Mapping):
-            faults.append(f"{key}: write a value or a text such as interval(0,1), got {dict(value)}")
+            problems.append(f"{key}: write a value or a text such as interval(0,1), got {dict(value)}")
             continue
         try:
             yield Declaration(str(key).lstrip("+"), _parse(f"{key}={_text(value)}", config_loader), conditions)
         except UserError as error:
-            faults.append(str(error))
+            problems.append(str(error))
     for text, below in when.items():
         try:
             override = _parse(str(text), config_loader)
             texts = tuple(_element_text(override, value) for value in _elements(override))
         except (UserError, ValueError) as error:
-            faults.append(f"when {text}: {error}")
+            problems.append(f"when {text}: {error}")
             continue
         if not isinstance(below, Mapping):
-            faults.append(f"when {text}: must hold keys, got {below!r}")
+            problems.append(f"when {text}: must hold keys, got {below!r}")
             continue
         inner = {key: value for key, value in below.items() if key != "when"}
         condition = Condition(override.key_or_group, texts)
-        yield from _declared(inner, below.get("when", {}), (*conditions, condition), faults, config_loader)
+        yield from _declared(inner, below.get("when", {}), (*conditions, condition), problems, config_loader)
 
 
 def _text(value: Any) -> str:
@@ -605,7 +605,7 @@ def _resolve(
     fixed: list[str],
     replaced: set[str],
     compose: Compose,
-    faults: list[str],
+    problems: list[str],
     config_loader: Any,
 ) -> list[Parameter]:
     """Returns the parameters whose conditions can hold, without the conditions that always do.
@@ -622,7 +622,7 @@ def _resolve(
     try:
         full = compose([*fixed, *first])
     except ComposeError as error:
-        faults.append(str(error))
+        problems.append(str(error))
         return []
     kept = []
     for parameter in parameters:
@@ -637,10 +637,10 @@ def _resolve(
                         is_possible = is_possible and bool(known)
                     elif text not in known:
                         kinds = " or ".join(p.kind() for p in searched[condition.key])
-                        faults.append(f"when {condition}: {condition.key} is never {text}; it is {kinds}")
+                        problems.append(f"when {condition}: {condition.key} is never {text}; it is {kinds}")
                 if any(p.values() is None for p in searched[condition.key]):
                     kinds = " or ".join(p.kind() for p in searched[condition.key])
-                    faults.append(
+                    problems.append(
                         f"when {condition}: no single value of {kinds} is ever drawn; give it steps, or choices"
                     )
                 conditions.append(Condition(condition.key, tuple(_own_text(searched[condition.key], t) for t in known)))
@@ -649,10 +649,10 @@ def _resolve(
             value = _configured(full, condition.key, absent := object())
             if value is absent:
                 keys = [*flat_without_hydra(full), *searched]
-                faults.append(f"when {condition}: there is no key {condition.key}{nearest(condition.key, keys)}")
+                problems.append(f"when {condition}: there is no key {condition.key}{nearest(condition.key, keys)}")
             for text in condition.texts:
                 if options and text not in options:
-                    faults.append(f"when {condition}: there is no {condition.key}={text}{nearest(text, options)}")
+                    problems.append(f"when {condition}: there is no {condition.key}={text}{nearest(text, options)}")
             is_possible = is_possible and _value_text(value) in condition.texts
         if is_possible:
             made = Parameter(
@@ -681,7 +681,7 @@ def _can_be(parameter: Parameter, text: str) -> bool:
     return True
 
 
-def _in_order(parameters: list[Parameter], faults: list[str]) -> list[Parameter]:
+def _in_order(parameters: list[Parameter], problems: list[str]) -> list[Parameter]:
     """Returns the parameters with parents before their children."""
     ordered: list[Parameter] = []
     left = list(parameters)
@@ -690,14 +690,14 @@ def _in_order(parameters: list[Parameter], faults: list[str]) -> list[Parameter]
         ready = [p for p in left if not any(c.key in waiting for c in p.conditions)]
         if not ready:
             cycle = ", ".join(parameter.key for parameter in left)
-            faults.append(f"when: the conditions of {cycle} depend on each other")
+            problems.append(f"when: the conditions of {cycle} depend on each other")
             return []
         ordered.append(ready[0])
         left.remove(ready[0])
     return ordered
 
 
-def _refuse_overlaps(parameters: list[Parameter], faults: list[str]) -> None:
+def _refuse_overlaps(parameters: list[Parameter], problems: list[str]) -> None:
     """Notes keys that two declarations can give a value at once."""
     for i, one in enumerate(parameters):
         for other in parameters[:i]:
@@ -708,7 +708,7 @@ def _refuse_overlaps(parameters: list[Parameter], faults: list[str]) -> None:
                 places = " and ".join(
                     "under " + ", ".join(map(str, p.conditions)) if p.conditions else "in params" for p in (other, one)
                 )
-                faults.append(f"{one.key} is declared twice: {places}; make them exclude each other")
+                problems.append(f"{one.key} is declared twice: {places}; make them exclude each other")
 
 
 def _configured(full: DictConfig, key: str, absent: Any = None) -> Any:

@@ -76,7 +76,7 @@ class RecordedSweep:
         except (KeyError, TypeError, ValueError) as error:
             if not (folder / "sweep.yaml").exists():
                 raise UserError(f"{folder} holds no sweep; without a name, those of {sweeps} are listed") from error
-            raise UserError(f"{folder / 'sweep.yaml'} is damaged; type the sweep's command again") from error
+            raise UserError(f"{folder / 'sweep.yaml'} is damaged; rerun the sweep's command") from error
         if url.startswith(SQLITE):
             if not (folder / "study.db").exists():
                 raise UserError(f"{folder} has lost its study.db")
@@ -96,7 +96,7 @@ class RecordedSweep:
 
     def trials(self) -> list[FrozenTrial]:
         """Returns the trials within the budget."""
-        return self.study.own(self.n_trials)
+        return self.study.within_budget(self.n_trials)
 
 
 def open_sweep(name: str, sweeps: Path = SWEEPS, trust: bool = False, to_write: bool = False) -> RecordedSweep:
@@ -145,7 +145,7 @@ def status(sweep: RecordedSweep) -> list[str]:
         lines.append(f"pace    {number} trials/h" + (f", about {duration(left / pace * 3600)} left" if left else ""))
     running = [trial for trial in trials if trial.state is TrialState.RUNNING]
     if any(how for key, how in sweep.study.attrs().items() if key.startswith(STOP)) and running:
-        lines.append("it was told to stop")
+        lines.append("stop requested")
     if running:
         lines += ["", *_workers(running)]
     return lines

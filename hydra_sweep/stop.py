@@ -13,7 +13,7 @@ from hydra_sweep.arguments import Parser
 from hydra_sweep.errors import UserError
 from hydra_sweep.status import SWEEPS, headline, open_sweep, trust_help
 from hydra_sweep.storage import explained
-from hydra_sweep.study import DRAIN, SOFTLY
+from hydra_sweep.study import StopMode
 
 
 @streams.command
@@ -26,9 +26,9 @@ def main(program: str = "hydra_sweep.stop", sweeps: Path = SWEEPS) -> int:
     try:
         sweep = open_sweep(args.name, sweeps, args.trust, to_write=True)
         with explained(sweep.study.url):
-            sweep.study.stop(SOFTLY if args.now else DRAIN)
+            sweep.study.stop(StopMode.PREEMPT if args.now else StopMode.DRAIN)
         print(headline(sweep))
-        print("told to stop" + (", running trials are saved" if args.now else " when the running trials are over"))
+        print("asked to stop" + (", running trials are saved" if args.now else " when the running trials finished"))
     except (UserError, OSError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2

@@ -42,7 +42,7 @@ def absolute(url: str) -> str:
     return f"{SQLITE}{Path(url.removeprefix(SQLITE)).absolute()}" if url.startswith(SQLITE) else url
 
 
-def faults(url: str) -> Iterator[str]:
+def problems(url: str) -> Iterator[str]:
     """Yields what is wrong with a URL, without opening it."""
     if url in ("sqlite://", f"{SQLITE}:memory:"):
         yield f"storage {url}: workers can't share a process's memory; leave it out, and the study is in its folder"
@@ -204,4 +204,4 @@ def explained(url: str) -> Iterator[None]:
             raise
         cause = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:160]
         where = hide_password(url).removeprefix(SQLITE)
-        raise UserError(f"can't use the study in {where}: {cause}; mend that and type the command again") from error
+        raise UserError(f"can't use the study in {where}: {cause}; fix this and rerun") from error

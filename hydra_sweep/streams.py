@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 STDOUT, STDERR = 1, 2
-PATIENCE_SECONDS = 2.0  # for the readers of a process that was told to stop
+PATIENCE_SECONDS = 2.0  # for the readers of a process that was asked to stop
 CAN_WAIT = os.name == "posix"  # Windows can't select files, nor does it have select.PIPE_BUF
 PIECE_BYTES = getattr(select, "PIPE_BUF", 512)
 
@@ -125,7 +125,7 @@ def _lose_output(error: OSError) -> None:
         sys.exit(128 + signal.SIGPIPE)
     line = f"standard output can't be written ({error.strerror or error})"
     with suppress(OSError):
-        os.write(STDERR, f"{line}{'; going on without it' if _is_aside else ''}\n".encode())
+        os.write(STDERR, f"{line}{'; continuing without it' if _is_aside else ''}\n".encode())
     if not _is_aside:
         sys.exit(1)
 

@@ -4,24 +4,41 @@ The storage is the only thing that sweepers and workers have in common. A trial 
 compare-and-set of the storage, so that no two workers get it; while it runs, its worker renews a lease (a user
 attribute); a trial whose lease is dead becomes WAITING again, with its number, parameters and reports. So nothing of a
 sweep's budget is lost or doubled by a kill. Trials beyond the budget, made by two workers at once, stay WAITING.
+
+                     claim: a new trial, in one call with its lease
+        (none) ----------------------------------------------.
+                                                             v
+        WAITING -- claim: compare-and-set, then the lease -> RUNNING -- end: outcome, then state --> COMPLETE
+           ^                                                 |  |                                     PRUNED
+           |-- release: its worker was stopped, and gives ---'  |                                     FAIL
+           |   it back: the lease loses its holder first        |
+           |                                                    |
+           '-- requeue_or_fail: its worker is gone, found by ---'-- as often as max_attempts allows
+               whoever looks (a sweeper, or a worker that         without progress between --> FAIL
+               has none): the count of losses first, then
+               as release does
+
+A worker may die between any two arrows of a chain. What is left then: RUNNING without a holder counts as lost once it
+has not changed for `lease_seconds`; RUNNING with an outcome is run again, and its task answers from its own record; a
+count of losses without the release is one loss more than there was. The `start_lock` makes SQLite's look at a state
+and the change of it one step; servers have a row to lock. A sweeper's `.reap.lock` keeps two of them from counting
+one loss twice, `.open.lock` from making two studies.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import os
-import platform
 import statistics
 import time
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from enum import IntEnum
 from typing import Any
 
 import optuna
-import psutil
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -31,6 +48,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hydra_sweep import compat
 from hydra_sweep.errors import UserError, counted
+from hydra_sweep.process import Process
 from hydra_sweep.storage import SQLITE, hide_password, open_storage
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -38,55 +56,14 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 # User attributes: of a trial, and of the study.
 LEASE, LOSSES, RUNS, OUTCOME = "lease", "losses", "runs", "outcome"
 REQUEST, READY, ASIDE, STOP, FULL, WORKER = "request", "ready", "aside", "stop", "full", "worker"
-DRAIN, SOFTLY, NOW = 1, 2, 3  # how to stop: claim no more, give running trials back, die
 
 
-@dataclass(frozen=True)
-class Process:
-    """A process, told from every other on every host, whatever the clocks say."""
+class StopMode(IntEnum):
+    """How a sweep's workers are to stop, as the study keeps it; 0: they are not."""
 
-    host: str
-    pid: int
-    born: float  # seconds since its host started
-
-    @classmethod
-    def own(cls) -> Process:
-        return cls.here(os.getpid())
-
-    @classmethod
-    def here(cls, pid: int) -> Process:
-        """Returns a process of this host. Raises: psutil.NoSuchProcess."""
-        return cls(_host(), pid, _born(pid))
-
-    @property
-    def name(self) -> str:
-        return f"{self.host.partition(' ')[0]}-{self.pid}"
-
-    def is_here(self) -> bool:
-        return self.host == _host()
-
-    def is_dead(self) -> bool:
-        """Whether it is known to be gone: only of this host can that be known."""
-        if not self.is_here():
-            return False
-        try:
-            return abs(_born(self.pid) - self.born) > 1 or psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return True
-
-
-def _born(pid: int) -> float:
-    """Returns when a process began, in a count that stays when the clock is set: on Linux, since the host started."""
-    since = psutil.boot_time() if psutil.LINUX else 0.0  # asked first: psutil before 6 keeps it for the next question
-    return psutil.Process(pid).create_time() - since
-
-
-def _host() -> str:
-    """Returns the host's name, and which of its process namespaces this is (containers may share the name)."""
-    try:
-        return f"{platform.node()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return platform.node()
+    DRAIN = 1  # claim no more trials, end those that run
+    PREEMPT = 2  # save running trials and give them back
+    KILL = 3  # die
 
 
 @dataclass
@@ -194,13 +171,13 @@ class SweepStudy:
                 if self.trials() or made != list(directions):
                     found = f"{counted(len(self.trials()), 'trial')}, {' and '.join(made)}"
                     raise UserError(
-                        f"the storage has a study {self.base} that is no sweep's ({found}); type another name, or "
+                        f"the storage has a study {self.base} that is no sweep's ({found}); choose another name, or "
                         "hydra.sweeper.study_name="
                     ) from error
                 self.set(REQUEST, dict(request))
                 self.set(READY, True)
 
-    def renew(
+    def migrate(
         self,
         directions: Sequence[str],
         request: Mapping[str, Any],
@@ -246,7 +223,7 @@ class SweepStudy:
     def set(self, key: str, value: Any) -> None:
         self.storage.set_study_user_attr(self.id, key, value)
 
-    def stop(self, how: int) -> None:
+    def stop(self, how: StopMode) -> None:
         """Tells all sweepers and workers of this sweep to stop."""
         attrs = self.attrs()
         sweepers = {value["sweeper"] for key, value in attrs.items() if key.startswith(f"{WORKER}:")}
@@ -271,10 +248,10 @@ class SweepStudy:
 
     def num_failed(self, n_trials: int) -> int:
         """Returns how many trials within the budget have failed, those aside that were refused as duplicates."""
-        failed = [trial for trial in self.own(n_trials) if trial.state is TrialState.FAIL]
+        failed = [trial for trial in self.within_budget(n_trials) if trial.state is TrialState.FAIL]
         return sum(Outcome.of(trial).same_as is None for trial in failed)
 
-    def own(self, n_trials: int) -> list[FrozenTrial]:
+    def within_budget(self, n_trials: int) -> list[FrozenTrial]:
         """Returns the trials within the budget that the command asks for, by number."""
         return [trial for trial in self.trials() if trial.number not in self.aside][:n_trials]
 
@@ -287,7 +264,7 @@ class SweepStudy:
             only: numbers; if there are any, no other trial is taken.
             max_steps: reports of all trials, after which there is no new one.
         """
-        trials = self.own(n_trials)
+        trials = self.within_budget(n_trials)
         for trial in trials:
             if only and trial.number not in only:
                 continue
@@ -308,7 +285,7 @@ class SweepStudy:
             return None
         return trial_id, lease
 
-    def forgotten(self, process: Process) -> tuple[int, Lease] | None:
+    def unacknowledged_claim(self, process: Process) -> tuple[int, Lease] | None:
         """Returns a trial that an idle worker holds without knowing: the storage gave it, but its answer was lost."""
         for trial in self.trials():
             held = Lease.of(trial) if trial.state is TrialState.RUNNING else None
@@ -347,7 +324,7 @@ class SweepStudy:
             self.storage.set_trial_user_attr(trial_id, LEASE, asdict(replace(lease, process=None)))
         self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
-    def lose(self, trial: FrozenTrial, max_attempts: int) -> bool:
+    def requeue_or_fail(self, trial: FrozenTrial, max_attempts: int) -> bool:
         """Gives a trial back whose worker is gone, or fails it if its workers die without progress. Returns: failed?"""
         progress = len(trial.intermediate_values) + len(trial.user_attrs.get(RUNS, []))
         losses = trial.user_attrs.get(LOSSES, {"count": 0, "progress": -1})
@@ -375,10 +352,10 @@ class SweepStudy:
             values = trial.values if trial.state is TrialState.COMPLETE else None
             has_sum = trial.state.is_finished() and outcome.crc32 is not None
             if has_sum and outcome.crc32 != outcome.sum(trial, values):
-                raise ValueError(f"the sum of trial {trial.number} is another one")
+                raise ValueError(f"checksum mismatch in trial {trial.number}")
 
     def end(self, trial_id: int, state: TrialState, values: Sequence[float] | None, outcome: Outcome) -> None:
-        """Ends a trial; what is over already stays as it is."""
+        """Ends a trial; what has finished already stays as it is."""
         try:
             self.note(trial_id, outcome, values)
             self.storage.set_trial_state_values(trial_id, state, values)
@@ -401,12 +378,12 @@ def open_checked(url: str, name: str, seconds: float) -> SweepStudy:
         cause = " ".join(str(error.__cause__ or error).split())[:160]
         where = hide_password(url).removeprefix(SQLITE)
         raise UserError(
-            f"the study in {where} can't be read ({cause}); put a copy of it back, or type another name"
+            f"the study in {where} can't be read ({cause}); put a copy of it back, or choose another name"
         ) from error
     return study
 
 
-class Watch:
+class StaleTrialDetector:
     """Tells which running trials have lost their worker, by watching their leases.
 
     Of this host a process that is gone is seen at once, and one that lives is never taken for lost. Of other hosts a

@@ -27,32 +27,30 @@ from optuna.trial import FrozenTrial, TrialState
 from hydra_sweep import artifacts, progress, storage, streams
 from hydra_sweep.compat import BASIC_LAUNCHER, contains, trial_id
 from hydra_sweep.compose import Composer
-from hydra_sweep.errors import UserError, brief, counted
-from hydra_sweep.files import atomic, delete_halves
-from hydra_sweep.launchers import JOBLIB, Fleet
+from hydra_sweep.errors import UserError, counted, describe_error
+from hydra_sweep.files import atomic, remove_partial_files
+from hydra_sweep.launchers import JOBLIB, WorkerPool
 from hydra_sweep.machine import num_physical_cores
 from hydra_sweep.plan import Plan, code_version, differences, make, refuse_official, without_cells
+from hydra_sweep.process import Process
 from hydra_sweep.processes import handling
 from hydra_sweep.study import (
-    DRAIN,
     FULL,
     LOSSES,
-    NOW,
     REQUEST,
-    SOFTLY,
     STOP,
     WORKER,
     Lease,
     Outcome,
-    Process,
+    StaleTrialDetector,
+    StopMode,
     SweepStudy,
-    Watch,
     copy,
     open_checked,
 )
 from hydra_sweep.worker import STOPPING, Worker, prepare
 
-HALF_SECONDS = 3600  # after which nobody still writes a file; another sweeper may be at work in the folder
+PARTIAL_FILE_SECONDS = 3600  # after which nobody still writes a file; another sweeper may be at work in the folder
 
 
 def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, arguments: Sequence[str]) -> None:
@@ -85,20 +83,20 @@ class Sweeper:
 
     def __init__(self, plan: Plan, config: DictConfig, hydra_context: HydraContext, task: TaskFunction) -> None:
         self.plan, self.config, self.hydra_context, self.task = plan, config, hydra_context, task
-        self.process = Process.own()
+        self.process = Process.current()
         self.why_stopped: str | None = None  # the rule that ended it early
-        self.fleet = Fleet(config, hydra_context, self.say)
-        if not plan.settings.wait and not self.fleet.outlives_sweeper:
+        self.pool = WorkerPool(config, hydra_context, self.say)
+        if not plan.settings.wait and not self.pool.outlives_sweeper:
             raise UserError(
                 "wait=false needs hydra/launcher=slurm; the workers of this launcher end with their command"
             )
-        if plan.settings.hang_seconds is not None and self.fleet.target == BASIC_LAUNCHER:
+        if plan.settings.hang_seconds is not None and self.pool.target == BASIC_LAUNCHER:
             raise UserError(
                 "hang_seconds kills the process of a trial that hangs, which is this one with the basic launcher; "
                 "try hydra/launcher=joblib"
             )
         self.study = open_study(plan)
-        self.watch = Watch(plan.settings.lease_seconds)
+        self.watch = StaleTrialDetector(plan.settings.lease_seconds)
         self.reap_lock = FileLock(plan.folder / ".reap.lock")
         self.started = time.monotonic()
         self.ended_before = {t.number for t in self.trials() if t.state.is_finished()}
@@ -106,39 +104,39 @@ class Sweeper:
 
     def trials(self) -> list[FrozenTrial]:
         """Returns the trials within the budget."""
-        return self.study.own(self.plan.n_trials)
+        return self.study.within_budget(self.plan.n_trials)
 
     def run(self) -> None:
         self.write_request()
         num_workers = self.num_workers()
-        screen = progress.Screen(self.plan, self.study, self.ended_before, num_workers)
+        screen = progress.ProgressDisplay(self.plan, self.study, self.ended_before, num_workers)
         display = Display(screen)
         monitor = Monitor(self, display)
         STOPPING.signum = None
         self.study.set(f"{STOP}:{self.process.name}", 0)  # that of an earlier sweeper with this pid
         self.study.set(f"{FULL}:{self.process.name}", None)
-        with self.handlers(), display, monitor, self.fleet.tidy(self.plan.folder / "workers"):
+        with self.handlers(), display, monitor, self.pool.tidy(self.plan.folder / "workers"):
             self.run_workers(num_workers, monitor)
-            if not self.plan.settings.wait and self.fleet.jobs and not self.is_stopping():
+            if not self.plan.settings.wait and self.pool.jobs and not self.is_stopping():
                 look = f"{self.plan.settings.status_command} {self.plan.folder}"
                 self.say(f"{counted(num_workers, 'worker')} on the way; {look}")
                 return
             self.wait_for_trials()
             monitor.check_failures()  # of the last trials
-            self.fleet.cancel()  # those that still wait for their turn
+            self.pool.cancel()  # those that still wait for their turn
         self.fetch()
         screen.summary(STOPPING.signum, self.why_stopped)
         if self.plan.settings.storage is None and not (self.plan.folder / "study.db").exists():
             self.why_stopped = "study.db was deleted while it ran"
             print(
                 f"sweep: {self.plan.folder / 'study.db'} was deleted while it ran: results.csv has what was found, but "
-                "the sweep can't go on; put it back, or type another name",
+                "the sweep can't go on; put it back, or choose another name",
                 file=sys.stderr,
             )
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
-        is_barren = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}
-        if (self.why_stopped and not monitor.is_success) or is_barren:
+        all_failed = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}
+        if (self.why_stopped and not monitor.is_success) or all_failed:
             sys.exit(1)
 
     def run_workers(self, num_workers: int, monitor: Monitor) -> None:
@@ -151,8 +149,8 @@ class Sweeper:
             monitor.check_rules()  # a rule of an earlier command may hold already
             if self.is_stopping():
                 break
-            suspects = self.suspects() if self.fleet.is_waited_for else frozenset[int]()
-            missing = min(1 if suspects else num_workers - self.fleet.count(), num_open)
+            crash_suspects = self.crash_suspects() if self.pool.is_waited_for else frozenset[int]()
+            missing = min(1 if crash_suspects else num_workers - self.pool.count(), num_open)
             if missing <= 0:  # workers are at the rest, and may leave some of it to us
                 time.sleep(0.5)
                 continue
@@ -161,18 +159,18 @@ class Sweeper:
             if idle_launches >= 3 * self.plan.settings.max_attempts:
                 self.why_stopped = "the workers end without getting any further; see the files in workers/"
                 break
-            self.launch(missing, suspects)
+            self.launch(missing, crash_suspects)
             if not self.plan.settings.wait:
                 break
 
     def wait_for_trials(self) -> None:
         """Waits until no worker of this sweeper holds a trial."""
-        while any(self.holds(trial) for trial in self.trials()) and self.fleet.count():
+        while any(self.holds(trial) for trial in self.trials()) and self.pool.count():
             time.sleep(0.2)
 
     def fetch(self) -> None:
         """Fetches the folders of trials that were run elsewhere, unless somebody waits for the end."""
-        if STOPPING.signum is None and (place := self.plan.depot()):
+        if STOPPING.signum is None and (place := self.plan.artifact_store()):
             for problem in artifacts.fetch(place, self.plan.folder):
                 print(f"sweep: {problem}", file=sys.stderr)
 
@@ -183,17 +181,17 @@ class Sweeper:
     def write_request(self) -> None:
         """Writes sweep.yaml: what was asked, resolved, and how to go on. Deletes halves that killed ones have left."""
         names = ("sweep.yaml", "multirun.yaml", "results.csv", "best.yaml")
-        delete_halves((self.plan.folder / name for name in names), HALF_SECONDS)
+        remove_partial_files((self.plan.folder / name for name in names), PARTIAL_FILE_SECONDS)
         texts = {
             "sweep.yaml": progress.request_yaml(self.plan, self.study.name),
             "multirun.yaml": OmegaConf.to_yaml(self.config),  # as Hydra's own sweeper does
         }
         for name, text in texts.items():
-            with atomic(self.plan.folder / name, "make room and type the command again") as out:
+            with atomic(self.plan.folder / name, "make room and rerun") as out:
                 out.write(text.encode())
 
     def progress(self) -> tuple[int, int]:
-        """Returns how many trials are over, and how many reports there are."""
+        """Returns how many trials finished, and how many reports there are."""
         trials = self.trials()
         return sum(t.state.is_finished() for t in trials), sum(len(t.intermediate_values) for t in trials)
 
@@ -204,10 +202,10 @@ class Sweeper:
         waiting = sum(trial.state is TrialState.WAITING for trial in trials)
         return waiting + self.plan.n_trials - len(trials), sum(t.state is TrialState.RUNNING for t in trials)
 
-    def suspects(self) -> frozenset[int]:
+    def crash_suspects(self) -> frozenset[int]:
         """Returns the trials that fail when they are lost once more: they run alone.
 
-        A worker that dies takes its neighbours with it, and nobody can tell who was first.
+        A worker that dies takes its neighbors with it, and nobody can tell who was first.
         """
         last = self.plan.settings.max_attempts - 1
         lost = {t.number: t.user_attrs.get(LOSSES) for t in self.trials() if t.state is TrialState.WAITING}
@@ -235,13 +233,13 @@ class Sweeper:
                 if STOPPING.signum is not None:  # killed by us, which is not the trial's fault
                     self.study.release(trial_id(trial))
                 else:
-                    self.study.lose(trial, self.plan.settings.max_attempts)
+                    self.study.requeue_or_fail(trial, self.plan.settings.max_attempts)
 
     def num_workers(self) -> int:
         """Returns how many workers are wanted at once."""
-        self.gpus = visible_gpus() if self.fleet.target == JOBLIB else []
+        self.gpus = visible_gpus() if self.pool.target == JOBLIB else []
         wanted = self.plan.settings.workers
-        if self.fleet.target == BASIC_LAUNCHER:
+        if self.pool.target == BASIC_LAUNCHER:
             if (wanted or 1) > 1:
                 print("sweep: the basic launcher runs one worker; for more add hydra/launcher=joblib")
             return 1
@@ -249,12 +247,12 @@ class Sweeper:
 
     def launch(self, num_workers: int, only: frozenset[int]) -> None:
         """Starts workers, and waits for them if the launcher does; on these trials, if any, and on no others."""
-        leash = None if self.fleet.outlives_sweeper else self.process
+        parent = None if self.pool.outlives_sweeper else self.process
         context = self.hydra_context, self.task, self.process
-        worker = Worker(self.plan, self.config, *context, leash, self.gpus, self.failed_before, only)
+        worker = Worker(self.plan, self.config, *context, parent, self.gpus, self.failed_before, only)
         place = ["hydra.output_subdir=null", "hydra.sweep.subdir=workers", "hydra/job_logging=none"]
-        self.fleet.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers, partial(prepare, leash))
-        if self.fleet.is_waited_for:
+        self.pool.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers, partial(prepare, parent))
+        if self.pool.is_waited_for:
             self.reap(is_over=True)
 
     @contextmanager
@@ -274,16 +272,16 @@ class Sweeper:
                 for signum in before:
                     signal.signal(signum, lambda signum, _: os._exit(128 + signum))
                 STOPPING.signum = STOPPING.signum or signal.SIGINT
-                self.pass_on(NOW)
+                self.pass_on(StopMode.KILL)
                 self.kill_workers(signal.SIGKILL)
-                self.fleet.cancel()
+                self.pool.cancel()
                 time.sleep(0.2)
                 self.reap(is_over=True)
 
     def pass_on(self, how: int) -> None:
         """Tells this sweeper's workers to stop: those of this host by a signal, others through the study."""
         self.study.set(f"{STOP}:{self.process.name}", how)
-        if how == SOFTLY:
+        if how == StopMode.PREEMPT:
             self.kill_workers(signal.SIGTERM)
 
     def kill_workers(self, signum: int) -> None:
@@ -301,7 +299,7 @@ class Display(threading.Thread):
     In a thread of its own, so that a terminal that is paused, or an error in what is shown, holds up nothing else.
     """
 
-    def __init__(self, screen: progress.Screen) -> None:
+    def __init__(self, screen: progress.ProgressDisplay) -> None:
         super().__init__(name="display", daemon=True)
         self.screen = screen
         self.done = threading.Event()
@@ -336,7 +334,7 @@ class Display(threading.Thread):
         try:
             self.screen.update()
         except Exception as error:  # the storage is away
-            self.screen.say(f"can't look at the study just now: {brief(error)}")
+            self.screen.say(f"can't look at the study just now: {describe_error(error)}")
 
 
 class Monitor(threading.Thread):
@@ -364,15 +362,15 @@ class Monitor(threading.Thread):
         last = 0.0
         while not self.done.wait(0.2):
             try:
-                if STOPPING.signum is not None and self.passed_on < SOFTLY:
-                    self.pass_on(SOFTLY)
+                if STOPPING.signum is not None and self.passed_on < StopMode.PREEMPT:
+                    self.pass_on(StopMode.PREEMPT)
                     self.display.say("stopping: running trials are saved first; Ctrl-C again stops at once")
                 if time.monotonic() - last > self.display.screen.interval:
                     self.sweeper.reap()
                     self.check_rules()
                     last = time.monotonic()
             except Exception as error:  # the storage is away: the workers wait for it, and so do we
-                self.display.say(f"can't look at the study just now: {brief(error)}")
+                self.display.say(f"can't look at the study just now: {describe_error(error)}")
                 last = time.monotonic()
 
     def pass_on(self, how: int) -> None:
@@ -391,25 +389,25 @@ class Monitor(threading.Thread):
             self.end("stopped from elsewhere", told, True)
             return
         if full := sweeper.study.attrs().get(f"{FULL}:{sweeper.process.name}"):
-            self.end(f"the disk is full: {full}; make room and type the command again", SOFTLY, False)
+            self.end(f"the disk is full: {full}; make room and rerun", StopMode.PREEMPT, False)
             return
         if self.check_failures():
             return
         ended = [t for t in sweeper.trials() if t.state.is_finished()]
         if stop.seconds is not None and time.monotonic() - sweeper.started >= stop.seconds:
-            self.end(f"stop.seconds: {stop.seconds:g} s have passed", SOFTLY, True)
+            self.end(f"stop.seconds: {stop.seconds:g} s have passed", StopMode.PREEMPT, True)
         elif stop.value is not None and (best := progress.best(sweeper.plan, ended)):
             value, wanted = best[0].values[0], stop.value
             if value >= wanted if sweeper.plan.directions[0] == "maximize" else value <= wanted:
-                self.end(f"stop.value: {wanted:g} is reached", DRAIN, True)
+                self.end(f"stop.value: {wanted:g} is reached", StopMode.DRAIN, True)
         if stop.steps is not None and not self.passed_on:
             steps = sum(len(trial.intermediate_values) for trial in sweeper.trials())
             if steps >= stop.steps:
-                self.end(f"stop.steps: {steps} of {stop.steps} steps are done", DRAIN, True)
+                self.end(f"stop.steps: {steps} of {stop.steps} steps are done", StopMode.DRAIN, True)
         if stop.patience is not None and not self.passed_on and (best := progress.best(sweeper.plan, ended)):
             since = sum(_ended_at(t) > _ended_at(best[0]) for t in ended)
             if since >= stop.patience:
-                self.end(f"stop.patience: no better trial among the last {since}", DRAIN, True)
+                self.end(f"stop.patience: no better trial among the last {since}", StopMode.DRAIN, True)
 
     def check_failures(self) -> bool:
         """Ends the sweep if too many trials have failed. Returns whether they have."""
@@ -420,7 +418,7 @@ class Monitor(threading.Thread):
         failed = [Outcome.of(t) for t in sweeper.trials() if t.state is TrialState.FAIL]
         reason = next(outcome.reason for outcome in reversed(failed) if outcome.same_as is None)
         said = f"{counted(count, 'trial')} failed, the last: {reason} (hydra.sweeper.max_failures)"
-        self.end(said, SOFTLY, False)
+        self.end(said, StopMode.PREEMPT, False)
         return True
 
     def end(self, why: str, how: int, is_success: bool) -> None:
@@ -453,10 +451,10 @@ def open_study(plan: Plan) -> SweepStudy:
             if changes and plan.settings.resume != "force":
                 lines = [f"{plan.folder} holds a sweep that asked for something else:"]
                 lines += [f"  {change}" for change in changes]
-                lines += ["type another name, or resume=force to go on with it all the same"]
+                lines += ["choose another name, or resume=force to go on with it all the same"]
                 raise UserError("\n".join(lines))
             if differences(recorded, plan.request):
-                renew(plan, study)
+                migrate(plan, study)
             study.set_aside(plan.aside(study.trials()))
     except OSError as error:
         raise UserError(f"cannot write {error.filename or plan.folder}: {error.strerror or error}") from error
@@ -468,11 +466,11 @@ def refuse_orphans(folder: Path) -> None:
     trials = [path.name for path in folder.iterdir() if path.name.isdigit()]
     if trials:
         raise UserError(
-            f"{folder} holds {counted(len(trials), 'trial')} but not the study; type another name, or move them away"
+            f"{folder} holds {counted(len(trials), 'trial')} but not the study; choose another name, or move them away"
         )
 
 
-def renew(plan: Plan, study: SweepStudy) -> None:
+def migrate(plan: Plan, study: SweepStudy) -> None:
     """Lets a sweep go on that now asks for something else: what was found stays, as far as it still means something."""
     if is_at_work(study):
         raise UserError(f"{plan.folder}: another command is at work on this sweep; stop it first")
@@ -504,7 +502,7 @@ def renew(plan: Plan, study: SweepStudy) -> None:
                     distributions[name] = known[name]
         return copy(trial, values, distributions, reports=is_same_objective)
 
-    study.renew(plan.directions, plan.request, convert)
+    study.migrate(plan.directions, plan.request, convert)
 
 
 def is_at_work(study: SweepStudy) -> bool:
@@ -512,9 +510,9 @@ def is_at_work(study: SweepStudy) -> bool:
     running = [Lease.of(trial) for trial in study.trials() if trial.state is TrialState.RUNNING]
     found = [lease.process for lease in running if lease and lease.process]
     for key, value in study.attrs().items():
-        if key.startswith(f"{WORKER}:") and value["host"] == Process.own().host:
+        if key.startswith(f"{WORKER}:") and value["host"] == Process.current().host:
             found.append(Process(value["host"], value["pid"], value["born"]))
-    return any(process != Process.own() and not process.is_dead() for process in found)
+    return any(process != Process.current() and not process.is_dead() for process in found)
 
 
 def _ended_at(trial: FrozenTrial) -> datetime:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from hydra_sweep.errors import printable
+from hydra_sweep.errors import escape_unprintable
 
 MIN_WIDTH = 6  # of a text that is shortened
 GAP = "  "
@@ -23,7 +23,8 @@ def table(
     lines = []
     for name, size in fitting(columns, width, flexible, optional).items():
         texts = [
-            _shorten(text, size, keep_end=name == "path") for text in (printable(name), *cells(columns[name], name))
+            _shorten(text, size, keep_end=name == "path")
+            for text in (escape_unprintable(name), *cells(columns[name], name))
         ]
         lines.append([text.rjust(size) if _are_numbers(columns[name]) else text.ljust(size) for text in texts])
     return [GAP.join(row).rstrip()[:width] for row in zip(*lines, strict=True)]
@@ -67,7 +68,7 @@ def _are_numbers(values: Iterable[Any]) -> bool:
 
 def column_width(name: str, values: Iterable[Any]) -> int:
     """Returns how many characters a column takes, its name included."""
-    return max(map(len, [printable(name), *cells(values, name)]))
+    return max(map(len, [escape_unprintable(name), *cells(values, name)]))
 
 
 def cells(values: Iterable[Any], name: str) -> list[str]:
@@ -87,7 +88,7 @@ def cell_text(value: Any, name: str) -> str:
         if name == "train_seconds":
             return f"{value:.1f}"
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
-    return printable(str(value))
+    return escape_unprintable(str(value))
 
 
 def _shorten(text: str, width: int, keep_end: bool) -> str:

@@ -1,7 +1,7 @@
 """The worker: asks for a trial, runs it in its folder, tells how it ended, until the budget is spent.
 
 It is the task function that the sweeper hands to Hydra's launcher, one call for each worker. Nothing comes back through
-the launcher, for a launcher loses what it returns when a neighbour dies: outcomes go to the study.
+the launcher, for a launcher loses what it returns when a neighbor dies: outcomes go to the study.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ from optuna.trial import FrozenTrial, TrialState
 import hydra_sweep
 from hydra_sweep import compat, custom, streams
 from hydra_sweep.compose import Composer
-from hydra_sweep.errors import brief, brief_text, printable
+from hydra_sweep.errors import describe_error, escape_unprintable, safe_str
 from hydra_sweep.plan import CELL, Plan
+from hydra_sweep.process import Process
 from hydra_sweep.processes import Program, handling, kill_children, leaving_if_forked
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import Interrupted, Stop
 from hydra_sweep.storage import explained
-from hydra_sweep.study import FULL, NOW, RUNS, SOFTLY, STOP, WORKER, Lease, Outcome, Process, SweepStudy, Watch
+from hydra_sweep.study import FULL, RUNS, STOP, WORKER, Lease, Outcome, StaleTrialDetector, StopMode, SweepStudy
 
 log = logging.getLogger("hydra_sweep")
 HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
@@ -60,10 +61,10 @@ class Failed(Exception):
     """The task raised, or its return is no objective; the text says why, in one line."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(brief_text(reason))
+        super().__init__(safe_str(reason))
 
 
-class NoRoom(Exception):
+class DiskFullError(Exception):
     """The disk is full: the trial is none the worse for it, and the next one would fare no better."""
 
 
@@ -86,13 +87,13 @@ class Worker:
         hydra_context: HydraContext,
         task: TaskFunction,
         sweeper: Process,
-        leash: Process | None,
+        parent: Process | None,
         gpus: Sequence[str],
         failed_before: int,
         only: frozenset[int] = frozenset(),
     ) -> None:
         self.plan, self.config, self.hydra_context, self.task, self.sweeper = plan, config, hydra_context, task, sweeper
-        self.leash, self.gpus, self.only = leash, gpus, only
+        self.parent, self.gpus, self.only = parent, gpus, only
         self.max_failed = failed_before + plan.settings.max_failures
         self.program = Program.current()
         self.made_of = tuple(vars(self))
@@ -102,11 +103,11 @@ class Worker:
         return {name: getattr(self, name) for name in (*self.made_of, "made_of")}
 
     def __call__(self, cfg: DictConfig) -> None:
-        """Works until there is nothing to claim, its time is up, or it is told to stop."""
+        """Works until there is nothing to claim, its time is up, or it is asked to stop."""
         streams.protect()
         streams.keep_going()
-        limit = Limit(self.config.hydra.launcher)
-        self.process = Process.own()
+        limit = JobTimeLimit(self.config.hydra.launcher)
+        self.process = Process.current()
         self.composer = Composer(self.hydra_context.config_loader, self.config)
         self.has_room = True
         logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
@@ -117,46 +118,46 @@ class Worker:
         with explained(self.plan.url), _redirected(place, self.process.name, is_alone), _handlers(is_alone):
             seconds = self.plan.settings.storage_seconds
             self.study = SweepStudy(self.plan.url, self.plan.study_name, seconds, is_patient=True)
-            self.depot = self.plan.depot()
+            self.artifact_store = self.plan.artifact_store()
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
-            with Keeper(self, is_alone) as keeper:
-                while self.has_room and STOPPING.signum is None and not self.told_to_stop() and not limit.is_near():
+            with Heartbeat(self, is_alone) as heartbeat:
+                while self.has_room and STOPPING.signum is None and not self.stop_requested() and not limit.is_near():
                     if self.study.num_failed(self.plan.n_trials) >= self.max_failed:
                         return
                     max_steps = self.plan.settings.stop.steps
-                    claimed = self.study.forgotten(self.process) or self.study.claim(
+                    claimed = self.study.unacknowledged_claim(self.process) or self.study.claim(
                         self.process, self.plan.n_trials, self.only, max_steps
                     )
                     if claimed is None:
                         return
-                    with keeper.keeping(*claimed):
+                    with heartbeat.holding(*claimed):
                         self.run_trial(*claimed)
-            is_unwanted = bool(self.told_to_stop())
+            is_unwanted = bool(self.stop_requested())
         if is_alone and not is_unwanted:
             limit.yield_to_queue(STOPPING.signum)
 
-    def told_to_stop(self) -> int | None:
+    def stop_requested(self) -> int | None:
         """Returns how the sweeper wants its workers to stop, if it does."""
         return self.study.attrs().get(f"{STOP}:{self.sweeper.name}")
 
     def run_trial(self, trial_id: int, lease: Lease) -> None:
         """Runs a claimed trial to its end and tells it, or gives it back when it is stopped."""
         started, before = time.monotonic(), lease.seconds
-        active = Active(self, trial_id, lease)
+        active = RunningTrial(self, trial_id, lease)
         folder = self.plan.folder / str(active.number)
-        if self.depot and lease.attempt > 1 and (problem := self.depot.get_if_there(folder)):
-            log.warning("trial %d begins at its beginning: %s", active.number, problem)
+        if self.artifact_store and lease.attempt > 1 and (problem := self.artifact_store.get_if_there(folder)):
+            log.warning("trial %d restarts from scratch: %s", active.number, problem)
         hydra_sweep.listen(active)
         try:
             state, outcome = active.run()
-        except (Interrupted, KeyboardInterrupt, NoRoom) as stopped:
-            if isinstance(stopped, NoRoom):
+        except (Interrupted, KeyboardInterrupt, DiskFullError) as stopped:
+            if isinstance(stopped, DiskFullError):
                 self.has_room = False
                 self.study.set(f"{FULL}:{self.sweeper.name}", f"trial {active.number}: {stopped}")
             elif not active.is_lost:
                 STOPPING.signum = STOPPING.signum or getattr(stopped, "signum", signal.SIGINT)
             if self.study.is_held(trial_id, lease):
-                if self.depot and (problem := self.depot.put(folder)):
+                if self.artifact_store and (problem := self.artifact_store.put(folder)):
                     log.warning("trial %d can go on from its checkpoint here only: %s", active.number, problem)
                 lease.seconds = before + time.monotonic() - started
                 self.study.renew_lease(trial_id, lease)
@@ -169,7 +170,11 @@ class Worker:
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         outcome.seconds = before + time.monotonic() - started
         outcome.attempt, outcome.worker = lease.attempt, self.process.name
-        if self.depot and folder.exists() and (problem := self.depot.put(folder, self.plan.settings.depot_without)):
+        if (
+            self.artifact_store
+            and folder.exists()
+            and (problem := self.artifact_store.put(folder, self.plan.settings.artifact_store_exclude))
+        ):
             outcome.reason = "; ".join(filter(None, [outcome.reason, problem]))
         if self.study.is_held(trial_id, lease):
             active.tell(state, outcome)
@@ -188,7 +193,7 @@ class Worker:
         return cfg
 
 
-class Limit:
+class JobTimeLimit:
     """The time that a job of a cluster has, and what becomes of it when its time is up or its place is wanted.
 
     submitit has Slurm send SIGUSR2 before the time limit, and queues the job again when it arrives. A job that is
@@ -246,7 +251,7 @@ class SeededTrial(compat.Trial):
         self.study.sampler = self._sampler(name)
 
 
-class Active:
+class RunningTrial:
     """The trial that a worker runs at the moment; hears what its task reports."""
 
     def __init__(self, worker: Worker, trial_id: int, lease: Lease) -> None:
@@ -273,7 +278,7 @@ class Active:
         """Returns the parameters that are not left to the sampler; records them, for the trial to keep them."""
         cell = self.plan.cell_of(frozen)
         if cell is None:
-            cell = self.plan.next_cell(self.number, self.study.own(self.plan.n_trials))
+            cell = self.plan.next_cell(self.number, self.study.within_budget(self.plan.n_trials))
             self.study.storage.set_trial_user_attr(self.trial_id, CELL, list(cell))
         return self.plan.wanted.get(cell, {})
 
@@ -319,7 +324,7 @@ class Active:
                     path, self.worker.composer(self.plan.overrides), trial, self.plan.space
                 )
             except Exception as error:  # a user's own code
-                raise Failed(f"custom_search_space: {brief(error)}") from error
+                raise Failed(f"custom_search_space: {describe_error(error)}") from error
 
     def run(self) -> tuple[TrialState, Outcome]:
         """Runs all repeats. Returns how the trial ended.
@@ -338,7 +343,7 @@ class Active:
                 job = self._run_once(overrides, repeat)
                 if isinstance(job, hydra_sweep.Pruned):
                     self.runs.append(_numbers(job.metrics))
-                    outcome.reason = brief_text(job)
+                    outcome.reason = safe_str(job)
                     return TrialState.PRUNED, outcome
                 self.runs.append(job)
                 if repeats > 1:
@@ -349,7 +354,7 @@ class Active:
                     return TrialState.PRUNED, outcome
         except Failed as failed:
             where = "".join(traceback.format_exception(failed.__cause__)) if failed.__cause__ else ""
-            log.error("\n".join(map(printable, f"trial {self.number} failed: {failed}\n{where}".splitlines())))
+            log.error("\n".join(map(escape_unprintable, f"trial {self.number} failed: {failed}\n{where}".splitlines())))
             outcome.reason = str(failed)
             return TrialState.FAIL, outcome
         return TrialState.COMPLETE, outcome
@@ -391,15 +396,19 @@ class Active:
         if isinstance(returned, hydra_sweep.Pruned):
             return returned
         if isinstance(returned, optuna.TrialPruned):
-            return hydra_sweep.Pruned(brief_text(returned) or "pruned")
+            return hydra_sweep.Pruned(safe_str(returned) or "pruned")
         if isinstance(returned, BaseException):
-            raise NoRoom(brief(returned)) if is_for_lack_of_room(returned) else Failed(brief(returned)) from returned
+            raise (
+                DiskFullError(describe_error(returned))
+                if is_for_lack_of_room(returned)
+                else Failed(describe_error(returned))
+            ) from returned
         try:
             return self._metrics(returned)
         except Failed:
             raise
         except Exception as error:  # what it returned may have any methods
-            raise Failed(f"a {type(returned).__name__} that can't be read: {brief(error)}") from error
+            raise Failed(f"a {type(returned).__name__} that can't be read: {describe_error(error)}") from error
 
     def count_silence(self, is_on: bool) -> None:
         """Begins to count for how long the task has not been heard of, or stops to."""
@@ -437,7 +446,7 @@ class Active:
             metrics = _numbers(given)
         for label in labels:
             if label not in given:
-                known = brief_text(", ".join(map(str, given))) or "no metrics"
+                known = safe_str(", ".join(map(str, given))) or "no metrics"
                 hint = "" if plan.objectives or not given else "; choose with hydra.sweeper.objective=NAME"
                 raise Failed(f"the task returned no {label}; there are {known}{hint}")
             if label not in metrics:
@@ -452,7 +461,7 @@ class Active:
             return None
         assert self.trial is not None
         params = self.trial.params
-        for trial in self.study.own(self.plan.n_trials):
+        for trial in self.study.within_budget(self.plan.n_trials):
             if trial.state is TrialState.COMPLETE and trial.params == params and Outcome.of(trial).same_as is None:
                 return trial
         return None
@@ -525,7 +534,7 @@ class Active:
             study.tell(self.number, values, state=state)
 
 
-class Keeper(threading.Thread):
+class Heartbeat(threading.Thread):
     """Keeps a worker's lease alive, and passes on what its sweeper wants."""
 
     def __init__(self, worker: Worker, is_alone: bool) -> None:
@@ -534,14 +543,14 @@ class Keeper(threading.Thread):
         self.seconds = worker.plan.settings.lease_seconds / 6
         self.done = threading.Event()
         self.held: tuple[int, Lease] | None = None
-        self.watch = Watch(worker.plan.settings.lease_seconds)
+        self.watch = StaleTrialDetector(worker.plan.settings.lease_seconds)
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> Heartbeat:
         self.start()
         if self.is_alone:
             AT_WORK.acquire()
-            if leash := self.worker.leash:
-                _follow(leash)
+            if parent := self.worker.parent:
+                _follow(parent)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -551,7 +560,7 @@ class Keeper(threading.Thread):
             AT_WORK.release()
 
     @contextmanager
-    def keeping(self, trial_id: int, lease: Lease) -> Iterator[None]:
+    def holding(self, trial_id: int, lease: Lease) -> Iterator[None]:
         self.held, self.since = (trial_id, lease), time.monotonic()
         self.base = lease.seconds
         try:
@@ -563,19 +572,19 @@ class Keeper(threading.Thread):
         beaten = time.monotonic()
         while not self.done.wait(1.0):
             try:
-                if self.is_alone and self.worker.leash and self.worker.leash.is_dead():
+                if self.is_alone and self.worker.parent and self.worker.parent.is_dead():
                     self.stop()
                 self.end_hang()
                 if time.monotonic() - beaten >= self.seconds:
                     beaten = time.monotonic()
                     self.beat()
-                    if self.worker.leash is None:  # there may be no sweeper to do it
+                    if self.worker.parent is None:  # there may be no sweeper to do it
                         self.reap()
-                    how = self.worker.told_to_stop() if self.is_alone else None
-                    if how == NOW:
+                    how = self.worker.stop_requested() if self.is_alone else None
+                    if how == StopMode.KILL:
                         kill_children()
                         os._exit(128 + signal.SIGKILL)
-                    elif how == SOFTLY:
+                    elif how == StopMode.PREEMPT:
                         self.stop()
             except Exception as error:  # the storage is away; the next beat will tell
                 log.warning("lease not renewed: %s", error)
@@ -587,13 +596,13 @@ class Keeper(threading.Thread):
         if self.worker.study.is_held(trial_id, lease):
             lease.seconds = self.base + time.monotonic() - self.since
             self.worker.study.renew_lease(trial_id, lease)
-        elif self.held is held and isinstance(hydra_sweep._listener, Active):
+        elif self.held is held and isinstance(hydra_sweep._listener, RunningTrial):
             hydra_sweep._listener.is_lost = True
 
     def end_hang(self) -> None:
         """Kills this process, once it has said why, if the task has not been heard of for too long."""
         seconds, active = self.worker.plan.settings.hang_seconds, hydra_sweep._listener
-        if seconds is None or not self.is_alone or not isinstance(active, Active):
+        if seconds is None or not self.is_alone or not isinstance(active, RunningTrial):
             return
         study, trial_id, lease = active.study, active.trial_id, active.lease
         if time.monotonic() - active.quiet_since < seconds or not study.is_held(trial_id, lease):
@@ -611,7 +620,7 @@ class Keeper(threading.Thread):
         study = self.worker.study
         for trial in self.watch.lost(study):
             if study.is_held(compat.trial_id(trial), Lease.of(trial)):
-                study.lose(trial, self.worker.plan.settings.max_attempts)
+                study.requeue_or_fail(trial, self.worker.plan.settings.max_attempts)
 
     def stop(self) -> None:
         """Stops the worker as a signal would: its task may be in the middle of something that only it can end."""
@@ -694,15 +703,15 @@ def _numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
         with suppress(Exception):  # an array of several numbers, or a number too large
             number = value.item() if hasattr(value, "item") else value
             if isinstance(number, numbers.Integral) and abs(int(number)) < 2**53:  # exact as a float, too
-                found[printable(str(name))] = int(number)
+                found[escape_unprintable(str(name))] = int(number)
             elif isinstance(number, numbers.Real):
-                found[printable(str(name))] = float(number)
+                found[escape_unprintable(str(name))] = float(number)
     return found
 
 
 def _shown(value: Any) -> str:
     """Returns a value's type and the beginning of its text."""
-    return f"{type(value).__name__} {brief_text(value, 40)}".rstrip()
+    return f"{type(value).__name__} {safe_str(value, 40)}".rstrip()
 
 
 def _quoted(path: Path) -> str:

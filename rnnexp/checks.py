@@ -26,7 +26,7 @@ MAX_FOLDER_BYTES = 255  # of a folder's name, on every common file system
 KNOWN_TARGETS = {"model": ("rnnexp.models", "torch.nn"), "optim": ("torch.optim",), "schedule": ("rnnexp.schedules",)}
 
 
-def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> list[str]:
+def range_problems(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> list[str]:
     """Returns one line for every value out of its range, and for values that don't go together.
 
     Args:
@@ -40,66 +40,66 @@ def range_faults(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> l
         is_better = example is not None and not is_same and "did you mean" not in problem
         return f"{key} {problem}; try {key}={str(example).replace(' ', '')}" if is_better else f"{key} {problem}"
 
-    faults = {}
+    problems = {}
     is_whole = True
     for key, value, limits in _leaves(cfg):
         group = key.partition(".")[0]
         if absence := _absence(key, value):
-            faults[key], is_whole = absence, False
+            problems[key], is_whole = absence, False
         elif group in ("experiment", "search") and key != group:
-            faults[group] = f"{key} is not where it belongs: the file of {group} must begin with # @package _global_"
+            problems[group] = f"{key} is not where it belongs: the file of {group} must begin with # @package _global_"
         elif problem := _problem(value, limits):
-            faults[key] = line(key, problem)
+            problems[key] = line(key, problem)
     if is_whole:
-        faults = {key: line(key, problem, example) for key, problem, example in _joint_faults(cfg)} | faults
-    return list(faults.values())
+        problems = {key: line(key, problem, example) for key, problem, example in _joint_problems(cfg)} | problems
+    return list(problems.values())
 
 
-def target_faults(config: Mapping[str, Any]) -> list[str]:
+def target_problems(config: Mapping[str, Any]) -> list[str]:
     """Returns one line for every key of model, optim and schedule that its `_target_` doesn't take, or lacks.
 
     Imports the targets, and so, as a rule, torch.
     """
     given = {"model": {"input_size", "num_classes"}, "optim": {"params"}, "schedule": {"step", "num_steps", "epoch"}}
-    faults = []
+    problems = []
     for group, ours in given.items():
         node = config[group]
         if not isinstance(node, Mapping) or "_target_" not in node:
-            faults.append(f"{group} needs a _target_, the dotted name of what it builds; see conf/{group}/")
+            problems.append(f"{group} needs a _target_, the dotted name of what it builds; see conf/{group}/")
             continue
         try:
             parameters = inspect.signature(pkgutil.resolve_name(node["_target_"])).parameters
         except Exception as error:  # whatever importing someone's module may raise
             cause = str(error.__cause__ or error).splitlines()[0]
-            faults.append(f"{group}._target_={node['_target_']} can't be imported: {cause}")
+            problems.append(f"{group}._target_={node['_target_']} can't be imported: {cause}")
             continue
         if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             continue
         keys = {key for key in node if not key.startswith("_")}
         for key in sorted(keys - parameters.keys()):
-            faults.append(f"{group}.{key} is no argument of {node['_target_']}{nearest(key, parameters)}")
+            problems.append(f"{group}.{key} is no argument of {node['_target_']}{nearest(key, parameters)}")
         needed = {n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL}
         for key in sorted(needed - keys - ours):
-            faults.append(f"{node['_target_']} needs {group}.{key}; type +{group}.{key}=...")
-    return faults
+            problems.append(f"{node['_target_']} needs {group}.{key}; type +{group}.{key}=...")
+    return problems
 
 
-def trust_faults(config: Mapping[str, Any]) -> list[str]:
+def trust_problems(config: Mapping[str, Any]) -> list[str]:
     """Returns one line for everything in a recorded configuration that may run code of its writer's choice.
 
     That is each callable, however deep, that is neither rnnexp's nor torch's, and each interpolation, which a record
     has none of: it would read the environment. Imports nothing.
     """
-    faults = []
+    problems = []
     for group, value in config.items():
         for key, text in _texts(value, str(group)):
             module, _, name = text.rpartition(".")
             is_target = key.rpartition(".")[2] == "_target_"
             if "${" in text or (is_target and not (module in KNOWN_TARGETS.get(group, ()) and name.isidentifier())):
-                faults.append(
+                problems.append(
                     f"{key}={text!r:.100} is neither rnnexp's nor torch's; if you trust who wrote it, add --trust"
                 )
-    return faults
+    return problems
 
 
 def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
@@ -181,7 +181,7 @@ def _problem(value: Any, limits: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _joint_faults(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
+def _joint_problems(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
     """Yields key, problem and example for values that are in their ranges but don't go together."""
     data, optim = cfg.data, cfg.optim
     if not re.fullmatch(r"[\w.,=+@%-][\w.,=+@% -]*(/[\w.,=+@%-][\w.,=+@% -]*)*", cfg.name) or ".." in cfg.name:

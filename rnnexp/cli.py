@@ -22,13 +22,13 @@ import hydra_sweep
 from hydra_sweep import streams
 from hydra_sweep.arguments import Parser
 from hydra_sweep.compose import ComposeError
-from hydra_sweep.errors import UserError, printable
+from hydra_sweep.errors import UserError, escape_unprintable
 from hydra_sweep.files import atomic
 from hydra_sweep.signals import Interrupted
 from rnnexp import __version__, schema
 from rnnexp.arguments import dashed
 from rnnexp.compat import get_args_parser
-from rnnexp.preflight import CommandLine, has_key, resume_command, spelled_out, without_hydra
+from rnnexp.preflight import CommandLine, expand_aliases, has_key, resume_command, without_hydra
 from rnnexp.schema import Status
 from rnnexp.store import RunFolder
 
@@ -168,7 +168,7 @@ def main() -> int:
         return 0
     args = parsed("rnnexp", sys.argv[1:])
     flags = [argument for argument in sys.argv[1:] if argument not in args.overrides]
-    sys.argv[1:] = [*flags, *spelled_out(args.overrides)]  # Hydra's parser wants the flags together
+    sys.argv[1:] = [*flags, *expand_aliases(args.overrides)]  # Hydra's parser wants the flags together
     if not (args.hydra_help or args.info or args.shell_completion):
         command = CommandLine(args, CONFIG_DIR)
         if args.help:
@@ -177,8 +177,8 @@ def main() -> int:
             except ComposeError as error:
                 fail([str(error)])
             return 0
-        if faults := command.faults():
-            fail(faults)
+        if problems := command.problems():
+            fail(problems)
         if args.cfg and args.multirun:  # Hydra refuses the two together
             print(command.shown_space(args.cfg))
             return 0
@@ -222,5 +222,5 @@ def fail(lines: list[str]) -> NoReturn:
     """Prints one line for each fault and leaves with status 2."""
     for line in lines:
         shown = line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 4]} ..."
-        print(f"rnnexp: {printable(shown)}", file=sys.stderr)
+        print(f"rnnexp: {escape_unprintable(shown)}", file=sys.stderr)
     sys.exit(2)

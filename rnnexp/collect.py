@@ -165,40 +165,40 @@ def _number(text: str) -> Any:
 def _row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
     """Returns the cells of a run, as far as it can be read; None if it has been deleted since it was listed."""
     row: dict[str, Any] = {}
-    faults: list[str] = []
+    problems: list[str] = []
     is_running = False
-    with _noting(faults, folder.result):
+    with _noting(problems, folder.result):
         result = folder.read_result()
         if not result:
             is_running = folder.is_claimed()
             result = folder.read_result()  # asked again: the run may have ended between the two questions
         if result:
             return _result_cells(result)
-    with _noting(faults, folder.hydra_config):
+    with _noting(problems, folder.hydra_config):
         config = folder.read_hydra_config()
         row |= _flat(config, _config_column) | ({"seed": _cell(config["seed"])} if "seed" in config else {})
-    with _noting(faults, folder.hydra_choices):
+    with _noting(problems, folder.hydra_choices):
         row |= _choice_cells(folder.read_hydra_choices())
-    with _noting(faults, folder.history):
+    with _noting(problems, folder.history):
         row |= _history_cells(folder.read_history())
-    if not faults and not any(value is not None for value in row.values()) and not folder.is_run():
+    if not problems and not any(value is not None for value in row.values()) and not folder.is_run():
         return None
-    with _noting(faults, folder.path.parent / "results.csv"):
+    with _noting(problems, folder.path.parent / "results.csv"):
         is_foreign = not is_running and not folder.history.exists() and not folder.checkpoint.exists()
-        if not faults and is_foreign and (ended := trials.row(folder.path)):
+        if not problems and is_foreign and (ended := trials.row(folder.path)):
             return row | ended
-    status = Status.CORRUPT if faults else Status.RUNNING if is_running else Status.UNFINISHED
-    return row | {"status": status.value, "reason": _tidy("; ".join(faults)) or None}
+    status = Status.CORRUPT if problems else Status.RUNNING if is_running else Status.UNFINISHED
+    return row | {"status": status.value, "reason": _tidy("; ".join(problems)) or None}
 
 
 @contextmanager
-def _noting(faults: list[str], file: Path) -> Iterator[None]:
+def _noting(problems: list[str], file: Path) -> Iterator[None]:
     """Turns a file that can't be read into a line."""
     try:
         yield
     except (ValueError, OSError, RecursionError) as error:  # YAML can hold itself
         problem = _explain(error)
-        faults.append(problem if problem.startswith(file.name) else f"{file.name}: {problem}")
+        problems.append(problem if problem.startswith(file.name) else f"{file.name}: {problem}")
 
 
 def _explain(error: BaseException) -> str:

@@ -36,7 +36,7 @@ from hydra_sweep import signals, streams
 from hydra_sweep.arguments import Parser
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError, counted
-from hydra_sweep.files import atomic, read_yaml, seal_json, yaml_text
+from hydra_sweep.files import atomic, read_yaml, with_json_checksum, yaml_text
 from hydra_sweep.hints import nearest
 from hydra_sweep.plan import key_of
 from rnnexp import recorded, schema, verdict
@@ -82,7 +82,7 @@ PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
-class Place:
+class ComparisonFolder:
     """The folder of a comparison."""
 
     path: Path
@@ -135,13 +135,13 @@ def arm_specs(arms: Any, options: Callable[[str], list[str]]) -> list[ArmSpec]:
             if "=" not in word:
                 raise UserError(f"compare.arms: {word!r} is no override; write key=value, or groups alone")
         found = [ArmSpec(" ".join(word.split()), shlex.split(word)) for word in wanted]
-    folders = {Place(Path()).sweep("", arm.name) for arm in found}
+    folders = {ComparisonFolder(Path()).sweep("", arm.name) for arm in found}
     if len(found) < 2 or len(folders) < len(found):
         raise UserError(f"compare.arms must name at least two different arms, got {', '.join(a.name for a in found)}")
     return found
 
 
-def choice_faults(final: CommandLine) -> Iterator[str]:
+def choice_problems(final: CommandLine) -> Iterator[str]:
     """Yields what would choose by the test set in an arm's final runs."""
     cfg = final.composer(next(final.plan().space.examples()))
     if cfg.data.valid_from == "test" and (cfg.train.keep == "best" or cfg.train.patience is not None):
@@ -162,7 +162,7 @@ class Comparison:
     """One comparison on its way: which arms, with which commands, and what is done of it."""
 
     name: str
-    place: Place
+    place: ComparisonFolder
     cfg: DictConfig
     arms: list[ArmSpec]
     flags: list[str]  # -cd and the like, for every sweep
@@ -177,7 +177,7 @@ class Comparison:
         flags = ["--config-dir", args.config_dir] if args.config_dir else []
         flags += ["--config-path", args.config_path] if args.config_path else []
         arms = arm_specs(OmegaConf.to_object(OmegaConf.create({"a": cfg.compare.arms}))["a"], command.options)  # type: ignore[index, call-overload]
-        return cls(cfg.name, Place(place), cfg, arms, flags, overrides)
+        return cls(cfg.name, ComparisonFolder(place), cfg, arms, flags, overrides)
 
     def search_overrides(self, arm: ArmSpec) -> list[str]:
         settings = self.cfg.compare
@@ -202,13 +202,13 @@ class Comparison:
         """Returns what must not change when the comparison goes on."""
         settings = OmegaConf.to_container(self.cfg.compare, resolve=True)
         assert isinstance(settings, dict)
-        for name in ("seeds", "visible", "arms"):
+        for name in ("seeds", "smallest_effect", "arms"):
             settings.pop(name)
         overrides = [text for text in self.overrides if key_of(text) not in VOLATILE]
         arms = {arm.name: arm.overrides for arm in self.arms}
         return {"arms": arms, "compare": settings, "overrides": sorted(overrides)}
 
-    def faults(self, args: argparse.Namespace) -> list[str]:
+    def problems(self, args: argparse.Namespace) -> list[str]:
         """Returns what keeps the searches from running, a line each."""
         found = []
         for text in args.overrides:
@@ -234,15 +234,15 @@ class Comparison:
             chosen: list[str] = []
             if settings.trials and not found:
                 search = self.command_line(args, self.search_overrides(arm))
-                found += [f"arm {arm.name}: {fault}" for fault in search.faults()]
+                found += [f"arm {arm.name}: {problem}" for problem in search.problems()]
                 if not found:
                     space = search.plan().space
                     keys = {parameter.key for parameter in space.parameters}
                     chosen = [text for text in next(space.examples()) if key_of(text) in keys]
             if not found:
                 final = self.command_line(args, self.final_overrides(arm, chosen, fresh))
-                faults = final.faults() or list(choice_faults(final))
-                found += [f"arm {arm.name}, final runs: {fault}" for fault in faults]
+                problems = final.problems() or list(choice_problems(final))
+                found += [f"arm {arm.name}, final runs: {problem}" for problem in problems]
         return found
 
     def command_line(self, args: argparse.Namespace, overrides: list[str]) -> CommandLine:
@@ -295,16 +295,16 @@ class Comparison:
             recorded_request = state["request"]
             state["chosen"], state["final"] = dict(state["chosen"]), dict(state["final"])
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.place.request} can't be read ({error}); type another name=") from error
+            raise UserError(f"{self.place.request} can't be read ({error}); choose another name=") from error
         if recorded_request != request and self.cfg.resume != "force":
             old, new = (flatten(r) for r in (recorded_request, request))
             changes = [f"{k}: {old.get(k)} -> {new.get(k)}" for k in {**old, **new} if old.get(k) != new.get(k)]
             what = f"{self.place.path} holds another comparison ({'; '.join(changes)})"
-            raise UserError(f"{what}; type another name=, or resume=force")
+            raise UserError(f"{what}; choose another name=, or resume=force")
         return {**state, "request": request}
 
     def keep(self, state: Mapping[str, Any]) -> None:
-        with atomic(self.place.request, "make room and type the command again") as out:
+        with atomic(self.place.request, "make room and rerun") as out:
             out.write(yaml_text(dict(state)).encode())
 
     def sweep(self, overrides: list[str], stop: signals.Stop) -> None:
@@ -340,7 +340,7 @@ class Comparison:
             if best := read_yaml(folder / "best.yaml"):
                 return {name: best[name] for name in ("trial", self.cfg.objective, "overrides")}
         except (ValueError, KeyError) as error:
-            raise UserError(f"{folder}: {error}; delete its best.yaml and type the command again") from error
+            raise UserError(f"{folder}: {error}; delete its best.yaml and rerun") from error
         raise UserError(f"arm {arm.name}: no trial of its search ended well; see {folder}")
 
     def judge(self, state: Mapping[str, Any]) -> verdict.Comparison:
@@ -359,7 +359,9 @@ class Comparison:
             command = shlex.join(["python", "-m", "rnnexp", *self.flags, *texts])
             arms.append(verdict.Arm(arm.name, found.runs[: self.cfg.compare.seeds], chosen, command, search))
         warnings += recorded.unequal_budgets(arms)
-        return verdict.judge(self.name, arms, visible=self.cfg.compare.visible, warnings=warnings, method=self.method())
+        return verdict.judge(
+            self.name, arms, smallest_effect=self.cfg.compare.smallest_effect, warnings=warnings, method=self.method()
+        )
 
     def method(self) -> list[str]:
         settings = self.cfg.compare
@@ -404,7 +406,7 @@ def _die_with_us() -> None:
 class ComparisonCommandLine(CommandLine):
     """A comparison's command line: it has search spaces, but no sweep and no run of its own."""
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Returns one line for each thing that is wrong; several values of a key are arms, and are written as such."""
         found = []
         for text in self.texts:
@@ -413,19 +415,19 @@ class ComparisonCommandLine(CommandLine):
                 if override.is_discrete_sweep():
                     arms = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
                     found.append(f"{text} names several values; to compare them, type {_arms_text(arms)}")
-        return found or super().faults()
+        return found or super().problems()
 
     def searched_keys(self, full: DictConfig) -> list[str]:
         return []
 
-    def place_faults(self, full: DictConfig) -> list[str]:
+    def place_problems(self, full: DictConfig) -> list[str]:
         return []
 
 
-def finish(place: Place, result: verdict.Comparison) -> Iterator[str]:
+def finish(place: ComparisonFolder, result: verdict.Comparison) -> Iterator[str]:
     """Writes comparison.json and the page, and yields what to show."""
-    with atomic(place.result, "make room and type the command again") as out:
-        out.write(seal_json(result.to_json()).encode())
+    with atomic(place.result, "make room and rerun") as out:
+        out.write(with_json_checksum(result.to_json()).encode())
     yield ""
     yield from verdict.lines(result, _width())
     yield ""
@@ -446,8 +448,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.multirun:
         fail(["a comparison runs its own sweeps; leave -m out"])
     command = ComparisonCommandLine(args, CONFIG_DIR)
-    if faults := command.faults() if not args.help else []:
-        fail(faults)
+    if problems := command.problems() if not args.help else []:
+        fail(problems)
     try:
         full = command.compose(command.texts)
         if args.help:
@@ -455,22 +457,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(HELP.format(keys=keys))
             return 0
         comparison = Comparison.typed(args, full, Path(full.hydra.run.dir).absolute(), command)
-        if not args.cfg and (faults := comparison.faults(args)):
-            fail(faults)
+        if not args.cfg and (problems := comparison.problems(args)):
+            fail(problems)
         comparison.state()
     except UserError as error:
         fail(str(error).splitlines())
 
     @hydra.main(config_path=str(CONFIG_DIR), config_name="compare", version_base="1.3")
     def app(cfg: DictConfig) -> None:
-        comparison.place = Place(Path(HydraConfig.get().runtime.output_dir))
+        comparison.place = ComparisonFolder(Path(HydraConfig.get().runtime.output_dir))
         try:
             with FileLock(comparison.place.path / ".lock", blocking=False), signals.catch() as stop:
                 result = comparison.run(stop)
             for line in finish(comparison.place, result):
                 log.info("%s", line)
         except Timeout:
-            fail([f"another process compares in {comparison.place.path}; wait for it, or take another name="])
+            fail([f"another process compares in {comparison.place.path}; wait for it, or choose another name="])
         except UserError as error:
             fail(str(error).splitlines())
 
@@ -488,7 +490,9 @@ def recorded_main(arguments: Sequence[str]) -> int:
     parser.add_argument("--where", metavar="EXPR", help="only runs of which this holds, as \"optim == 'adam'\"")
     metrics = ("test_accuracy", "valid_accuracy")
     parser.add_argument("--metric", choices=metrics, default=metrics[0], help="default: test_accuracy")
-    parser.add_argument("--visible", type=float, default=verdict.VISIBLE, help="a difference that would matter (0.002)")
+    parser.add_argument(
+        "--smallest-effect", type=float, default=verdict.SMALLEST_EFFECT, help="a difference that would matter (0.002)"
+    )
     parser.add_argument("--output", metavar="FOLDER", type=Path, help="write comparison.json and report.html here")
     args = parser.parse_args(arguments)
     by = [name.strip() for name in args.by.split(",") if name.strip()]
@@ -497,11 +501,16 @@ def recorded_main(arguments: Sequence[str]) -> int:
         arms, warnings = recorded.arms(args.root, by, args.metric, args.where, relative_to)
         method = ["These runs existed before the comparison: what the warnings name was not controlled."]
         result = verdict.judge(
-            args.root.name, arms, metric=args.metric, visible=args.visible, warnings=warnings, method=method
+            args.root.name,
+            arms,
+            metric=args.metric,
+            smallest_effect=args.smallest_effect,
+            warnings=warnings,
+            method=method,
         )
         if args.output:
             args.output.mkdir(parents=True, exist_ok=True)
-        shown = finish(Place(args.output), result) if args.output else verdict.lines(result, _width())
+        shown = finish(ComparisonFolder(args.output), result) if args.output else verdict.lines(result, _width())
         print("\n".join(shown))
     except UserError as error:
         fail(str(error).splitlines())

@@ -18,7 +18,7 @@ from rnnexp import dataset_files
 from rnnexp.dataset_files import ensure
 from rnnexp.schema import NUM_CLASSES, DataConfig, JitterConfig
 
-ELASTIC_KNOTS = 5  # on a side: neighbouring strokes move apart, a stroke's own pixels together
+ELASTIC_KNOTS = 5  # on a side: neighboring strokes move apart, a stroke's own pixels together
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Images:
 
 
 class Sequences:
-    """How images become what a network reads: jittered if asked, normalised, and laid out in time."""
+    """How images become what a network reads: jittered if asked, normalized, and laid out in time."""
 
     def __init__(self, cfg: DataConfig) -> None:
         self.cfg = cfg

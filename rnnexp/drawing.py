@@ -1,7 +1,7 @@
 """What a figure is: its style, the page's and the file's form of it, and the samples of its legend.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart; each series has a dash or a marker of its own as
-well, so that it can be read in grey. Text, grid and background have colours that stand for the page's own: `svg` puts
+Colors are Okabe and Ito's, which color-blind readers can tell apart; each series has a dash or a marker of its own as
+well, so that it can be read in gray. Text, grid and background have colors that stand for the page's own: `svg` puts
 style variables in their place, so that one drawing serves light and dark.
 """
 
@@ -24,7 +24,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 P = ParamSpec("P")
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, GRID, PAPER = "#1a1b1c", "#d8d9da", "#fdfeff"
@@ -75,12 +75,12 @@ class Drawing:
     series: list[Sample] = field(default_factory=list)
 
     def svg(self) -> str:
-        """Returns the figure for a page: without a legend, in the page's colours, with ids of its own."""
+        """Returns the figure for a page: without a legend, in the page's colors, with ids of its own."""
         text = self._saved("svg").decode()
         text = text[text.index("<svg") :]
         text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{self.key}-", text)
-        for colour, variable in VARIABLES.items():
-            text = text.replace(colour, variable)
+        for color, variable in VARIABLES.items():
+            text = text.replace(color, variable)
         least = 0.75 * 72 * self.figure.get_figwidth()  # narrower, it scrolls instead of shrinking
         about = f'role="img" aria-label="{self.title}" style="min-width: {least:.0f}pt"'
         return text.replace("<svg ", f"<svg {about} ", 1)
@@ -129,12 +129,12 @@ def make_axes(
 
 def sample_of(label: str, place: int, linestyle: Any = None, **kwargs: Any) -> Sample:
     dash = DASHES[turned(place)] if linestyle is None else linestyle
-    return Sample(label, dash, **{"color": COLOURS[place % len(COLOURS)]} | kwargs)
+    return Sample(label, dash, **{"color": COLORS[place % len(COLORS)]} | kwargs)
 
 
 def turned(place: int) -> int:
-    """Returns the place of a series' dash and marker: once the colours repeat, they are others."""
-    return (place + place // len(COLOURS)) % len(COLOURS)
+    """Returns the place of a series' dash and marker: once the colors repeat, they are others."""
+    return (place + place // len(COLORS)) % len(COLORS)
 
 
 def whole_numbers(axes: Axes) -> None:

@@ -1,4 +1,4 @@
-"""`python -m rnnexp.fetch URL [FOLDER]`: the runs that a sweep's workers have put into a depot. No torch."""
+"""`python -m rnnexp.fetch URL [FOLDER]`: the runs that a sweep's workers have put into an artifact store. No torch."""
 
 import sys
 

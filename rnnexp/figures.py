@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import MaxNLocator
 
 from rnnexp.drawing import (
-    COLOURS,
+    COLORS,
     INK,
     MARKERS,
     PAPER,
@@ -65,7 +65,7 @@ def curves(history: pd.DataFrame, best_epoch: int | None) -> Drawing:
 @styled
 def learning_rate(history: pd.DataFrame) -> Drawing:
     figure, (axes,) = make_axes(height=2.6)
-    axes.plot(history["epoch"], history["lr"], color=COLOURS[0], marker="o", markersize=4)
+    axes.plot(history["epoch"], history["lr"], color=COLORS[0], marker="o", markersize=4)
     axes.set(xlabel="epoch", ylabel="learning rate of its last step")
     whole_numbers(axes)
     return Drawing("learning-rate", "Learning rate", "What the schedule made of optim.lr, epoch by epoch.", figure)
@@ -73,30 +73,28 @@ def learning_rate(history: pd.DataFrame) -> Drawing:
 
 @styled
 def confusion(counts: Any, names: Sequence[str]) -> Drawing:
-    """Returns the matrix of how often each label was read as each class."""
+    """Returns the matrix of how often each class was predicted for each label."""
     figure, (axes,) = make_axes(width=5.2, height=4.6)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    color = np.zeros((*share.shape, 4))  # one blue, more or less opaque, so that it suits a light and a dark page
-    color[..., :3] = to_rgb(COLOURS[0])
-    color[..., 3] = np.sqrt(share)
-    axes.imshow(color)
+    rgba = np.zeros((*share.shape, 4))  # one blue, more or less opaque, so that it suits a light and a dark page
+    rgba[..., :3] = to_rgb(COLORS[0])
+    rgba[..., 3] = np.sqrt(share)
+    axes.imshow(rgba)
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            colour = "white" if share[row, column] > 0.7 else INK
-            axes.text(column, row, f"{count}", ha="center", va="center", color=colour, fontsize=8)
-    axes.set(xlabel="read as", ylabel="label", xticks=range(len(names)), yticks=range(len(names)))
+            color = "white" if share[row, column] > 0.7 else INK
+            axes.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=8)
+    axes.set(xlabel="predicted", ylabel="label", xticks=range(len(names)), yticks=range(len(names)))
     axes.set_xticklabels(names)
     axes.set_yticklabels(names)
     axes.grid(False)
-    note = (
-        "Each row is a class of the test set, each column what its images were read as; off the diagonal are mistakes."
-    )
+    note = "Each row is a class of the test set, each column a predicted class; off the diagonal are mistakes."
     return Drawing("confusion", "Confusion matrix", f"{note} A stronger blue is a larger share of the row.", figure)
 
 
 @styled
-def mistakes(images: Any, labels: Sequence[str], read_as: Sequence[str], shares: Sequence[float]) -> Drawing:
-    """Returns the images that cost the most, (N, H, W) of uint8, with what they are and what they were read as."""
+def mistakes(images: Any, labels: Sequence[str], predicted: Sequence[str], shares: Sequence[float]) -> Drawing:
+    """Returns the images that cost the most, (N, H, W) of uint8, with what they are and what was predicted."""
     columns = 5
     rows = math.ceil(len(images) / columns)
     figure, axes = make_axes(columns, rows, width=7, height=1.75 * rows)
@@ -104,9 +102,9 @@ def mistakes(images: Any, labels: Sequence[str], read_as: Sequence[str], shares:
         axis.axis("off")
         if place < len(images):
             axis.imshow(images[place], cmap="gray_r", interpolation="none", vmin=0, vmax=255)
-            title = f"{labels[place]} read as {read_as[place]}\np = {shares[place]:.1g}"
+            title = f"{labels[place]} predicted {predicted[place]}\np = {shares[place]:.1g}"
             axis.set_title(title, fontsize=8, color=INK)
-    note = "The test images with the highest loss among those read wrongly, with the probability given to the label."
+    note = "The test images with the highest loss among the wrong ones, with the probability given to the label."
     return Drawing("mistakes", "Worst mistakes", note, figure)
 
 
@@ -147,7 +145,7 @@ def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: s
             axes.plot(
                 history["epoch"],
                 100 * history[column],
-                color=COLOURS[7],
+                color=COLORS[7],
                 linewidth=0.9,
                 alpha=0.7,
                 marker=marker,
@@ -157,7 +155,7 @@ def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: s
     if best is not None and best in trials:
         history = trials[best]
         axes.plot(
-            history["epoch"], 100 * history[column], color=COLOURS[1], marker="o", markersize=4, gid="s1", zorder=3
+            history["epoch"], 100 * history[column], color=COLORS[1], marker="o", markersize=4, gid="s1", zorder=3
         )
         samples.append(sample_of(f"best: run {best}", 1, linestyle="-", marker="o", markersize=4))
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
@@ -167,28 +165,28 @@ def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: s
 
 
 @styled
-def optimisation(trials: pd.DataFrame, label: str, is_maximised: bool) -> Drawing:
+def optimization(trials: pd.DataFrame, label: str, is_maximized: bool) -> Drawing:
     """Returns what each trial reached, and the best so far; `trials` has trial, state and value."""
     figure, (axes,) = make_axes(width=7.5)
     samples: list[Sample] = []
     for place, (state, marker) in enumerate(STATES.items()):
         rows = trials[(trials["state"] == state) & trials["value"].notna()]
         if len(rows):
-            gid, colour = f"s{len(samples)}", COLOURS[place]
-            axes.plot(rows["trial"], rows["value"], linestyle="", marker=marker, color=colour, gid=gid, markersize=6)
+            gid, color = f"s{len(samples)}", COLORS[place]
+            axes.plot(rows["trial"], rows["value"], linestyle="", marker=marker, color=color, gid=gid, markersize=6)
             samples.append(sample_of(state, place, linestyle="", marker=marker))
     complete = trials[(trials["state"] == "complete") & trials["value"].notna()].sort_values("trial")
     if len(complete):
-        so_far = complete["value"].cummax() if is_maximised else complete["value"].cummin()
+        so_far = complete["value"].cummax() if is_maximized else complete["value"].cummin()
         axes.step(complete["trial"], so_far, where="post", color=INK, linewidth=1.2, gid=f"s{len(samples)}")
         samples.append(sample_of("best so far", 0, color=INK, linestyle="-", linewidth=1.2))
     axes.set(xlabel="trial", ylabel=label)
     whole_numbers(axes)
-    better = "higher" if is_maximised else "lower"
+    better = "higher" if is_maximized else "lower"
     note = (
         f"Each mark is a trial, in the order of their beginnings; {better} is better. A flat step line: it has settled."
     )
-    return Drawing("optimisation", "Optimisation history", note, figure, samples)
+    return Drawing("optimization", "Optimization history", note, figure, samples)
 
 
 @styled
@@ -202,7 +200,7 @@ def pruning(trials: pd.DataFrame) -> Drawing:
         rows = trials[trials["state"] == state]
         if len(rows):
             bars = axes.barh(
-                rows["trial"], rows["reports"], color=COLOURS[place], height=0.75, hatch=hatch, edgecolor=PAPER
+                rows["trial"], rows["reports"], color=COLORS[place], height=0.75, hatch=hatch, edgecolor=PAPER
             )
             for i, bar in enumerate(bars):
                 bar.set_gid(f"s{len(samples)}.{i}")
@@ -222,8 +220,8 @@ def _pruning_marks(trials: pd.DataFrame) -> Drawing:
     for place, (state, marker) in enumerate(STATES.items()):
         rows = trials[trials["state"] == state]
         if len(rows):
-            gid, colour = f"s{len(samples)}", COLOURS[place]
-            axes.plot(rows["trial"], rows["reports"], linestyle="", marker=marker, color=colour, markersize=4, gid=gid)
+            gid, color = f"s{len(samples)}", COLORS[place]
+            axes.plot(rows["trial"], rows["reports"], linestyle="", marker=marker, color=color, markersize=4, gid=gid)
             samples.append(sample_of(state, place, linestyle="", marker=marker))
     axes.set(xlabel="trial", ylabel="epochs run")
     axes.set_ylim(bottom=0)
@@ -239,7 +237,7 @@ def costs(arms: Mapping[str, pd.DataFrame], metric: str, has_means: bool = False
     samples: list[Sample] = []
     for place, (name, runs) in enumerate(arms.items()):
         marker = MARKERS[turned(place)]
-        style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": marker, "linestyle": ""}
+        style: dict[str, Any] = {"color": COLORS[place % len(COLORS)], "marker": marker, "linestyle": ""}
         size, alpha = (4, 0.6) if has_means else (6, 0.8)
         for axis, column in zip(axes, ("num_parameters", "train_seconds"), strict=True):
             gid = f"s{place}.{column}"
@@ -280,7 +278,7 @@ def slices(trials: pd.DataFrame, names: Sequence[str], label: str) -> Drawing:
                 markersize=5,
                 alpha=0.8,
                 gid=f"s{place}.{slug(name)}",
-                color=COLOURS[list(STATES).index(state)],
+                color=COLORS[list(STATES).index(state)],
             )
         if is_number:
             if known[name].nunique() <= 5:  # a choice of numbers
@@ -300,9 +298,9 @@ def slices(trials: pd.DataFrame, names: Sequence[str], label: str) -> Drawing:
 
 
 @styled
-def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximised: bool) -> Drawing:
-    """Returns all trials as lines through their parameters, coloured by their value."""
-    known = trials[trials["value"].notna()].sort_values("value", ascending=is_maximised)
+def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximized: bool) -> Drawing:
+    """Returns all trials as lines through their parameters, colored by their value."""
+    known = trials[trials["value"].notna()].sort_values("value", ascending=is_maximized)
     figure, (axes,) = make_axes(width=9.6, height=3.8)
     heights = pd.DataFrame(index=known.index)
     ticks: list[tuple[str, str]] = []
@@ -319,12 +317,12 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximise
                 lambda v, levels=levels: levels.index(str(v)) / max(len(levels) - 1, 1), na_action="ignore"
             ).astype(float)
             ticks.append((short(levels[0]) if levels else "", short(levels[-1]) if len(levels) > 1 else ""))
-    colours = matplotlib.colormaps["cividis"]
+    colors = matplotlib.colormaps["cividis"]
     for place, (_, row) in enumerate(heights.iterrows()):
         shade = 0.3 + 0.6 * place / max(len(heights) - 1, 1)  # its ends would vanish on dark or on light paper
         is_best = place == len(heights) - 1
         style: dict[str, Any] = {
-            "color": COLOURS[1] if is_best else colours(shade),
+            "color": COLORS[1] if is_best else colors(shade),
             "linewidth": 2.6 if is_best else 1.0,
         }
         axes.plot(
@@ -348,7 +346,7 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximise
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     samples = [
-        sample_of("trials: dark is worst, bright is best", 0, linestyle="-", color=to_hex(colours(0.5))),
+        sample_of("trials: dark is worst, bright is best", 0, linestyle="-", color=to_hex(colors(0.5))),
         sample_of("best", 1, linestyle="-", linewidth=2.6),
     ]
     note = (
@@ -361,7 +359,7 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximise
 def importance(shares: Mapping[str, float]) -> Drawing:
     figure, (axes,) = make_axes(width=7, height=max(1.6, 0.45 * len(shares) + 0.9))
     names = list(shares)[::-1]
-    axes.barh(names, [shares[name] for name in names], color=COLOURS[0], height=0.6)
+    axes.barh(names, [shares[name] for name in names], color=COLORS[0], height=0.6)
     axes.set(xlabel="importance (share, sums to 1)")
     axes.grid(False, axis="y")
     note = (
@@ -382,7 +380,7 @@ def pareto(trials: pd.DataFrame, labels: Sequence[str], front: Sequence[int]) ->
             rows[labels[1]],
             linestyle="",
             marker=MARKERS[place],
-            color=(COLOURS[7], COLOURS[1])[place],
+            color=(COLORS[7], COLORS[1])[place],
             gid=f"s{place}",
             label=name,
         )
@@ -403,17 +401,17 @@ def forest(
     figure, (axes,) = make_axes(width=7.5, height=0.55 * len(names) + 1.1)
     samples: list[Sample] = []
     for place, (name, interval, values) in enumerate(zip(names, intervals, dots, strict=True)):
-        colour, marker, gid = COLOURS[place % len(COLOURS)], MARKERS[turned(place)], f"s{place}"
-        axes.plot([100 * v for v in values], [place + 0.22] * len(values), ".", color=colour, alpha=0.7, gid=f"{gid}.d")
+        color, marker, gid = COLORS[place % len(COLORS)], MARKERS[turned(place)], f"s{place}"
+        axes.plot([100 * v for v in values], [place + 0.22] * len(values), ".", color=color, alpha=0.7, gid=f"{gid}.d")
         if interval["low"] is not None:
             axes.plot(
                 [100 * interval["low"], 100 * interval["high"]],
                 [place, place],
-                color=colour,
+                color=color,
                 linewidth=2.4,
                 gid=f"{gid}.i",
             )
-        axes.plot([100 * interval["mean"]], [place], marker=marker, color=colour, markersize=8, gid=f"{gid}.m")
+        axes.plot([100 * interval["mean"]], [place], marker=marker, color=color, markersize=8, gid=f"{gid}.m")
         samples.append(sample_of(name, place, marker=marker, linestyle="-"))
     axes.set_yticks(range(len(names)), [short(name, 40) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
@@ -427,18 +425,18 @@ def forest(
 def differences(pairs: Sequence[Mapping[str, Any]]) -> Drawing:
     """Returns each pair's difference with its interval, in percentage points."""
     figure, (axes,) = make_axes(width=7.5, height=0.5 * len(pairs) + 1.1)
-    colours = {"better": COLOURS[2], "worse": COLOURS[1], "undecided": COLOURS[7]}
+    colors = {"better": COLORS[2], "worse": COLORS[1], "undecided": COLORS[7]}
     for place, pair in enumerate(pairs):
-        colour = colours[pair["verdict"]]
+        color = colors[pair["verdict"]]
         if pair["low"] is not None:
-            axes.plot([100 * pair["low"], 100 * pair["high"]], [place, place], color=colour, linewidth=2.4)
+            axes.plot([100 * pair["low"], 100 * pair["high"]], [place, place], color=color, linewidth=2.4)
         is_open = pair["verdict"] == "undecided"
         axes.plot(
             [100 * pair["difference"]],
             [place],
             marker="o",
-            color=colour,
-            markerfacecolor=PAPER if is_open else colour,
+            color=color,
+            markerfacecolor=PAPER if is_open else color,
             markersize=8,
         )
     axes.axvline(0, color=INK, linewidth=1)
@@ -459,7 +457,7 @@ def searches(arms: Mapping[str, Sequence[float]]) -> Drawing:
     figure, axes = make_axes(columns, rows, height=2.7 * rows, width=9.6 if columns > 1 else 5)
     for axis, (name, values) in zip(axes, arms.items(), strict=False):
         reached = 100 * np.array([np.nan if value is None else value for value in values], float)
-        axis.plot(reached, linestyle="", marker="o", markersize=4, color=COLOURS[0], gid="s0." + slug(name))
+        axis.plot(reached, linestyle="", marker="o", markersize=4, color=COLORS[0], gid="s0." + slug(name))
         if not np.isnan(reached).all():
             best = np.fmax.accumulate(reached)
             axis.step(range(len(best)), best, where="post", color=INK, linewidth=1.2, gid="s1." + slug(name))
@@ -471,7 +469,7 @@ def searches(arms: Mapping[str, Sequence[float]]) -> Drawing:
         axis.axis("off")
     samples = [sample_of("trials", 0, linestyle="", marker="o"), sample_of("best so far", 1, color=INK, linestyle="-")]
     note = "Each dot is a trial of the arm's own search; where the line still climbs at the end, more trials may help."
-    return Drawing("searches", "Optimisation history of each search", note, figure, samples)
+    return Drawing("searches", "Optimization history of each search", note, figure, samples)
 
 
 @styled

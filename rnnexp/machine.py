@@ -17,7 +17,7 @@ import torch
 from rnnexp import __version__
 
 
-def device_fault(device: str) -> str | None:
+def device_problem(device: str) -> str | None:
     """Returns what to type if the device is not there."""
     is_there = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
     if device in ("cuda", "mps") and not is_there:

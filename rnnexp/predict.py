@@ -26,7 +26,7 @@ from hydra_sweep import streams
 from hydra_sweep.arguments import Parser
 from hydra_sweep.errors import UserError
 from rnnexp import schema
-from rnnexp.checks import trust_faults
+from rnnexp.checks import trust_problems
 from rnnexp.schema import RunResult
 from rnnexp.store import RunFolder, load_tensors
 
@@ -69,8 +69,8 @@ def load(run_dir: str | os.PathLike[str], trust: bool = False) -> Predictor:
 
     folder = RunFolder(Path(run_dir))
     result = _read_result(folder)
-    if (faults := trust_faults(result.config)) and not trust:
-        raise UserError(f"{folder.result}: {faults[0]}")
+    if (problems := trust_problems(result.config)) and not trust:
+        raise UserError(f"{folder.result}: {problems[0]}")
     try:
         cfg = schema.typed(result.config)
         sequences, target = Sequences(cfg.data), cfg.model["_target_"]

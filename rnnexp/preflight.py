@@ -47,7 +47,7 @@ LAUNCHER_PLUGINS = {"slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launch
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def spelled_out(texts: list[str]) -> list[str]:
+def expand_aliases(texts: list[str]) -> list[str]:
     """Returns overrides as Hydra knows them: launcher=slurm is short for hydra/launcher=slurm."""
     return [f"hydra/{text}" if text.startswith("launcher=") else text for text in texts]
 
@@ -71,7 +71,7 @@ class CommandLine:
         self.run_here: list[DictConfig] = []  # what a sweep will run on this machine: a configuration of each kind
         self.is_dry: bool = args.cfg is not None  # only shows the configuration
         joined, self.spaced = join_spaced(args.overrides)
-        self.texts = spelled_out(joined)
+        self.texts = expand_aliases(joined)
         self.config_name = args.config_name or "config"
         self.extra_dir = Path(args.config_dir).absolute() if args.config_dir else None
         search_path = create_config_search_path(args.config_path or str(config_dir))
@@ -99,11 +99,11 @@ class CommandLine:
         with composing():
             return self.hydra.compose_config(self.config_name, overrides, run_mode=mode)
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Returns one line for each thing that is wrong with the command."""
         if self.extra_dir and not self.extra_dir.is_dir():
-            return [f"--config-dir {self.extra_dir} is no folder"]
-        faults = list(self.spaced)
+            return [f"--config-dir {self.extra_dir} is not a directory"]
+        problems = list(self.spaced)
         groups: list[Override] = []
         values: list[Override] = []
         for text in self.texts:
@@ -111,38 +111,38 @@ class CommandLine:
                 override = OverridesParser.create().parse_override(text)
             except HydraException as error:
                 better = f"type {better}" if (better := spelling(text)) else "write key=value"
-                faults.append(f"can't read {text!r} ({str(error).splitlines()[0]}); {better}")
+                problems.append(f"can't read {text!r} ({str(error).splitlines()[0]}); {better}")
                 continue
             if override.is_sweep_override() and not self.multirun:
-                faults.append(f"{text} names several values; add -m to run them all")
+                problems.append(f"{text} names several values; add -m to run them all")
             elif self.options(override.key_or_group):
-                found = list(self.option_faults(override))
-                faults += found
+                found = list(self.option_problems(override))
+                problems += found
                 groups += [] if found else [override]
             else:
                 values.append(override)
         try:
             presets = self.compose([first(o) for o in groups])
         except ComposeError as error:
-            return [*faults, str(error)]
+            return [*problems, str(error)]
         good = []
         for override in values:
-            found = list(self.value_faults(override, presets))
-            faults += found
+            found = list(self.value_problems(override, presets))
+            problems += found
             good += [] if found else [override]
         try:
             full = self.compose([first(o) for o in [*groups, *good]])
         except ComposeError as error:
-            return [*faults, str(error)]
-        faults += unresolved(full, [o.key_or_group for o in values if o.key_or_group.startswith("hydra.")])
-        faults += self.range_faults(without_hydra(full), presets)
-        if self.multirun and not faults:
-            faults += self.sweep_faults(presets)
+            return [*problems, str(error)]
+        problems += unresolved(full, [o.key_or_group for o in values if o.key_or_group.startswith("hydra.")])
+        problems += self.range_problems(without_hydra(full), presets)
+        if self.multirun and not problems:
+            problems += self.sweep_problems(presets)
         elif without_typed := self.searched_keys(full):
-            faults.append(f"{self.search_text()} is a search over {', '.join(without_typed)}; add -m")
-        return list(dict.fromkeys(faults)) or self.place_faults(full)
+            problems.append(f"{self.search_text()} is a search over {', '.join(without_typed)}; add -m")
+        return list(dict.fromkeys(problems)) or self.place_problems(full)
 
-    def option_faults(self, override: Override) -> Iterator[str]:
+    def option_problems(self, override: Override) -> Iterator[str]:
         """Yields a line for each option that the group doesn't have."""
         group, options = override.key_or_group, self.options(override.key_or_group)
         for value in elements(override):
@@ -156,7 +156,7 @@ class CommandLine:
                 elif group == "hydra/launcher" and is_missing_extra(str(option)):
                     yield f"launcher={option} is an extra; type pip install 'rnnexp[{option}]'"
 
-    def value_faults(self, override: Override, presets: DictConfig) -> Iterator[str]:
+    def value_problems(self, override: Override, presets: DictConfig) -> Iterator[str]:
         """Yields a line for an unknown key, or for each value of the wrong type."""
         key = override.key_or_group
         if key.startswith("hydra.") or override.is_delete():
@@ -201,13 +201,13 @@ class CommandLine:
             return hint or (nearest_key(key, keys) if leaf in {k.rpartition(".")[2] for k in keys} else "")
         return nearest_key(key, [*keys, *(f"hydra/sweeper/{part}" for part in ("sampler", "pruner"))])
 
-    def range_faults(self, cfg: DictConfig, presets: DictConfig) -> Iterator[str]:
+    def range_problems(self, cfg: DictConfig, presets: DictConfig) -> Iterator[str]:
         """Yields a line for every value out of its range, and for keys that a user's own class doesn't take."""
-        yield from checks.range_faults(cfg, flat_without_hydra(presets))
+        yield from checks.range_problems(cfg, flat_without_hydra(presets))
         if any(OmegaConf.get_type(cfg, group) is dict for group in schema.SCHEMAS):
-            yield from checks.target_faults(schema.plain(cfg))
+            yield from checks.target_problems(schema.plain(cfg))
 
-    def sweep_faults(self, presets: DictConfig) -> Iterator[str]:
+    def sweep_problems(self, presets: DictConfig) -> Iterator[str]:
         """Yields a line for everything that is wrong with a grid or a search: its space, its budget, its values."""
         try:
             plan = self.plan()
@@ -219,7 +219,7 @@ class CommandLine:
         if plan.n_trials != 0 and runs_here(self.composer.master):
             self.run_here = examples
         for cfg in examples:
-            yield from checks.range_faults(cfg, flat_presets)
+            yield from checks.range_problems(cfg, flat_presets)
             if cfg.data.valid_from == "test" and plan.space.is_search:
                 yield "a search with data.valid_from=test would choose by the test set; try data.valid_from=train"
             elif cfg.data.valid_from == "test" and plan.objectives and plan.settings.summary:
@@ -272,12 +272,12 @@ class CommandLine:
         typed = {text.partition("=")[0].lstrip("+") for text in self.texts}
         return [str(key) for key in full.hydra.sweeper.params if key not in typed]
 
-    def place_faults(self, full: DictConfig) -> list[str]:
+    def place_problems(self, full: DictConfig) -> list[str]:
         """Returns what keeps a sound configuration from running here: its folder, its device, its data."""
         if self.is_dry:
             return []
         if self.multirun:
-            return list(dict.fromkeys(fault for cfg in self.run_here for fault in machine_faults(cfg)))
+            return list(dict.fromkeys(problem for cfg in self.run_here for problem in machine_problems(cfg)))
         cfg = without_hydra(full)
         is_resuming = cfg.train.resume
         try:
@@ -286,27 +286,27 @@ class CommandLine:
             return list(unresolved(full, ["hydra.run.dir"]))
         if is_resuming and not any(text.startswith(("name=", "hydra.run.dir=")) for text in self.texts):
             return ["train.resume=true goes on with a run of a known name; type name=... too"]
-        if fault := folder_fault(out):
-            return [fault]
+        if problem := folder_problem(out):
+            return [problem]
         from rnnexp.store import RunFolder  # as torchless as this module, but no help for --help
 
         if RunFolder(out).is_run() and not is_resuming:
             command = resume_command(sys.argv[1:], cfg.name, out)
             return [f"{RunFolder(out).taken}: {command}"]
         if changes := recorded_difference(RunFolder(out), cfg):
-            return [f"{out} holds a run of another configuration ({'; '.join(changes)}); type another name="]
-        return list(machine_faults(cfg))
+            return [f"{out} holds a run of another configuration ({'; '.join(changes)}); choose another name="]
+        return list(machine_problems(cfg))
 
 
-def machine_faults(cfg: DictConfig) -> Iterator[str]:
+def machine_problems(cfg: DictConfig) -> Iterator[str]:
     """Yields what this machine lacks to run a sound configuration: its device, its data or its precision."""
     from rnnexp.dataset_files import ensure  # what it needs to unpack them takes its time to import
 
     if cfg.train.device in ("cuda", "mps"):
-        from rnnexp.machine import device_fault
+        from rnnexp.machine import device_problem
 
-        if fault := device_fault(cfg.train.device):
-            yield fault
+        if problem := device_problem(cfg.train.device):
+            yield problem
             return
     try:
         ensure(cfg.data)
@@ -314,10 +314,10 @@ def machine_faults(cfg: DictConfig) -> Iterator[str]:
         yield str(error)
         return
     if cfg.train.precision == "bf16":
-        from rnnexp.run import precision_fault
+        from rnnexp.run import precision_problem
 
-        if fault := precision_fault(cfg):
-            yield fault
+        if problem := precision_problem(cfg):
+            yield problem
 
 
 def runs_here(master: DictConfig) -> bool:
@@ -348,11 +348,11 @@ def unresolved(full: DictConfig, keys: Iterable[str]) -> Iterator[str]:
                 yield one_line(error)
 
 
-def folder_fault(out: Path) -> str | None:
+def folder_problem(out: Path) -> str | None:
     """Returns what keeps a folder from being made and filled: Hydra would find it out by a traceback."""
     there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     if not there.is_dir():
-        return f"cannot write {out}: {there} is no folder; type another name="
+        return f"cannot write {out}: {there} is not a directory; choose another name="
     if not os.access(there, os.W_OK | os.X_OK):
         return f"cannot write {out}: {there} can't be written; go to another folder, or type hydra.run.dir=FOLDER"
     if (free := shutil.disk_usage(there).free) < MIN_FREE_BYTES:

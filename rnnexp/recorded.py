@@ -62,7 +62,7 @@ def search(folder: Path, relative_to: Path) -> Search:
     try:
         rows = pd.read_csv(io.StringIO(read_csv(folder / "results.csv")), dtype={"folder": str})
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder / 'results.csv'} can't be read ({error}); type the sweep's command again") from error
+        raise UserError(f"{folder / 'results.csv'} can't be read ({error}); rerun the sweep's command") from error
     rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, "valid_accuracy", "epochs", "train_seconds"])))
     states = rows.groupby("trial")["state"].first()
     is_draw = ~rows["state"].isin(FAILED)

@@ -18,7 +18,7 @@ from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
 from rnnexp import schema
-from rnnexp.checks import trust_faults
+from rnnexp.checks import trust_problems
 from rnnexp.dataset_files import is_there
 from rnnexp.schema import RunResult
 from rnnexp.store import RunFolder
@@ -83,8 +83,8 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Difference
         raise UserError(f"{run_dir} is corrupt ({error})") from error
     if recorded is None:
         raise UserError(f"{run_dir} holds no finished run: there is no {folder.result.name}")
-    if (faults := trust_faults(recorded.config)) and not trust:
-        raise UserError("\n".join(faults))
+    if (problems := trust_problems(recorded.config)) and not trust:
+        raise UserError("\n".join(problems))
     try:
         cfg = schema.typed(recorded.config)
         config = schema.plain(cfg)

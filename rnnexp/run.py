@@ -18,7 +18,7 @@ from torch import nn
 
 import rnnexp
 from hydra_sweep import signals, sources
-from hydra_sweep.errors import UserError, brief
+from hydra_sweep.errors import UserError, describe_error
 from hydra_sweep.machine import num_physical_cores
 from hydra_sweep.seeds import derive
 from rnnexp import checks, data, machine, precision, schema
@@ -55,11 +55,11 @@ def run(
     cfg = check(config, test)
     folder = RunFolder(Path(out))
     with folder.claim(), signals.catch() as stop:
-        folder.seal_hydra_files()
+        folder.add_checksums_to_hydra_files()
         if done := recorded_result(folder, cfg):
             accuracy = done.metrics.get("test_accuracy")
             tested = "test set unseen" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
-            log.info("%s is over already: %s, %s", folder.path, done.status.value, done.reason or tested)
+            log.info("%s has finished already: %s, %s", folder.path, done.status.value, done.reason or tested)
             return done
         checkpoint = recorded_checkpoint(folder, cfg)
         result = begin(cfg, checkpoint, choices or {})
@@ -67,18 +67,18 @@ def run(
             trainer = build(cfg, result, folder, stop, on_epoch, test)
             if checkpoint:
                 restore(trainer, checkpoint, folder)
-                log.info("going on after epoch %d, batch %d", trainer.progress.epoch, trainer.progress.batch)
+                log.info("resuming after epoch %d, batch %d", trainer.progress.epoch, trainer.progress.batch)
             folder.write_history(trainer.progress.history)
             try:
                 result.status, result.reason = trainer.fit()
             finally:  # a failed run has metrics too
-                result.metrics |= summarise(trainer)
+                result.metrics |= summarize(trainer)
             finish(trainer, result, folder)
         except signals.Interrupted:
             log.warning("stopped; train.resume=true goes on with it")
             raise
         except Exception as error:
-            result.status, result.reason = Status.FAILED, brief(error)
+            result.status, result.reason = Status.FAILED, describe_error(error)
             with suppress(UserError):  # a full disk, say, is what failed
                 folder.write_result(result)
             raise
@@ -93,21 +93,21 @@ def check(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
             the precision, or a run that must not see the test set is to validate on it.
     """
     cfg = schema.typed(config)
-    faults = checks.range_faults(cfg) or checks.target_faults(schema.plain(cfg))
-    faults += [fault] if (fault := machine.device_fault(cfg.train.device)) else []
+    problems = checks.range_problems(cfg) or checks.target_problems(schema.plain(cfg))
+    problems += [problem] if (problem := machine.device_problem(cfg.train.device)) else []
     if not test and cfg.data.valid_from == "test":
-        faults.append(
+        problems.append(
             "data.valid_from must be train in a search, got test: it would choose by the test set; "
             "try data.valid_from=train data.valid_size=5000"
         )
-    if not faults and (fault := precision_fault(cfg)):
-        faults = [fault]
-    if faults:
-        raise UserError("\n".join(faults))
+    if not problems and (problem := precision_problem(cfg)):
+        problems = [problem]
+    if problems:
+        raise UserError("\n".join(problems))
     return cfg
 
 
-def precision_fault(cfg: DictConfig) -> str | None:
+def precision_problem(cfg: DictConfig) -> str | None:
     """Returns what to type if this machine can't train the configuration's network in the precision asked for."""
     if cfg.train.precision != "bf16":
         return None
@@ -194,7 +194,7 @@ def refuse_another(
     changes = schema.difference(recorded, config)
     what = "configuration" if changes else "version of the code"
     if changes := changes or sources.edited(own_code, sources.versions(config, rnnexp.__path__)):
-        raise UserError(f"{folder.path} holds a run of another {what} ({'; '.join(changes)}); type another name")
+        raise UserError(f"{folder.path} holds a run of another {what} ({'; '.join(changes)}); choose another name")
 
 
 def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mapping[str, str]) -> RunResult:
@@ -343,7 +343,7 @@ def save(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
     save_tensors(folder.checkpoint, content)
 
 
-def summarise(trainer: Trainer) -> dict[str, float]:
+def summarize(trainer: Trainer) -> dict[str, float]:
     """Returns the kept epoch's metrics and what training cost."""
     p = trainer.progress
     kept = p.history[p.best_epoch - 1] if p.best_epoch else {}

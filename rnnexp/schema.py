@@ -198,7 +198,7 @@ class Config:
     workers: int | None = number(ge=1)
     wait: bool = True
     storage: str | None = None
-    depot: str | None = None
+    artifact_store: str | None = None
     repeats: int = number(ge=1)
     resume: str = one_of("auto", "force")
     model: Any = MISSING
@@ -218,7 +218,7 @@ class CompareConfig:
     seeds: int = number(ge=1, le=1000)
     first_seed: int = number(ge=0)
     final: list[str] = MISSING
-    visible: float = number(gt=0, lt=1)
+    smallest_effect: float = number(gt=0, lt=1)
 
 
 @dataclass
@@ -333,7 +333,7 @@ class RunResult:
 # Keys that say where, how fast and how often, but not what is computed.
 NOT_IN_FINGERPRINT = (
     *("name", "experiment", "search", "objective", "direction", "n_trials", "workers"),
-    *("wait", "storage", "depot", "repeats", "resume"),
+    *("wait", "storage", "artifact_store", "repeats", "resume"),
     "data.root",
     "train.eval_batch_size",
     "train.device",

@@ -166,7 +166,7 @@ def probability_of_improvement(
     return share, low, high
 
 
-def seeds_needed(found: Estimate, visible: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
+def seeds_needed(found: Estimate, smallest_effect: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
     """Returns how many seeds of each arm would show a true difference, or None if no number would on these images.
 
     The variances are those that the comparison found, the degrees of freedom those of paired runs. It is the usual sum
@@ -182,14 +182,14 @@ def seeds_needed(found: Estimate, visible: float, alpha: float = 0.05, power: fl
     def is_enough(seeds: int) -> bool:
         error = math.sqrt(found.seed_variance / seeds)
         quantiles = [(float(stats.t.ppf(q, seeds - 1)), float(stats.norm.ppf(q))) for q in (1 - alpha / 2, power)]
-        return sum(math.hypot(t * error, z * found.image_error) for t, z in quantiles) <= visible
+        return sum(math.hypot(t * error, z * found.image_error) for t, z in quantiles) <= smallest_effect
 
     if not is_enough(MAX_SEEDS):
         return None
     return 2 + bisect.bisect_left(range(2, MAX_SEEDS), True, key=is_enough)
 
 
-def smallest_visible(found: Estimate, alpha: float = 0.05, power: float = 0.8) -> float:
+def minimum_detectable_effect(found: Estimate, alpha: float = 0.05, power: float = 0.8) -> float:
     """Returns the true difference that infinitely many seeds would show on these images."""
     return found.image_error * float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
 

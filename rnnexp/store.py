@@ -26,14 +26,14 @@ from hydra_sweep.files import (
     check_csv,
     check_json,
     check_zip,
-    delete_halves,
     explained,
     read_bytes,
     read_yaml,
-    seal_csv,
-    seal_json,
-    seal_yaml,
+    remove_partial_files,
     whole_lines,
+    with_csv_checksums,
+    with_json_checksum,
+    with_yaml_checksum,
 )
 from rnnexp.schema import GROUPS, HISTORY_COLUMNS, RunResult
 
@@ -109,7 +109,7 @@ class RunFolder:
     @property
     def taken(self) -> str:
         """What a command is told that would run here anew."""
-        return f"{self.path} holds a run already; type another name=, or train.resume=true to go on with it"
+        return f"{self.path} holds a run already; choose another name=, or train.resume=true to go on with it"
 
     def hold(self) -> FileLock:
         """Returns the folder's lock, held.
@@ -124,7 +124,7 @@ class RunFolder:
             try:
                 lock.acquire(timeout=2)
             except Timeout:
-                message = f"another process is running in {self.path}; wait for it, or take another name="
+                message = f"another process is running in {self.path}; wait for it, or choose another name="
                 raise UserError(message) from None
         return lock
 
@@ -145,7 +145,7 @@ class RunFolder:
     def _tidy(self) -> None:
         """Deletes what a writer that was killed has left of its files; whoever claims the folder is alone in it."""
         own = (self.result, self.history, self.checkpoint, self.model, self.test_outcomes)
-        delete_halves((*own, self.hydra_config, self.hydra_choices))
+        remove_partial_files((*own, self.hydra_config, self.hydra_choices))
 
     def is_claimed(self) -> bool:
         """Whether a living process holds the folder."""
@@ -238,12 +238,12 @@ class RunFolder:
     def write_history(self, rows: list[dict[str, float]]) -> None:
         """Writes history.csv anew."""
         with atomic(self.history, RESUME_HINT) as out:
-            out.write("".join(seal_csv([",".join(HISTORY_COLUMNS), *map(_csv_row, rows)])).encode())
+            out.write("".join(with_csv_checksums([",".join(HISTORY_COLUMNS), *map(_csv_row, rows)])).encode())
 
     def append_history(self, row: Mapping[str, float]) -> None:
         with explained(self.history, RESUME_HINT), self.history.open("a+", encoding="utf-8") as out:
             out.seek(0)
-            out.writelines(seal_csv([_csv_row(row)], before=out.read()))
+            out.writelines(with_csv_checksums([_csv_row(row)], before=out.read()))
 
     def write_test_outcomes(self, outcomes: TestOutcomes) -> None:
         import numpy as np
@@ -253,14 +253,14 @@ class RunFolder:
 
     def write_result(self, result: RunResult) -> None:
         with atomic(self.result, RESUME_HINT) as out:
-            out.write(seal_json(result.to_json()).encode())
+            out.write(with_json_checksum(result.to_json()).encode())
 
-    def seal_hydra_files(self) -> None:
+    def add_checksums_to_hydra_files(self) -> None:
         """Gives the files that Hydra wrote, and that the table reads, their sums."""
         for file in (self.hydra_config, self.hydra_choices):
             if file.exists() and not (content := file.read_bytes()).startswith(YAML_MARK.encode()):
                 with atomic(file, RESUME_HINT) as out:
-                    out.write(seal_yaml(content))
+                    out.write(with_yaml_checksum(content))
 
 
 def load_tensors(path: Path, device: torch.device | str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-Grey = NDArray[np.float32]  # of shape (H, W)
+Gray = NDArray[np.float32]  # of shape (H, W)
 Mask = NDArray[np.bool_]  # of shape (H, W)
 
 SIDE = 256  # pixels, of a photo's longer side while it is looked at
@@ -31,46 +31,46 @@ RIVAL = 0.3  # of the character's ink, from which on something else is a charact
 class Strokes:
     """What was found: how dark the ink of the character is, from 0 to 255, and how many characters there seem to be."""
 
-    ink_HW: Grey
+    ink_HW: Gray
     num_characters: int
 
 
-def find(grey_HW: Grey) -> Strokes | None:
+def find(gray_HW: Gray) -> Strokes | None:
     """Returns the strokes of the largest character, or None if there is no ink.
 
     The whole photo is looked at first, to find the character, and then what is around it, in all detail.
 
     Args:
-        grey_HW: grey levels from 0 to 255, dark on light or light on dark.
+        gray_HW: gray levels from 0 to 255, dark on light or light on dark.
     """
-    light_HW, scale = _reduced(grey_HW)
+    light_HW, scale = _reduced(gray_HW)
     sheet_HW = next(filter(np.any, map(_sheet, (light_HW, 255 - light_HW))), np.ones(light_HW.shape, bool))
     if _is_ink_light(light_HW, sheet_HW):
-        light_HW, grey_HW = 255 - light_HW, 255 - grey_HW
+        light_HW, gray_HW = 255 - light_HW, 255 - gray_HW
     if (found := _look(light_HW, sheet_HW)) is None:
         return None
     spans = [np.flatnonzero(found.ink_HW.any(axis)) for axis in (1, 0)]
     margin = MARGIN * max(np.ptp(span) for span in spans) + 2
     ends = [(max(0, round((span[0] - margin) / scale)), round((span[-1] + margin) / scale)) for span in spans]
     place = tuple(slice(*end) for end in ends)
-    detail_HW, _ = _reduced(grey_HW[place])
+    detail_HW, _ = _reduced(gray_HW[place])
     if closer := _look(detail_HW, np.ones(detail_HW.shape, bool)):
         known = Image.fromarray(ndimage.binary_dilation(found.ink_HW > 0, iterations=2))
-        known_HW = np.asarray(known.resize(grey_HW.shape[::-1]))[place]
+        known_HW = np.asarray(known.resize(gray_HW.shape[::-1]))[place]
         known_HW = np.asarray(Image.fromarray(known_HW).resize(detail_HW.shape[::-1]))
         found = Strokes(np.where(known_HW, closer.ink_HW, 0), found.num_characters)
     return Strokes(_thick(found.ink_HW), found.num_characters)
 
 
-def _reduced(grey_HW: Grey) -> tuple[Grey, float]:
+def _reduced(gray_HW: Gray) -> tuple[Gray, float]:
     """Returns the image at the size at which it is looked at, slightly blurred, and by what it was scaled."""
-    scale = min(1.0, SIDE / max(grey_HW.shape))
-    height, width = (max(1, round(side * scale)) for side in grey_HW.shape)
-    reduced = Image.fromarray(grey_HW).resize((width, height), Image.Resampling.BOX)
+    scale = min(1.0, SIDE / max(gray_HW.shape))
+    height, width = (max(1, round(side * scale)) for side in gray_HW.shape)
+    reduced = Image.fromarray(gray_HW).resize((width, height), Image.Resampling.BOX)
     return np.asarray(ndimage.gaussian_filter(np.asarray(reduced, dtype=np.float32), 0.7)), scale
 
 
-def _look(light_HW: Grey, sheet_HW: Mask) -> Strokes | None:
+def _look(light_HW: Gray, sheet_HW: Mask) -> Strokes | None:
     """Returns the dark strokes on a sheet of light paper."""
     paper_HW = _paper(light_HW)
     ink_HW = np.clip(1 - light_HW / np.maximum(paper_HW, 16), 0, 1).astype(np.float32) * sheet_HW
@@ -87,7 +87,7 @@ def _look(light_HW: Grey, sheet_HW: Mask) -> Strokes | None:
     return Strokes((ink_HW * (255 / ink_HW.max())).astype(np.float32), num_characters)
 
 
-def _sheet(light_HW: Grey) -> Mask:
+def _sheet(light_HW: Gray) -> Mask:
     """Returns where a sheet of paper lies on something darker, without its edge; nowhere, if there is none."""
     is_light_HW = light_HW > _otsu(light_HW)
     labels_HW, count = ndimage.label(ndimage.binary_opening(is_light_HW, iterations=2))
@@ -114,20 +114,20 @@ def _fullness(mask_HW: Mask) -> float:
     return float(mask_HW.sum() / min(areas))
 
 
-def _is_ink_light(light_HW: Grey, sheet_HW: Mask) -> bool:
+def _is_ink_light(light_HW: Gray, sheet_HW: Mask) -> bool:
     """Whether what stands out from its surroundings is lighter than they are; cubes tell strokes from their gaps."""
     above_HW = light_HW[::2, ::2] - ndimage.median_filter(light_HW[::2, ::2], size=max(3, max(light_HW.shape) // 8))
     return bool((above_HW[sheet_HW[::2, ::2]] ** 3).sum() > 0)
 
 
-def _paper(light_HW: Grey) -> Grey:
+def _paper(light_HW: Gray) -> Gray:
     """Returns the paper as it would be without its ink: dark strokes are closed, the edges of shadows stay."""
     side = max(3, round(MAX_STROKE * max(light_HW.shape)))
     closed_HW = ndimage.grey_closing(light_HW, size=(side, side))
     return np.asarray(ndimage.uniform_filter(closed_HW, 3), dtype=np.float32)
 
 
-def _threshold(ink_HW: Grey) -> float | None:
+def _threshold(ink_HW: Gray) -> float | None:
     """Returns the darkness that ink begins at, clear of the paper's grain; None if nothing is that dark."""
     grain = 6 * 1.4826 * float(np.median(ink_HW))
     peak = float(np.quantile(ink_HW, 0.999))
@@ -137,7 +137,7 @@ def _threshold(ink_HW: Grey) -> float | None:
     return max(grain, 0.4 * float(np.median(clear))) if clear.size else None
 
 
-def _thick(ink_HW: Grey) -> Grey:
+def _thick(ink_HW: Gray) -> Gray:
     """Returns the character with strokes of a felt pen, if they are thinner than that."""
     is_ink_HW = ink_HW > 127
     rows, columns = np.nonzero(is_ink_HW)
@@ -152,7 +152,7 @@ def _thick(ink_HW: Grey) -> Grey:
     return np.asarray(ndimage.gaussian_filter(thick_HW, 0.7), dtype=np.float32)
 
 
-def _otsu(values: Grey) -> float:
+def _otsu(values: Gray) -> float:
     """Returns the level that parts the values into two groups with least spread (Otsu 1979)."""
     counts, edges = np.histogram(values, bins=128)
     centers = (edges[:-1] + edges[1:]) / 2
@@ -186,7 +186,7 @@ def _lines(is_ink_HW: Mask) -> Mask:
     return np.asarray(lines_HW & ~crossing_HW)
 
 
-def _characters(is_ink_HW: Mask, ink_HW: Grey) -> tuple[NDArray[Any], int, int]:
+def _characters(is_ink_HW: Mask, ink_HW: Gray) -> tuple[NDArray[Any], int, int]:
     """Returns the groups of strokes, the number of the one that is the character, and how many are as large."""
     longer = max(is_ink_HW.shape)
     is_ink_HW = ndimage.binary_opening(is_ink_HW, np.ones((2, 2), bool)) if is_ink_HW.sum() > 400 else is_ink_HW

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 POWER = 0.8
-VISIBLE = 0.002
+SMALLEST_EFFECT = 0.002
 VERSION = 1
 
 
@@ -154,7 +154,7 @@ def judge(
     *,
     metric: str = "test_accuracy",
     num_images: int = TEST_FILE_SIZE,
-    visible: float = VISIBLE,
+    smallest_effect: float = SMALLEST_EFFECT,
     warnings: Sequence[str] = (),
     method: Sequence[str] = (),
 ) -> Comparison:
@@ -189,7 +189,7 @@ def judge(
     known = [i for i, (estimate, _) in enumerate(found) if not math.isnan(estimate.p_value())]
     corrected = dict(zip(known, stats.holm([found[i][0].p_value() for i in known]), strict=True))
     pairs = [
-        _pair(a, b, metric, num_images, estimate, is_paired, corrected.get(i), len(couples), visible)
+        _pair(a, b, metric, num_images, estimate, is_paired, corrected.get(i), len(couples), smallest_effect)
         for i, ((a, b), (estimate, is_paired)) in enumerate(zip(couples, found, strict=True))
     ]
     has_images = all(_scores(arm, metric) is not None for arm in arms)
@@ -253,7 +253,7 @@ def _pair(
     is_paired: bool,
     p_corrected: float | None,
     num_pairs: int,
-    visible: float,
+    smallest_effect: float,
 ) -> Pair:
     interval = Interval.of(found, -1, 1)
     share: tuple[float, float | None, float | None]
@@ -262,7 +262,7 @@ def _pair(
     else:
         share = (float(a.mean(metric) > b.mean(metric)) + 0.5 * (a.mean(metric) == b.mean(metric)), None, None)
     alpha = ALPHA / num_pairs
-    needed = None if p_corrected is None else stats.seeds_needed(found, visible, alpha, POWER)
+    needed = None if p_corrected is None else stats.seeds_needed(found, smallest_effect, alpha, POWER)
     verdict = "undecided"
     if p_corrected is not None and p_corrected < ALPHA:
         verdict = "better" if found.mean > 0 else "worse"
@@ -282,13 +282,13 @@ def _pair(
         seeds_needed=needed,
         sentence="",
     )
-    limit = stats.smallest_visible(found, alpha, POWER)
+    limit = stats.minimum_detectable_effect(found, alpha, POWER)
     return dataclasses.replace(
-        pair, sentence=_sentence(pair, a.mean(metric), b.mean(metric), visible, limit, num_images)
+        pair, sentence=_sentence(pair, a.mean(metric), b.mean(metric), smallest_effect, limit, num_images)
     )
 
 
-def _sentence(pair: Pair, a_mean: float, b_mean: float, visible: float, limit: float, num_images: int) -> str:
+def _sentence(pair: Pair, a_mean: float, b_mean: float, smallest_effect: float, limit: float, num_images: int) -> str:
     if pair.p_corrected is None or pair.low is None or pair.high is None:
         return f"{pair.a} and {pair.b} can't be told apart by one run; type compare.seeds=5 or more."
     p = f"p = {p_text(pair.p_corrected)}".replace("= <", "<")
@@ -300,8 +300,8 @@ def _sentence(pair: Pair, a_mean: float, b_mean: float, visible: float, limit: f
         text += (
             " (an interval of its own that leaves out 0, but one of several: corrected for that, it might be chance)"
         )
-    wanted = f"a difference of {points(visible).lstrip('+')} points"
-    if pair.seeds_needed is None and limit >= visible:
+    wanted = f"a difference of {points(smallest_effect).lstrip('+')} points"
+    if pair.seeds_needed is None and limit >= smallest_effect:
         least = points(limit).lstrip("+")
         return (
             f"{text}; no number of seeds would show {wanted} on {num_images:,} images, but one from {least} points on."

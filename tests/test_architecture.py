@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Of the sweeper, a library of its own.
 SWEEPER = (
-    {"compat", "errors", "hints", "seeds", "machine", "streams", "sources", "settings", "hydra_sweep"},
+    {"compat", "errors", "hints", "process", "seeds", "machine", "streams", "sources", "settings", "hydra_sweep"},
     {"arguments", "differences", "files", "signals", "processes", "text_table"},
     {"compose", "launchers", "storage"},
     {"space", "artifacts"},

@@ -134,18 +134,18 @@ def _cell(value: Any, name: str) -> Cell:
 
 def _swatch(sample: Sample) -> str:
     """Returns a sample of a line and its marker as a small SVG."""
-    colour = str(sample.get_color())
+    color = str(sample.get_color())
     for plain, variable in VARIABLES.items():
-        colour = colour.replace(plain, variable)
+        color = color.replace(plain, variable)
     parts, width = [], sample.get_linewidth()
     if sample.dash:
         dashes = DASHES[sample.dash] if isinstance(sample.dash, str) else sample.dash[1]
-        line = f'<line x1="1" y1="6" x2="33" y2="6" stroke="{colour}" stroke-width="{width:g}"'
+        line = f'<line x1="1" y1="6" x2="33" y2="6" stroke="{color}" stroke-width="{width:g}"'
         parts.append(f'{line} stroke-dasharray="{" ".join(f"{width * part:g}" for part in dashes) or "none"}"/>')
     if (marker := sample.get_marker()) not in (None, "None", ""):
         shape = MarkerStyle(marker)
         transform = shape.get_transform() + Affine2D().scale(9, -9).translate(17, 6)
         outlines = map(np.asarray, shape.get_path().to_polygons(transform, closed_only=False))
         d = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in outline) for outline in outlines)
-        parts.append(f'<path d="{d}" stroke="{colour}" fill="{colour if shape.is_filled() else "none"}"/>')
+        parts.append(f'<path d="{d}" stroke="{color}" fill="{color if shape.is_filled() else "none"}"/>')
     return f'<svg viewBox="0 0 34 12" aria-hidden="true">{"".join(parts)}</svg>'

@@ -68,7 +68,7 @@ def page(path: Path) -> Page:
 
 def _why_no_epochs(folder: RunFolder) -> str:
     try:
-        return "its history holds no numbers" if folder.read_history() else "no epoch is over yet"
+        return "its history holds no numbers" if folder.read_history() else "no epoch has finished yet"
     except ValueError as error:
         return str(error)
 

@@ -17,7 +17,7 @@ import pandas as pd
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.files import read_csv, read_yaml
 from rnnexp import figures
-from rnnexp.drawing import COLOURS
+from rnnexp.drawing import COLORS
 from rnnexp.page import Page, Table, history, tile
 from rnnexp.results import collect
 from rnnexp.schema import Status
@@ -78,7 +78,7 @@ class Sweep:
         )
 
     @property
-    def is_maximised(self) -> bool:
+    def is_maximized(self) -> bool:
         return bool(list(self.asked("direction"))[:1] == ["maximize"])
 
     @property
@@ -105,7 +105,7 @@ class Sweep:
         complete = self.trials[(self.trials["state"] == "complete") & self.trials["value"].notna()]
         if not len(complete) or "folder" not in complete:
             return None
-        place = complete["value"].idxmax() if self.is_maximised else complete["value"].idxmin()
+        place = complete["value"].idxmax() if self.is_maximized else complete["value"].idxmin()
         return str(complete.loc[place, "folder"])
 
 
@@ -128,7 +128,7 @@ def page(path: Path) -> Page:
     if not sweep.is_over and "resume" in request:
         page.commands.append(("go on", str(request["resume"])))
     if not len(trials):
-        page.missing.append("No trial is over yet.")
+        page.missing.append("No trial has finished yet.")
         return page
     page.tiles += [(str(state), str(n)) for state, n in trials["state"].value_counts().items()]
     if isinstance(value := sweep.best.get(sweep.objective), (int, float)):
@@ -142,7 +142,7 @@ def page(path: Path) -> Page:
         page.drawings.append(figures.pruning(trials.tail(MAX_TRIALS)))
     if sweep.parameters and trials["value"].notna().sum() > 1:
         page.drawings.append(figures.slices(trials, sweep.parameters, sweep.label))
-        page.drawings.append(figures.parallel(trials, sweep.parameters, sweep.label, sweep.is_maximised))
+        page.drawings.append(figures.parallel(trials, sweep.parameters, sweep.label, sweep.is_maximized))
     if sweep.is_grid:
         _add_cells(page, frame, [name for name in sweep.parameters if name != "seed"])
     else:
@@ -160,7 +160,7 @@ def _add_values(page: Page, sweep: Sweep) -> None:
         front = [entry.get("trial") for entry in sweep.best.get("pareto_front", [])]
         page.drawings.append(figures.pareto(sweep.trials, sweep.objectives[:2], front))
     elif sweep.trials["value"].notna().any():
-        page.drawings.append(figures.optimisation(sweep.trials.tail(MAX_TRIALS), sweep.label, sweep.is_maximised))
+        page.drawings.append(figures.optimization(sweep.trials.tail(MAX_TRIALS), sweep.label, sweep.is_maximized))
 
 
 def _add_runs(page: Page, path: Path, frame: pd.DataFrame, best: str | None, by: str) -> None:
@@ -173,7 +173,7 @@ def _add_runs(page: Page, path: Path, frame: pd.DataFrame, best: str | None, by:
     metric = "test_accuracy" if len(complete) and complete["test_accuracy"].notna().all() else "valid_accuracy"
     rows = complete[complete[metric].notna() & complete["train_seconds"].notna()]
     if len(rows):
-        is_apt = by in rows and rows[by].notna().all() and rows[by].nunique() <= len(COLOURS)
+        is_apt = by in rows and rows[by].notna().all() and rows[by].nunique() <= len(COLORS)
         groups = {str(name): group for name, group in rows.groupby(by if is_apt else "model", dropna=False)}
         page.drawings.append(figures.costs(groups, metric))
 

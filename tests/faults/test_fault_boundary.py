@@ -17,7 +17,7 @@ from hydra_sweep import status
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import read_yaml
 from rnnexp import predict, report
-from rnnexp.checks import trust_faults
+from rnnexp.checks import trust_problems
 from rnnexp.collect import collect, histories
 from rnnexp.reproduce import main as reproduce_main
 from rnnexp.reproduce import reproduce
@@ -173,7 +173,7 @@ def test_what_rnnexp_itself_names_needs_no_trust(compose, group):
     from rnnexp.cli import CONFIG_DIR
 
     for option in sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml")):
-        assert trust_faults(schema.plain(compose(f"{group}={option}"))) == []
+        assert trust_problems(schema.plain(compose(f"{group}={option}"))) == []
 
 
 def bomb(depth=30):

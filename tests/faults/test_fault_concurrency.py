@@ -25,7 +25,7 @@ from sweeps import (
 )
 
 from hydra_sweep.status import open_sweep, status
-from hydra_sweep.study import Lease, Process, SweepStudy, Watch
+from hydra_sweep.study import Lease, Process, StaleTrialDetector, SweepStudy
 from rnnexp import report, results
 from rnnexp.collect import collect, histories
 from rnnexp.dataset_files import MNIST_MD5
@@ -137,7 +137,7 @@ def test_of_two_runs_in_one_folder_the_second_refuses_and_the_record_is_the_firs
     loser = one if one.process.returncode else two
     [line] = loser.log.read_text().splitlines()
     assert line.startswith("rnnexp: ")
-    assert "another process is running in " in line or " holds a run already; type another name=" in line
+    assert "another process is running in " in line or " holds a run already; choose another name=" in line
     folder = tmp_path / "outputs" / "runs" / "same"
     result = RunFolder(folder).read_result()
     assert result.seed == (2 if loser is one else 1)
@@ -207,10 +207,10 @@ def test_a_clock_that_is_set_in_one_worker_kills_no_living_trial_and_keeps_no_de
 def test_a_process_is_the_same_whatever_is_done_to_the_clock(tmp_path, monkeypatch, shift):
     study = SweepStudy(f"sqlite:///{tmp_path / 'study.db'}", "a study", 5)
     study.create(["minimize"], {})
-    study.claim(Process.own(), 1)
-    watch, booted = Watch(30), psutil.boot_time()
+    study.claim(Process.current(), 1)
+    watch, booted = StaleTrialDetector(30), psutil.boot_time()
     assert not watch.lost(study)
     monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + shift)
     assert psutil.boot_time() == booted + shift
-    assert not Process.own().is_dead()
+    assert not Process.current().is_dead()
     assert not watch.lost(study)

@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from hydra_sweep.errors import UserError
-from hydra_sweep.files import read_json, read_yaml, seal_json, yaml_text
+from hydra_sweep.files import read_json, read_yaml, with_json_checksum, yaml_text
 from hydra_sweep.signals import Interrupted
 from hydra_sweep.study import Outcome, open_checked
 from rnnexp import dataset_files, report, status
 from rnnexp.collect import collect, histories
-from rnnexp.compare import Place
+from rnnexp.compare import ComparisonFolder
 from rnnexp.reproduce import reproduce
 from rnnexp.run import run
 from rnnexp.schema import HISTORY_COLUMNS, Status
@@ -191,7 +191,7 @@ def test_damaged_yaml_and_json_of_ours_is_refused_or_the_same(tmp_path, request,
     content = {"trial": 12, "valid_accuracy": 0.98125, "overrides": ["optim.lr=0.1", "name='ü'"], "folder": "a\nb"}
     yaml_file, json_file = tmp_path / "best.yaml", tmp_path / "comparison.json"
     yaml_file.write_text(yaml_text(content))
-    json_file.write_text(seal_json(json.dumps(content, indent=1) + "\n"))
+    json_file.write_text(with_json_checksum(json.dumps(content, indent=1) + "\n"))
     assert read_yaml(yaml_file) == content
     assert read_json(json_file) == content | {"crc32": read_json(json_file)["crc32"]}
     assert_never_wrong(yaml_file, lambda: read_yaml(yaml_file), request, inject, 300, is_nothing)
@@ -327,7 +327,7 @@ def test_a_page_of_a_damaged_run_shows_no_wrong_number(finished, tmp_path, injec
     folder.history.write_text(text.replace(text.splitlines()[1].split(",")[2], "1.5"))
     inject("history.csv damaged, then on a page")
     html = report.gather(folder.path).html()
-    assert "history.csv can&#39;t be read: it is damaged: the sum of row 1 is another one" in html
+    assert "history.csv can&#39;t be read: checksum mismatch in row 1" in html
     assert "learning curves" in html
 
 
@@ -354,8 +354,10 @@ def test_images_that_were_damaged_in_the_cache_are_unpacked_again_or_refused(tmp
 
 
 def test_a_comparison_that_was_damaged_is_one_line(tmp_path, request, inject):
-    place = Place(tmp_path)
-    place.result.write_text(seal_json(json.dumps({"arms": [], "pairs": [], "metric": "test_accuracy"}, indent=1)))
+    place = ComparisonFolder(tmp_path)
+    place.result.write_text(
+        with_json_checksum(json.dumps({"arms": [], "pairs": [], "metric": "test_accuracy"}, indent=1))
+    )
     for _, content in damages(place.result.read_bytes(), request, 40):
         inject("comparison.json damaged, then on a page")
         place.result.write_bytes(content)

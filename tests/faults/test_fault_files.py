@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from hydra_sweep.compose import composing
-from hydra_sweep.errors import UserError, printable
+from hydra_sweep.errors import UserError, escape_unprintable
 from hydra_sweep.space import build
 from rnnexp import checks, schema
 from rnnexp.cli import CONFIG_DIR
@@ -27,7 +27,7 @@ class FileCommandLine(CommandLine):
         self.composed = super().compose(overrides)
         return self.composed
 
-    def place_faults(self, full):
+    def place_problems(self, full):
         return []
 
 
@@ -110,7 +110,7 @@ def test_a_hostile_file_is_refused_in_lines_or_says_nothing_new(command, inject)
         seen.append(text)
         whole = begin.encode() + (text if isinstance(text, bytes) else text.encode())
         found = command("experiment", whole).faults()
-        assert all(len(line.splitlines()) == 1 for line in map(printable, found)), whole
+        assert all(len(line.splitlines()) == 1 for line in map(escape_unprintable, found)), whole
 
     check()
     inject("YAML file, hostile", len(seen))
@@ -252,7 +252,7 @@ def test_a_search_of_a_file_samples_sound_configurations_of_what_it_says(command
             full = line.composer(plan.space.sample(trial._suggest))
             seen.append(trial.params)
             cfg, choices = without_hydra(full), full.hydra.runtime.choices
-            assert checks.range_faults(cfg) == []
+            assert checks.range_problems(cfg) == []
             assert choices.model == cfg.model.cell
             assert cfg.model.cell in models
             assert low <= cfg.model.hidden_size <= high

@@ -38,7 +38,7 @@ class QuickCommandLine(CommandLine):
             self.presets[key] = self.composed
         return self.composed
 
-    def place_faults(self, full):
+    def place_problems(self, full):
         return []
 
 

@@ -277,7 +277,7 @@ def kill_and_go_on(start, arguments, victim, kills, draw, name):
 
 
 STORAGE = "optuna.storages._rdb.storage.RDBStorage"
-WORKER, STUDY = "hydra_sweep.worker.Active", "hydra_sweep.study.SweepStudy"
+WORKER, STUDY = "hydra_sweep.worker.RunningTrial", "hydra_sweep.study.SweepStudy"
 LOST = ("before", f"{WORKER}.tell", 2, "")  # a moment that leaves a trial to be taken up again
 MOMENTS_OF_A_SWEEP = [
     [("after", f"{STORAGE}.create_new_study", 1, "")],
@@ -290,7 +290,7 @@ MOMENTS_OF_A_SWEEP = [
     [LOST],  # its result is there, but not told
     [("before", f"{STORAGE}.set_trial_state_values", 2, "COMPLETE")],  # told by half
     [("after", f"{WORKER}.tell", 2, "")],
-    [LOST, ("before", f"{STUDY}.lose", 1, "")],
+    [LOST, ("before", f"{STUDY}.requeue_or_fail", 1, "")],
     [LOST, ("before", f"{STUDY}.release", 1, "")],
     [LOST, ("after", f"{STUDY}.release", 1, "")],  # reaped, not taken up again
     [LOST, ("before", f"{STUDY}._hold", 1, "")],  # taken up again, by nobody that is known

@@ -1,4 +1,4 @@
-"""What a task may return, raise or do: its trial ends with the reason in one clean line, its neighbours complete."""
+"""What a task may return, raise or do: its trial ends with the reason in one clean line, its neighbors complete."""
 
 import pytest
 import yaml
@@ -112,7 +112,7 @@ def test_thousands_of_warnings_stay_off_the_screen_and_harm_nothing(start, injec
     assert printed.count("UserWarning: \x1b[31mthis is warning") == 5000
 
 
-def test_a_task_that_takes_its_process_along_fails_and_its_neighbours_complete(start, inject):
+def test_a_task_that_takes_its_process_along_fails_and_its_neighbors_complete(start, inject):
     inject("crash of a worker", 6)
     command = misbehave(start, ["good", "crash", "vanish", "numpy"], *JOBLIB)
     out = command.end()
@@ -139,7 +139,7 @@ def test_a_trial_that_ends_the_process_of_a_sweep_without_workers_fails_after_re
 HANG = "hydra.sweeper.hang_seconds=6"
 
 
-def test_a_task_that_hangs_is_ended_and_fails_with_the_reason_and_its_neighbours_complete(start, inject):
+def test_a_task_that_hangs_is_ended_and_fails_with_the_reason_and_its_neighbors_complete(start, inject):
     """Be it that it waits for ever, or that it lets no other thread of Python run."""
     inject("hang", 4)
     command = misbehave(start, ["good", "hang", "hold", "numpy"], HANG, "hydra.sweeper.max_attempts=2", *JOBLIB)

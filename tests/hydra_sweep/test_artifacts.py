@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hydra_sweep import artifacts as depots
-from hydra_sweep.artifacts import Depot, fetch
+from hydra_sweep import artifacts as artifact_stores
+from hydra_sweep.artifacts import ArtifactStore, fetch
 from hydra_sweep.errors import UserError
 
 WALKER = Path(__file__).parents[1] / "apps" / "walker.py"
@@ -26,61 +26,61 @@ def trial(tmp_path):
 
 
 @pytest.fixture
-def depot(tmp_path):
-    return Depot(f"file://{tmp_path}/there/sweep")
+def artifact_store(tmp_path):
+    return ArtifactStore(f"file://{tmp_path}/there/sweep")
 
 
-def test_a_folder_comes_back_as_it_was(depot, trial, tmp_path):
-    assert depot.names() == []
-    assert depot.put(trial) is None
-    assert depot.names() == ["7"]
-    assert fetch(depot, tmp_path / "elsewhere") == []
+def test_a_folder_comes_back_as_it_was(artifact_store, trial, tmp_path):
+    assert artifact_store.names() == []
+    assert artifact_store.put(trial) is None
+    assert artifact_store.names() == ["7"]
+    assert fetch(artifact_store, tmp_path / "elsewhere") == []
     fetched = tmp_path / "elsewhere" / "7"
     assert (fetched / ".hydra" / "config.yaml").read_text() == "seed: 1"
     assert (fetched / "checkpoint.pt").read_bytes() == b"state"
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["7"]
 
 
-def test_what_is_left_out_stays_behind(depot, trial, tmp_path):
-    depot.put(trial, without=["*.pt"])
-    fetch(depot, tmp_path / "elsewhere")
+def test_what_is_left_out_stays_behind(artifact_store, trial, tmp_path):
+    artifact_store.put(trial, without=["*.pt"])
+    fetch(artifact_store, tmp_path / "elsewhere")
     assert sorted(path.name for path in (tmp_path / "elsewhere" / "7").iterdir()) == [".hydra"]
 
 
-def test_what_is_here_already_is_not_fetched_again(depot, trial):
-    depot.put(trial)
+def test_what_is_here_already_is_not_fetched_again(artifact_store, trial):
+    artifact_store.put(trial)
     (trial / "checkpoint.pt").write_bytes(b"newer")
-    assert fetch(depot, trial.parent) == []
-    assert depot.get_if_there(trial) is None
+    assert fetch(artifact_store, trial.parent) == []
+    assert artifact_store.get_if_there(trial) is None
     assert (trial / "checkpoint.pt").read_bytes() == b"newer"
 
 
-def test_a_later_archive_replaces_an_earlier_one(depot, trial, tmp_path):
-    depot.put(trial)
+def test_a_later_archive_replaces_an_earlier_one(artifact_store, trial, tmp_path):
+    artifact_store.put(trial)
     (trial / "checkpoint.pt").write_bytes(b"newer")
-    depot.put(trial)
-    assert depot.get_if_there(tmp_path / "elsewhere" / "7") is None
+    artifact_store.put(trial)
+    assert artifact_store.get_if_there(tmp_path / "elsewhere" / "7") is None
     assert (tmp_path / "elsewhere" / "7" / "checkpoint.pt").read_bytes() == b"newer"
 
 
-def test_half_an_archive_is_never_seen_and_what_was_there_stays(depot, trial, tmp_path, monkeypatch):
-    depot.put(trial)
-    monkeypatch.setattr(depots.tarfile.TarFile, "add", lambda *_, **__: 1 / 0)
-    assert "its folder stayed on" in depot.put(trial)
+def test_half_an_archive_is_never_seen_and_what_was_there_stays(artifact_store, trial, tmp_path, monkeypatch):
+    artifact_store.put(trial)
+    monkeypatch.setattr(artifact_stores.tarfile.TarFile, "add", lambda *_, **__: 1 / 0)
+    assert "its folder stayed on" in artifact_store.put(trial)
     monkeypatch.undo()
-    assert depot.names() == ["7"]
-    assert fetch(depot, tmp_path / "elsewhere") == []
+    assert artifact_store.names() == ["7"]
+    assert fetch(artifact_store, tmp_path / "elsewhere") == []
     assert (tmp_path / "elsewhere" / "7" / "checkpoint.pt").read_bytes() == b"state"
 
 
 @pytest.mark.parametrize("name", ["../evil", "/tmp/hydra-sweep-evil", "7/../../evil"])
-def test_an_archive_that_would_write_elsewhere_is_refused(depot, trial, tmp_path, name):
-    depot.put(trial)
+def test_an_archive_that_would_write_elsewhere_is_refused(artifact_store, trial, tmp_path, name):
+    artifact_store.put(trial)
     with tarfile.open(tmp_path / "there" / "sweep" / "7.tar", "w") as archive:
         member = tarfile.TarInfo(name)
         member.size = 4
         archive.addfile(member, io.BytesIO(b"evil"))
-    (problem,) = fetch(depot, tmp_path / "elsewhere" / "deeper")
+    (problem,) = fetch(artifact_store, tmp_path / "elsewhere" / "deeper")
     assert problem.startswith("cannot fetch trial 7: ")
     assert not list(tmp_path.rglob("*evil*"))
     assert not Path("/tmp/hydra-sweep-evil").exists()
@@ -88,38 +88,39 @@ def test_an_archive_that_would_write_elsewhere_is_refused(depot, trial, tmp_path
 
 
 @pytest.mark.parametrize("size", [0, 100, 3000])
-def test_a_damaged_archive_is_one_line_and_leaves_nothing(depot, trial, tmp_path, size):
+def test_a_damaged_archive_is_one_line_and_leaves_nothing(artifact_store, trial, tmp_path, size):
     (trial / "model.pt").write_bytes(bytes(5000))
-    depot.put(trial)
+    artifact_store.put(trial)
     archive = tmp_path / "there" / "sweep" / "7.tar"
     archive.write_bytes(archive.read_bytes()[:size])
-    (problem,) = fetch(depot, tmp_path / "elsewhere")
+    (problem,) = fetch(artifact_store, tmp_path / "elsewhere")
     assert problem.startswith("cannot fetch trial 7: ")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_place_of_no_known_kind_is_one_line():
-    with pytest.raises(UserError, match="depot nowhere://there: Protocol not known: nowhere"):
-        Depot("nowhere://there")
-    assert "put it into the environment" in "".join(depots.faults("ftp://me:secret@host/path"))
-    assert "secret" not in "".join(depots.faults("ftp://me:secret@host/path"))
+    with pytest.raises(UserError, match="artifact store nowhere://there: Protocol not known: nowhere"):
+        ArtifactStore("nowhere://there")
+    assert "put it in the environment" in "".join(artifact_stores.faults("ftp://me:secret@host/path"))
+    assert "secret" not in "".join(artifact_stores.faults("ftp://me:secret@host/path"))
 
 
-def walk(*arguments, folder, depot):
-    words = (f"hydra.sweep.dir={folder}", f"hydra.sweeper.depot={depot}", "hydra.sweeper.objective=loss")
+def walk(*arguments, folder, artifact_store):
+    words = (f"hydra.sweep.dir={folder}", f"hydra.sweeper.artifact_store={artifact_store}")
+    words += ("hydra.sweeper.objective=loss",)
     command = [sys.executable, str(WALKER), "-m", "hydra/launcher=basic", "x=interval(0,4)", *words, *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_a_trial_that_was_given_back_elsewhere_goes_on_from_its_checkpoint(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
-    first = walk("hydra.sweeper.n_trials=1", "poison=1", "how=stop", folder=here, depot=there)
+    first = walk("hydra.sweeper.n_trials=1", "poison=1", "how=stop", folder=here, artifact_store=there)
     assert first.returncode == 143, first.stdout + first.stderr
-    assert Depot(f"{there}/here").names() == ["0"]
+    assert ArtifactStore(f"{there}/here").names() == ["0"]
     (here / "0" / "marker").touch()
-    Depot(f"{there}/here").put(here / "0")
+    ArtifactStore(f"{there}/here").put(here / "0")
     (here / "0").rename(tmp_path / "out of reach")
-    second = walk("hydra.sweeper.n_trials=1", "hydra.sweeper.resume=force", folder=here, depot=there)
+    second = walk("hydra.sweeper.n_trials=1", "hydra.sweeper.resume=force", folder=here, artifact_store=there)
     assert second.returncode == 0, second.stdout + second.stderr
     assert (here / "0" / "marker").exists()
     assert "1 trial: 1 complete" in second.stdout
@@ -127,8 +128,8 @@ def test_a_trial_that_was_given_back_elsewhere_goes_on_from_its_checkpoint(tmp_p
 
 def test_the_command_fetches_what_is_missing_and_says_so(tmp_path):
     folder, there = tmp_path / "sweep", tmp_path / "there"
-    left_out = "hydra.sweeper.depot_without=[checkpoint.json]"
-    assert walk("hydra.sweeper.n_trials=3", left_out, folder=folder, depot=there).returncode == 0
+    left_out = "hydra.sweeper.artifact_store_exclude=[checkpoint.json]"
+    assert walk("hydra.sweeper.n_trials=3", left_out, folder=folder, artifact_store=there).returncode == 0
     command = [sys.executable, "-m", "hydra_sweep.fetch", f"{there}/sweep", str(tmp_path / "elsewhere")]
     fetched = subprocess.run(command, capture_output=True, text=True)
     assert fetched.returncode == 0, fetched.stderr

@@ -74,7 +74,7 @@ def test_two_objectives_end_in_their_front(sweep, tmp_path):
 @pytest.mark.slow
 def test_a_custom_space_computes_its_bounds_and_resumes(sweep, tmp_path):
     sweep(CUSTOM, "hydra.sweeper.n_trials=4")
-    assert "going on: 4 of 8" in sweep(CUSTOM)
+    assert "resuming: 4 of 8" in sweep(CUSTOM)
     for number in range(8):
         cfg = yaml.safe_load((tmp_path / "s" / str(number) / ".hydra" / "config.yaml").read_text())
         assert abs(cfg["x"] - cfg["z"]) <= 0.5
@@ -92,7 +92,7 @@ def test_a_custom_space_that_cannot_be_is_one_line(sweep, tmp_path):
 @pytest.mark.slow
 def test_a_configuration_that_json_cannot_hold_is_swept_resumed_and_listed(sweep, tmp_path):
     sweep(ODD, "x=interval(0,1)", "hydra.sweeper.n_trials=2")
-    assert "going on: 2 of 3" in sweep(ODD, "x=interval(0,1)", "hydra.sweeper.n_trials=3")
+    assert "resuming: 2 of 3" in sweep(ODD, "x=interval(0,1)", "hydra.sweeper.n_trials=3")
     assert "color: RED -> BLUE" in sweep(ODD, "x=interval(0,1)", "color=BLUE", "hydra.sweeper.n_trials=3", code=2)
     recorded = read_yaml(tmp_path / "s" / "sweep.yaml")["request"]["config"]
     assert recorded["place"] == "a/b"

@@ -137,7 +137,7 @@ def test_n_trials_is_a_total_that_the_same_command_spends_once(sweep, launcher):
     before = first.trials()
     table = (first.folder / "results.csv").read_bytes()
     again = sweep(PARABOLA, *SPACE, budget(4), launcher=launcher)
-    assert "going on: 4 of 4 trials are over" in again.out
+    assert "resuming: 4 of 4 trials finished" in again.out
     assert (again.folder / "results.csv").read_bytes() == table
     more = sweep(PARABOLA, *SPACE, budget(7), launcher=launcher)
     assert more.trials()[:4] == before

@@ -37,7 +37,7 @@ from hydra_sweep import storage as storages
 from hydra_sweep import study as studies
 from hydra_sweep.status import RecordedSweep, headline
 from hydra_sweep.storage import hide_password
-from hydra_sweep.study import Process, SweepStudy, Watch
+from hydra_sweep.study import Process, StaleTrialDetector, SweepStudy
 
 LAUNCHERS = pytest.mark.parametrize("launcher", [BASIC, JOBLIB], ids=["basic", "joblib"])
 SLOW = pytest.mark.slow
@@ -95,7 +95,7 @@ def test_workers_stop_when_their_sweeper_is_killed(start):
 
 # Leases.
 
-HERE = Process.own()
+HERE = Process.current()
 FAR = Process("another host", 1, 1.0)
 
 
@@ -118,7 +118,7 @@ def test_a_lease_of_another_host_is_lost_only_when_it_no_longer_beats(study, mon
     now = [100.0]
     monkeypatch.setattr(studies.time, "monotonic", lambda: now[0])
     trial_id, lease = study.claim(FAR, 1)
-    watch = Watch(30)
+    watch = StaleTrialDetector(30)
     for _ in range(3):
         assert not watch.lost(study)
         now[0] += 29
@@ -134,7 +134,7 @@ def test_of_this_host_a_dead_process_is_lost_at_once_and_a_living_one_never(stud
     study.claim(HERE, 9)
     study.claim(gone(), 9)
     study.claim(replace(HERE, born=HERE.born - 50), 9)  # this pid, given out anew
-    watch = Watch(0)
+    watch = StaleTrialDetector(0)
     assert [trial.number for trial in watch.lost(study)] == [1, 2]
     now = time.monotonic()
     monkeypatch.setattr(studies.time, "monotonic", lambda: now + 1e6)
@@ -146,7 +146,7 @@ def test_a_lost_trial_comes_back_with_its_number_parameters_and_reports(study):
     drawn = optuna.distributions.FloatDistribution(0, 1)
     study.storage.set_trial_param(trial_id, "x", 0.25, drawn)
     study.storage.set_trial_intermediate_value(trial_id, 1, 7.0)
-    assert not study.lose(study.trials()[0], 3)
+    assert not study.requeue_or_fail(study.trials()[0], 3)
     again, lease = study.claim(HERE, 1)
     assert (again, lease.attempt, lease.process) == (trial_id, 2, HERE)
     [trial] = study.trials()
@@ -157,11 +157,11 @@ def test_a_lost_trial_comes_back_with_its_number_parameters_and_reports(study):
 def test_a_trial_fails_after_so_many_losses_without_progress_and_progress_resets_the_count(study):
     def lost():
         study.claim(HERE, 1)
-        return study.lose(study.trials()[0], 3)
+        return study.requeue_or_fail(study.trials()[0], 3)
 
     assert [lost(), lost()] == [False, False]
     study.storage.set_trial_intermediate_value(study.claim(HERE, 1)[0], 1, 7.0)
-    assert not study.lose(study.trials()[0], 3)
+    assert not study.requeue_or_fail(study.trials()[0], 3)
     assert [lost(), lost()] == [False, True]
     [trial] = study.trials()
     assert trial.state is TrialState.FAIL
@@ -173,8 +173,8 @@ def test_a_trial_fails_after_so_many_losses_without_progress_and_progress_resets
 def test_a_claimed_trial_is_never_seen_with_the_lease_of_its_last_attempt(study, monkeypatch):
     """Or a watcher would take it away again, in the moment before the new lease is written."""
     study.claim(gone(), 1)
-    study.lose(study.trials()[0], 3)
-    watch, hold = Watch(30), SweepStudy._hold
+    study.requeue_or_fail(study.trials()[0], 3)
+    watch, hold = StaleTrialDetector(30), SweepStudy._hold
 
     def watched(self, *arguments):
         assert not watch.lost(self)
@@ -186,11 +186,11 @@ def test_a_claimed_trial_is_never_seen_with_the_lease_of_its_last_attempt(study,
 
 def test_a_trial_killed_between_its_claim_and_its_lease_comes_back(study, monkeypatch):
     study.claim(gone(), 1)
-    study.lose(study.trials()[0], 3)
+    study.requeue_or_fail(study.trials()[0], 3)
     study._start(study.trials()[0]._trial_id)
     now = [0.0]
     monkeypatch.setattr(studies.time, "monotonic", lambda: now[0])
-    watch = Watch(30)
+    watch = StaleTrialDetector(30)
     assert not watch.lost(study)
     now[0] = 31.0
     assert len(watch.lost(study)) == 1
@@ -223,7 +223,7 @@ from hydra_sweep.study import Process, SweepStudy
 study = SweepStudy(sys.argv[1], "a study", 30)
 print("ready", flush=True)
 input()
-while claimed := study.claim(Process.own(), 60):
+while claimed := study.claim(Process.current(), 60):
     print(study.storage.get_trial_number_from_id(claimed[0]), flush=True)
 """
 
@@ -362,7 +362,7 @@ def test_trials_without_their_study_are_refused_in_one_line(start, tmp_path):
     (tmp_path / "a sweep" / "0").mkdir(parents=True)
     text = start(*SPACE, budget(2), *BASIC).end(2)
     assert text.splitlines() == [
-        f"sweep: {tmp_path / 'a sweep'} holds 1 trial but not the study; type another name, or move them away"
+        f"sweep: {tmp_path / 'a sweep'} holds 1 trial but not the study; choose another name, or move them away"
     ]
     assert not (tmp_path / "a sweep" / "study.db").exists()
 
@@ -504,7 +504,7 @@ def test_a_folder_may_have_any_name(start, name):
     command.end()
     assert_whole(command.folder, 2)
     again = start("x=1,2", *JOBLIB, name=name)
-    assert "going on: 2 of 2 trials are over" in again.end()
+    assert "resuming: 2 of 2 trials finished" in again.end()
 
 
 @pytest.mark.slow
@@ -547,5 +547,5 @@ def test_a_sweep_that_one_may_only_read_has_a_status(start, monkeypatch):
     access = os.access
     theirs = command.folder.parent  # root may write anywhere
     monkeypatch.setattr(os, "access", lambda p, mode: theirs not in Path(p).parents and access(p, mode))
-    assert "2 of 2 trials are over" in headline(RecordedSweep(command.folder, trust=True))
+    assert "2 of 2 trials finished" in headline(RecordedSweep(command.folder, trust=True))
     assert sorted(path.name for path in command.folder.iterdir()) == before

@@ -293,7 +293,7 @@ def test_a_run_leaves_its_whole_record_and_says_where(tmp_path):
     assert result.metrics["num_parameters"] == 4 * 8 * (28 + 8 + 2) + 8 * 10 + 10
     again = rnnexp(*SMALL, "name=first", cwd=tmp_path)
     assert again.returncode == 2
-    assert again.stderr.startswith("rnnexp: outputs/runs/first holds a run already; type another name=")
+    assert again.stderr.startswith("rnnexp: outputs/runs/first holds a run already; choose another name=")
     other = rnnexp(*SMALL, "name=first", "train.resume=true", "optim.lr=0.2", cwd=tmp_path)
     assert other.returncode == 2
     assert "another configuration (optim.lr: 0.1 -> 0.2)" in other.stderr
@@ -405,7 +405,7 @@ def test_a_search_never_sees_the_test_set_and_its_best_command_gives_the_same_di
     assert run["valid_accuracy"] == best["valid_accuracy"]
     assert run["test_accuracy"] > 0
     more = rnnexp("-m", "search=quick", "name=look", "n_trials=4", *few, cwd=tmp_path)
-    assert "going on: 3 of 4 trials are over" in more.stdout
+    assert "resuming: 3 of 4 trials finished" in more.stdout
 
 
 def test_the_space_of_a_search_is_shown_with_its_configuration(tmp_path):

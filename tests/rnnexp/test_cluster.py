@@ -227,7 +227,7 @@ def test_a_detached_sweep_ends_by_itself_and_can_be_looked_at_and_stopped(on, tm
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
         def has_both(shown):  # not in the moment when one is between two trials
-            return re.match(r"a sweep: \d+ of 24 trials are over \(.*2 running", shown) and shown.count("at work") == 2
+            return re.match(r"a sweep: \d+ of 24 trials finished \(.*2 running", shown) and shown.count("at work") == 2
 
         wait_until(lambda: has_both(status()), "a status of both workers at work")
         command = [sys.executable, "-m", "rnnexp.stop", str(sweep.folder), "--trust"]
@@ -292,7 +292,7 @@ def test_a_password_stays_in_the_environment(tmp_path):
 
 @pytest.fixture
 def hosts(tmp_path):
-    """Yields the sweeps of two hosts that share a PostgreSQL server, a depot reached by SSH, and no folder."""
+    """Yields the sweeps of two hosts that share PostgreSQL, an artifact store reached by SSH, and no folder."""
     pytest.importorskip("psycopg")
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
@@ -305,7 +305,7 @@ def hosts(tmp_path):
     ):
         arguments = (
             *(*JOBLIB, "hydra.sweeper.workers=2", f"hydra.sweeper.storage='{server.url}'"),
-            *("hydra.sweeper.study_name=shared", f"hydra.sweeper.depot='{files}{tmp_path}/depot'"),
+            *("hydra.sweeper.study_name=shared", f"hydra.sweeper.artifact_store='{files}{tmp_path}/artifact store'"),
         )
         with ExitStack() as stack:
             sweeps = []

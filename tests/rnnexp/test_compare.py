@@ -195,7 +195,7 @@ def test_another_question_under_the_same_name_is_refused(whole):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 2
     assert "holds another comparison (overrides: " in done.stderr
-    assert "type another name=, or resume=force" in done.stderr
+    assert "choose another name=, or resume=force" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -355,4 +355,4 @@ def test_the_shipped_comparison_states_each_of_its_defaults(compose):
     from rnnexp.cli import CONFIG_DIR
 
     written = yaml.safe_load((CONFIG_DIR / "compare.yaml").read_text())["compare"]
-    assert set(written) == {"arms", "trials", "budget", "seeds", "first_seed", "final", "visible"}
+    assert set(written) == {"arms", "trials", "budget", "seeds", "first_seed", "final", "smallest_effect"}

@@ -139,7 +139,7 @@ def blob(row=14, column=14, side=3):
     return x_BHW
 
 
-def centre(x_HW):
+def center(x_HW):
     positions = torch.arange(28.0)
     mass = x_HW.sum()
     return (x_HW.sum(1) @ positions / mass).item(), (x_HW.sum(0) @ positions / mass).item()
@@ -150,7 +150,7 @@ def test_jitter_within_zero_bounds_changes_nothing():
     torch.testing.assert_close(jitter(x_BHW, JitterConfig(0, 0, 0, 0, 0), drawn()), x_BHW, atol=1e-5, rtol=0)
 
 
-def test_jitter_treats_each_image_alike_on_each_call_and_apart_from_its_neighbours():
+def test_jitter_treats_each_image_alike_on_each_call_and_apart_from_its_neighbors():
     x_BHW = blob().repeat(8, 1, 1)
     bounds = JitterConfig(degrees=10, translate=0.1, scale=0.1, shear=5, elastic=0.05)
     one, again, other = jitter(x_BHW, bounds, drawn()), jitter(x_BHW, bounds, drawn()), jitter(x_BHW, bounds, drawn(1))
@@ -163,8 +163,8 @@ def test_jitter_treats_each_image_alike_on_each_call_and_apart_from_its_neighbou
 
 def test_jitter_stays_within_its_bounds():
     x_BHW = blob().repeat(400, 1, 1)
-    start = centre(x_BHW[0])
-    moved = [centre(x) for x in jitter(x_BHW, JitterConfig(0, 0.1, 0, 0, 0), drawn())]
+    start = center(x_BHW[0])
+    moved = [center(x) for x in jitter(x_BHW, JitterConfig(0, 0.1, 0, 0, 0), drawn())]
     shifts = torch.tensor([[r - start[0], c - start[1]] for r, c in moved])
     assert shifts.abs().max() <= 2.8 + 1e-3  # a tenth of 28 pixels
     assert shifts.abs().max() > 2.6
@@ -177,9 +177,9 @@ def test_jitter_stays_within_its_bounds():
 def test_a_translation_moves_by_its_own_draw_in_pixels():
     draws = torch.rand(20, 5, generator=drawn()) * 2 - 1
     moved = jitter(blob().repeat(20, 1, 1), JitterConfig(0, 0.1, 0, 0, 0), drawn())
-    start = centre(blob()[0])
+    start = center(blob()[0])
     for image, u in zip(moved, draws.tolist(), strict=True):
-        row, column = centre(image)
+        row, column = center(image)
         assert row - start[0] == pytest.approx(-u[4] * 2.8, abs=1e-3)  # a tenth of 28 pixels; the grid moves, so minus
         assert column - start[1] == pytest.approx(-u[3] * 2.8, abs=1e-3)
         assert image.sum().item() == pytest.approx(9, rel=1e-4)  # nothing is lost
@@ -209,7 +209,7 @@ def test_a_warp_moves_ink_smoothly_and_no_further_than_told():
     dot = torch.zeros(1, 28, 28)
     dot[0, 13, 13] = 1
     moved = jitter(dot.repeat(2000, 1, 1), JitterConfig(0, 0, 0, 0, 0.1), drawn())
-    shifts = torch.tensor([centre(x) for x in moved if x.sum() > 0.5]) - 13
+    shifts = torch.tensor([center(x) for x in moved if x.sum() > 0.5]) - 13
     assert 2 < shifts.abs().max() < 1.3 * 2.8  # a tenth of 28 pixels, and what the interpolation adds
     assert shifts.mean(0).abs().max() < 0.1
     stripe = torch.zeros(1, 28, 28)

@@ -1,4 +1,4 @@
-"""Figures show the numbers they were given, whatever the names are, and can be read in grey."""
+"""Figures show the numbers they were given, whatever the names are, and can be read in gray."""
 
 import io
 import re
@@ -56,7 +56,7 @@ def test_a_name_that_is_too_long_leaves_room_for_the_figure():
     assert drawing.figure.axes[0].get_position().width > 0.4
 
 
-def test_many_series_differ_in_more_than_colour_in_the_figure_and_in_the_legend():
+def test_many_series_differ_in_more_than_color_in_the_figure_and_in_the_legend():
     names = [f"arm {i}" for i in range(12)]
     drawing = figures.costs({name: runs([i], [i], [0.5]) for i, name in enumerate(names)}, "test_accuracy")
     marks = [(line.get_color(), line.get_marker()) for line in drawing.figure.axes[0].lines]
@@ -72,17 +72,17 @@ def test_many_series_differ_in_more_than_colour_in_the_figure_and_in_the_legend(
 
 
 def test_a_legend_shows_the_marks_of_the_figure():
-    drawing = figures.optimisation(trials(), "validation accuracy (%)", True)
+    drawing = figures.optimization(trials(), "validation accuracy (%)", True)
     html = Page(Path("."), "sweep", "title", drawings=[drawing]).html()
     complete, pruned = re.findall(r'<path d="([^"]*)" stroke="#\w+" fill="(.*?)"/>', html)
-    assert complete[1] == figures.COLOURS[0]
+    assert complete[1] == figures.COLORS[0]
     assert pruned[1] == "none"
     assert pruned[0].count("M") == 2  # the strokes of a cross
 
 
-@pytest.mark.parametrize(("is_maximised", "best"), [(True, [50, 50, 60]), (False, [50, 40, 40])])
-def test_the_best_so_far_is_of_complete_trials(is_maximised, best):
-    drawing = figures.optimisation(trials(), "loss", is_maximised)
+@pytest.mark.parametrize(("is_maximized", "best"), [(True, [50, 50, 60]), (False, [50, 40, 40])])
+def test_the_best_so_far_is_of_complete_trials(is_maximized, best):
+    drawing = figures.optimization(trials(), "loss", is_maximized)
     place = [sample.get_label() for sample in drawing.series].index("best so far")
     assert drawn(drawing, f"s{place}").get_ydata().tolist() == best
     assert drawn(drawing, "s1").get_xdata().tolist() == [1]
@@ -137,8 +137,8 @@ def test_what_was_pruned_is_seen_however_many_trials_there_are(count):
     reports = [1 if state == "pruned" else 5 for state in states]
     drawing = figures.pruning(pd.DataFrame({"trial": range(count), "state": states, "reports": reports}))
     image = np.asarray(Image.open(io.BytesIO(drawing.file("png"))).convert("RGB")).reshape(-1, 3)
-    for colour in figures.COLOURS[:2]:
-        ink = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    for color in figures.COLORS[:2]:
+        ink = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         assert (image == ink).all(1).mean() > 0.0003
 
 

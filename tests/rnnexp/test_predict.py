@@ -41,12 +41,12 @@ def mnist(image: Image.Image) -> np.ndarray:
     return prepared.numpy()
 
 
-def box_and_centre(prepared: np.ndarray) -> tuple[int, int, float, float]:
-    """Returns height and width of the ink, and row and column of its centre of mass."""
+def box_and_center(prepared: np.ndarray) -> tuple[int, int, float, float]:
+    """Returns height and width of the ink, and row and column of its center of mass."""
     rows, columns = np.flatnonzero(prepared.any(1)), np.flatnonzero(prepared.any(0))
     mass = prepared.astype(float) / prepared.sum(dtype=float)
-    centre = mass.sum(1) @ np.arange(28), mass.sum(0) @ np.arange(28)
-    return rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1, *centre
+    center = mass.sum(1) @ np.arange(28), mass.sum(0) @ np.arange(28)
+    return rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1, *center
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +91,9 @@ def test_images_of_mnist_come_back_as_they_are_in_either_polarity(mnist_test: to
 
 
 @pytest.mark.parametrize("size", [(200, 200), (200, 100), (100, 201), (1000, 1000), (57, 33)])
-def test_ink_of_any_size_fits_the_box_and_is_centred_by_mass(size: tuple[int, int]) -> None:
+def test_ink_of_any_size_fits_the_box_and_is_centered_by_mass(size: tuple[int, int]) -> None:
     prepared = mnist(seven(*size))
-    height, width, row, column = box_and_centre(prepared)
+    height, width, row, column = box_and_center(prepared)
     assert max(height, width) == 20
     assert abs(row - 14) <= 0.5
     assert abs(column - 14) <= 0.5
@@ -113,12 +113,12 @@ def test_a_heavy_end_does_not_push_the_ink_out_of_the_frame() -> None:
     draw.ellipse((20, 200, 120, 290), fill=255)
     draw.line([(70, 250), (280, 20)], fill=255, width=12)
     prepared = mnist(image)
-    height, width, _, _ = box_and_centre(prepared)
+    height, width, _, _ = box_and_center(prepared)
     assert max(height, width) == 20
 
 
-def upon_transparent(colour: int) -> Image.Image:
-    image = Image.new("LA", (200, 200), (colour, 0))
+def upon_transparent(color: int) -> Image.Image:
+    image = Image.new("LA", (200, 200), (color, 0))
     image.putalpha(ImageOps.invert(seven()))
     return image
 
@@ -166,13 +166,13 @@ def test_grain_and_shade_of_the_paper_are_ignored() -> None:
     shade = np.linspace(-30, 30, 200)[:, None] + np.linspace(20, -20, 200)
     photo = 60 + 0.5 * np.asarray(seven()) + noise + shade
     prepared = mnist(Image.fromarray(photo.clip(0, 255).astype(np.uint8)))
-    height, width, _, _ = box_and_centre(prepared)
+    height, width, _, _ = box_and_center(prepared)
     assert max(height, width) == 20
     assert np.abs(prepared.astype(int) - mnist(seven())).mean() < 5
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist"])
-def test_images_that_fill_their_frame_are_not_centred(name: str) -> None:
+def test_images_that_fill_their_frame_are_not_centered(name: str) -> None:
     corner = np.zeros((28, 28), np.uint8)
     corner[1:6, 2:9] = 255
     for image in (corner, 255 - corner):
@@ -316,8 +316,8 @@ def test_help_answers_without_torch() -> None:
 def test_a_photo_has_one_character(kind: str) -> None:
     for digit in range(10):
         for sign in (1, -1):
-            grey_HW = np.asarray(photos.photo(kind, digit), dtype=np.float32)
-            found = strokes.find(grey_HW if sign == 1 else 255 - grey_HW)
+            gray_HW = np.asarray(photos.photo(kind, digit), dtype=np.float32)
+            found = strokes.find(gray_HW if sign == 1 else 255 - gray_HW)
             assert found is not None
             assert found.num_characters == 1
             ink_HW = found.ink_HW > 60

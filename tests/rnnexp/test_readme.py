@@ -97,5 +97,5 @@ def test_every_option_of_every_group_has_a_test_that_runs_or_composes_it(compose
     for group in schema.GROUPS:
         for option in sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml")):
             cfg = compose(f"{group}={option}")
-            assert checks.range_faults(cfg) == []
-            assert checks.target_faults(schema.plain(cfg)) == []
+            assert checks.range_problems(cfg) == []
+            assert checks.target_problems(schema.plain(cfg)) == []

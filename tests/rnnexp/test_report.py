@@ -140,7 +140,7 @@ def test_a_runs_page_shows_its_curves_its_mistakes_and_how_it_was_made(run_folde
 
 def test_a_sweeps_page_shows_its_search(sweep_folder, tmp_path):
     page = gather(sweep_folder)
-    assert keys(page) == ["optimisation", "trial-curves", "costs", "pruning", "slices", "parallel"]
+    assert keys(page) == ["optimization", "trial-curves", "costs", "pruning", "slices", "parallel"]
     assert page.missing == ["No parameter importance: the study is not in this folder."]
     text = parsed(write(sweep_folder, tmp_path / "page.html"))
     assert "12 of 12" in text
@@ -251,7 +251,7 @@ def test_the_page_names_its_scripts_hash_and_allows_no_other(run_folder, tmp_pat
     assert "default-src 'none'" in text
 
 
-def test_a_figure_is_the_same_each_time_and_follows_the_pages_colours(run_folder):
+def test_a_figure_is_the_same_each_time_and_follows_the_pages_colors(run_folder):
     first, second = (gather(run_folder).drawings[0].svg() for _ in range(2))
     assert first == second
     assert "var(--ink)" in first
@@ -288,7 +288,7 @@ def test_figures_are_written_in_the_formats_asked_for(run_folder, tmp_path, caps
     [
         (lambda f: f.test_outcomes.unlink(), "kept no record of single test images"),
         (lambda f: f.test_outcomes.write_bytes(b"PK"), "The test set can't be shown: test_outcomes.npz can't be read"),
-        (lambda f: f.history.unlink(), "no epoch is over yet"),
+        (lambda f: f.history.unlink(), "no epoch has finished yet"),
         (lambda f: f.history.write_text("epoch\n<b>\n"), "history.csv can't be read: it has other columns"),
     ],
 )

@@ -463,7 +463,7 @@ def test_numbers_are_shown_as_people_write_them(tmp_path, capsys):
 
 
 def sweep(root):
-    """Writes 27 runs of three cells, three optimisers and three seeds, of which one diverged and one is unfinished."""
+    """Writes 27 runs of three cells, three optimizers and three seeds, of which one diverged and one is unfinished."""
     for number in range(25):
         model, optim = ("rnn", "gru", "lstm")[number % 3], ("adadelta", "adam", "sgd")[number // 3 % 3]
         choices = RESULT.choices | {"model": model, "optim": optim}

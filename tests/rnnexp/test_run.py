@@ -102,7 +102,7 @@ def test_a_command_stopped_in_the_middle_of_an_epoch_goes_on_exactly(tmp_path, s
     going_on = start(tmp_path, *few, "name=stopped", "train.resume=true")
     output, errors = going_on.communicate(timeout=300)
     assert going_on.returncode == 0, errors
-    assert "going on after epoch" in output
+    assert "resuming after epoch" in output
     assert_identical(tmp_path / "outputs" / "runs" / "whole", folder)
     assert RunFolder(folder).read_result().attempt == 2
 
@@ -115,7 +115,7 @@ def test_a_finished_run_is_answered_from_its_record(reference, compose):
 
 
 def test_a_folder_with_a_run_is_not_overwritten(reference, compose):
-    with pytest.raises(UserError, match="holds a run already; type another name=, or train.resume=true"):
+    with pytest.raises(UserError, match="holds a run already; choose another name=, or train.resume=true"):
         run(compose(*SMALL), reference)
     with pytest.raises(UserError, match=r"another configuration \(optim.lr: 0.001 -> 0.3\)"):
         run(compose(*SMALL, "train.resume=true", "optim.lr=0.3"), reference)
@@ -228,7 +228,7 @@ def test_a_trial_never_sees_the_test_set_and_trains_alike(compose, reference, tm
     caplog.clear()
     with caplog.at_level("INFO", logger="rnnexp"):
         assert run(compose(*SMALL, "train.resume=true"), tmp_path, test=True) == result
-    assert caplog.messages == [f"{tmp_path} is over already: complete, test set unseen"]
+    assert caplog.messages == [f"{tmp_path} has finished already: complete, test set unseen"]
 
 
 def test_a_trial_that_validates_on_the_test_set_is_refused(compose, tmp_path):

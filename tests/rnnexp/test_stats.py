@@ -108,7 +108,7 @@ def test_a_difference_of_the_announced_size_is_seen_with_the_announced_power():
 def test_no_number_of_seeds_shows_what_the_images_hide():
     a, b = (arm.astype(float) for arm in simulate(np.random.default_rng(5), 2, 10, 0.1, 2, 1))
     found = stats.difference(a, b, True)
-    limit = stats.smallest_visible(found)
+    limit = stats.minimum_detectable_effect(found)
     assert limit > 0
     assert stats.seeds_needed(found, 0.99 * limit) is None
     assert stats.seeds_needed(found, 1.5 * limit) is not None

@@ -66,7 +66,7 @@ def ended(process, seconds=SECONDS):
 
 
 def says_that_it_goes_on(printed, streams, way):
-    return ("going on without it" in printed) == (streams == "stdout" and way != "closed")
+    return ("continuing without it" in printed) == (streams == "stdout" and way != "closed")
 
 
 @pytest.mark.parametrize(("streams", "way"), CASES)
@@ -90,7 +90,7 @@ sys.exit(7)
     assert status == 7
     assert (tmp_path / "done").exists()
     assert says_that_it_goes_on(printed, streams, way)
-    assert printed.count("going on without it") <= 1
+    assert printed.count("continuing without it") <= 1
     assert printed.count("line 2999") == {"stdin": 4, "stdout": 2, "stderr": 2, "both": 0}[streams], printed[-200:]
 
 

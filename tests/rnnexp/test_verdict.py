@@ -67,7 +67,7 @@ def test_the_p_values_of_several_pairs_are_corrected():
 
 
 def test_arms_that_differ_by_chance_are_not_told_apart():
-    [pair] = judge("c", [arm("a", 0.95), arm("b", 0.95)], visible=0.02).pairs
+    [pair] = judge("c", [arm("a", 0.95), arm("b", 0.95)], smallest_effect=0.02).pairs
     assert pair.verdict == "undecided"
     assert pair.seeds_needed >= 2
     assert f"about {pair.seeds_needed} seeds each would be needed to see a difference of 2.00 points" in pair.sentence
@@ -82,7 +82,7 @@ def test_a_difference_that_the_images_hide_is_said_to_be_hidden():
         metrics = {"test_accuracy": 1 - is_hard.mean(), "test_loss": 0.1, "num_parameters": 1, "train_seconds": 1}
         return Arm(name, [Run(name, s, metrics | {"epochs": 1}, outcomes(~is_hard)) for s in range(3)])
 
-    [pair] = judge("c", [always("a", hard), always("b", other)], visible=0.001).pairs
+    [pair] = judge("c", [always("a", hard), always("b", other)], smallest_effect=0.001).pairs
     assert pair.seeds_needed is None
     assert "no number of seeds would show a difference of 0.10 points on 10,000 images, but one from" in pair.sentence
 

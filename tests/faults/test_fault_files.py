@@ -67,7 +67,7 @@ def test_a_valid_file_composes_to_exactly_what_it_says(command, inject):
         seen.append(drawn)
         defaults = [{f"override /{group}": option} for group, option in groups.items()]
         line = command("experiment", GLOBAL + yaml.safe_dump({"defaults": defaults, **nested(values)}))
-        assert line.faults() == [], drawn
+        assert line.problems() == [], drawn
         cfg = without_hydra(line.composed)
         for key, value in values.items():
             assert OmegaConf.select(cfg, key) == value, drawn
@@ -89,7 +89,7 @@ def test_an_invalid_file_is_one_line_about_the_key(command, inject):
         values = {o.key_or_group: o.value() for o in overrides if o.key_or_group in VALID}
         values[key] = next(o.value() for o in OverridesParser.create().parse_overrides(texts) if o.key_or_group == key)
         text = GLOBAL + yaml.safe_dump(nested(values))
-        found = command("experiment", text).faults()
+        found = command("experiment", text).problems()
         assert len(found) == 1, (text, found)
         assert key in found[0], (text, found)
         assert len(found[0].splitlines()) == 1, text
@@ -109,7 +109,7 @@ def test_a_hostile_file_is_refused_in_lines_or_says_nothing_new(command, inject)
     def check(begin, text):
         seen.append(text)
         whole = begin.encode() + (text if isinstance(text, bytes) else text.encode())
-        found = command("experiment", whole).faults()
+        found = command("experiment", whole).problems()
         assert all(len(line.splitlines()) == 1 for line in map(escape_unprintable, found)), whole
 
     check()
@@ -141,7 +141,7 @@ def test_a_hostile_file_is_refused_in_lines_or_says_nothing_new(command, inject)
 )
 def test_what_is_wrong_with_a_file_is_said(command, inject, text, part):
     inject("YAML file, hostile")
-    (found,) = command("experiment", text).faults()
+    (found,) = command("experiment", text).problems()
     assert part in found
 
 
@@ -244,7 +244,7 @@ def test_a_search_of_a_file_samples_sound_configurations_of_what_it_says(command
     def check(drawn, seed):
         written, rates, models, (low, high) = drawn
         line = command("search", GLOBAL + yaml.safe_dump(written), "-m")
-        assert line.faults() == []
+        assert line.problems() == []
         plan = line.plan()
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
         for _ in range(10):

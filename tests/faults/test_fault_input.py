@@ -55,7 +55,7 @@ def faults(tmp_path, monkeypatch, command):
 
     def faults(texts):
         command.texts = list(texts)
-        return command.faults(), command
+        return command.problems(), command
 
     return faults
 

@@ -101,8 +101,8 @@ def test_a_damaged_archive_is_one_line_and_leaves_nothing(artifact_store, trial,
 def test_a_place_of_no_known_kind_is_one_line():
     with pytest.raises(UserError, match="artifact store nowhere://there: Protocol not known: nowhere"):
         ArtifactStore("nowhere://there")
-    assert "put it in the environment" in "".join(artifact_stores.faults("ftp://me:secret@host/path"))
-    assert "secret" not in "".join(artifact_stores.faults("ftp://me:secret@host/path"))
+    assert "put it in the environment" in "".join(artifact_stores.problems("ftp://me:secret@host/path"))
+    assert "secret" not in "".join(artifact_stores.problems("ftp://me:secret@host/path"))
 
 
 def walk(*arguments, folder, artifact_store):

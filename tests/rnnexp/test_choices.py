@@ -35,7 +35,7 @@ def faults(tmp_path, monkeypatch):
     """Returns what a sweep's command line finds wrong with itself."""
     monkeypatch.chdir(tmp_path)
     schema.register()
-    return lambda *arguments: CommandLine(get_args_parser().parse_args(["-m", *arguments]), CONFIG_DIR).faults()
+    return lambda *arguments: CommandLine(get_args_parser().parse_args(["-m", *arguments]), CONFIG_DIR).problems()
 
 
 def searches():

@@ -28,7 +28,7 @@ def faults(tmp_path, monkeypatch):
     """Returns what the command line finds wrong with itself, in a fresh working directory."""
     monkeypatch.chdir(tmp_path)
     schema.register()
-    return lambda *arguments: CommandLine(get_args_parser().parse_args(arguments), CONFIG_DIR).faults()
+    return lambda *arguments: CommandLine(get_args_parser().parse_args(arguments), CONFIG_DIR).problems()
 
 
 @pytest.mark.parametrize("module", ["rnnexp", "rnnexp.results", "rnnexp.compare"])
@@ -422,7 +422,7 @@ def test_a_launcher_that_is_not_installed_is_one_line_with_its_extra(monkeypatch
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *args: None if "launcher" in name else find(name))
     schema.register()
     args = get_args_parser().parse_intermixed_args(["-m", "seed=0,1", f"launcher={option}", "workers=2"])
-    faults = CommandLine(args, CONFIG_DIR).faults()
+    faults = CommandLine(args, CONFIG_DIR).problems()
     assert faults == [f"launcher={option} is an extra; type pip install 'rnnexp[{option}]'"]
 
 

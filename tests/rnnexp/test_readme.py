@@ -35,7 +35,7 @@ def test_every_command_of_the_readme_is_sound(tmp_path, monkeypatch, arguments):
     monkeypatch.syspath_prepend(str(tmp_path))
     schema.register()
     args = get_args_parser().parse_intermixed_args(shlex.split(arguments))
-    assert CommandLine(args, CONFIG_DIR).faults() == []
+    assert CommandLine(args, CONFIG_DIR).problems() == []
 
 
 def write_own_network(folder):

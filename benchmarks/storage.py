@@ -28,7 +28,8 @@ import optuna
 from bench import RESULTS, ROOT, machine
 from tqdm import tqdm
 
-from hydra_sweep.study import Outcome, Process, SweepStudy
+from hydra_sweep.process import Process
+from hydra_sweep.study import Outcome, SweepStudy
 
 sys.path.insert(0, str(ROOT / "tests"))
 import servers

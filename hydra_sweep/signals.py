@@ -33,6 +33,9 @@ class Stop:
             raise Interrupted(self.signum)
 
 
+STOPPING = Stop()  # set by a signal in this process, be it a worker's or the sweeper's
+
+
 @contextmanager
 def catch() -> Iterator[Stop]:
     """Yields a flag that the first SIGTERM or SIGINT sets; the second one acts as it did before.

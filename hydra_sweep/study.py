@@ -383,37 +383,6 @@ def open_checked(url: str, name: str, seconds: float) -> SweepStudy:
     return study
 
 
-class StaleTrialDetector:
-    """Tells which running trials have lost their worker, by watching their leases.
-
-    Of this host a process that is gone is seen at once, and one that lives is never taken for lost. Of other hosts a
-    lease counts as lost when it has not moved for `seconds` of this process's own time.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.seen: dict[int, tuple[Any, float]] = {}
-
-    def lost(self, study: SweepStudy) -> list[FrozenTrial]:
-        running = [trial for trial in study.trials() if trial.state is TrialState.RUNNING]
-        lost = [trial for trial in running if self._is_lost(trial)]
-        ids = {compat.trial_id(trial) for trial in running}
-        self.seen = {trial_id: seen for trial_id, seen in self.seen.items() if trial_id in ids}
-        return lost
-
-    def _is_lost(self, trial: FrozenTrial) -> bool:
-        lease = Lease.of(trial)
-        if lease and lease.process and lease.process.is_here():
-            return lease.process.is_dead()
-        sign = (lease.process, lease.attempt, lease.beat) if lease else None
-        now = time.monotonic()
-        before, since = self.seen.get(compat.trial_id(trial), (None, now))
-        if compat.trial_id(trial) not in self.seen or before != sign:
-            since = now
-        self.seen[compat.trial_id(trial)] = (sign, since)
-        return now - since > self.seconds
-
-
 def copy(
     trial: FrozenTrial,
     values: Sequence[float] | None,

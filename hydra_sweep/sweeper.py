@@ -29,11 +29,13 @@ from hydra_sweep.compat import BASIC_LAUNCHER, contains, trial_id
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import UserError, counted, describe_error
 from hydra_sweep.files import atomic, remove_partial_files
+from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.launchers import JOBLIB, WorkerPool
 from hydra_sweep.machine import num_physical_cores
 from hydra_sweep.plan import Plan, code_version, differences, make, refuse_official, without_cells
 from hydra_sweep.process import Process
 from hydra_sweep.processes import handling
+from hydra_sweep.signals import STOPPING
 from hydra_sweep.study import (
     FULL,
     LOSSES,
@@ -42,13 +44,12 @@ from hydra_sweep.study import (
     WORKER,
     Lease,
     Outcome,
-    StaleTrialDetector,
     StopMode,
     SweepStudy,
     copy,
     open_checked,
 )
-from hydra_sweep.worker import STOPPING, Worker, prepare
+from hydra_sweep.worker import Worker, prepare
 
 PARTIAL_FILE_SECONDS = 3600  # after which nobody still writes a file; another sweeper may be at work in the folder
 

@@ -17,7 +17,9 @@ SWEEPER = (
     {"space", "artifacts"},
     {"custom", "official"},
     {"plan", "study"},
-    {"progress", "worker"},
+    {"progress", "trial"},
+    {"heartbeat"},
+    {"worker"},
     {"sweeper", "status"},
     {"stop", "fetch", "proxy"},
 )

@@ -24,8 +24,10 @@ from sweeps import (
     wait_for,
 )
 
+from hydra_sweep.heartbeat import StaleTrialDetector
+from hydra_sweep.process import Process
 from hydra_sweep.status import open_sweep, status
-from hydra_sweep.study import Lease, Process, StaleTrialDetector, SweepStudy
+from hydra_sweep.study import Lease, SweepStudy
 from rnnexp import report, results
 from rnnexp.collect import collect, histories
 from rnnexp.dataset_files import MNIST_MD5

@@ -277,7 +277,7 @@ def kill_and_go_on(start, arguments, victim, kills, draw, name):
 
 
 STORAGE = "optuna.storages._rdb.storage.RDBStorage"
-WORKER, STUDY = "hydra_sweep.worker.RunningTrial", "hydra_sweep.study.SweepStudy"
+WORKER, STUDY = "hydra_sweep.trial.RunningTrial", "hydra_sweep.study.SweepStudy"
 LOST = ("before", f"{WORKER}.tell", 2, "")  # a moment that leaves a trial to be taken up again
 MOMENTS_OF_A_SWEEP = [
     [("after", f"{STORAGE}.create_new_study", 1, "")],

@@ -476,7 +476,11 @@ MISTAKES = {
     ("y=range(1,4)", budget(2)): ["write int(interval(1,3)) or int(interval(1,4))"],
     ("x=interval(0,1)", "+hydra.sweeper.when={y\\=7:{steps:'1,2'}}", "y=1,2", budget(2)): ["when y=7: y is never 7"],
     ("seed=0,1", budget(2)): ["seed can't be searched; type repeats=3"],
-    ("y=1,2", "hydra.sweeper.objective=test_loss"): ["test_loss would choose by the test set; try valid_loss"],
+    (
+        "y=1,2",
+        "hydra.sweeper.objective=test_loss",
+        "+hydra.sweeper.forbidden_objectives={test_loss:'is secret; try valid_loss'}",
+    ): ["test_loss is secret; try valid_loss"],
     ("y=1,2", "hydra.sweeper.constraints=['size < many']"): ["constraint 'size < many' can't be read"],
     ("y=1,2", "hydra.sweeper.direction=[minimize,minimize]", "hydra/sweeper/pruner=median"): [
         "pruner median needs one objective, got 2"

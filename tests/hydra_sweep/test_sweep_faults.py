@@ -35,9 +35,11 @@ from sweeps import (
 
 from hydra_sweep import storage as storages
 from hydra_sweep import study as studies
+from hydra_sweep.heartbeat import StaleTrialDetector
+from hydra_sweep.process import Process
 from hydra_sweep.status import RecordedSweep, headline
 from hydra_sweep.storage import hide_password
-from hydra_sweep.study import Process, StaleTrialDetector, SweepStudy
+from hydra_sweep.study import SweepStudy
 
 LAUNCHERS = pytest.mark.parametrize("launcher", [BASIC, JOBLIB], ids=["basic", "joblib"])
 SLOW = pytest.mark.slow
@@ -219,7 +221,8 @@ def test_a_claim_that_came_too_late_leaves_its_trial_waiting(study, monkeypatch)
 
 CLAIMER = """
 import sys
-from hydra_sweep.study import Process, SweepStudy
+from hydra_sweep.study import SweepStudy
+from hydra_sweep.process import Process
 study = SweepStudy(sys.argv[1], "a study", 30)
 print("ready", flush=True)
 input()

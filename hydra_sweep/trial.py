@@ -1,0 +1,431 @@
+"""One running trial: what it samples, how its task is run, what it reports, how it ends."""
+
+from __future__ import annotations
+
+import errno
+import faulthandler
+import logging
+import math
+import numbers
+import signal
+import statistics
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.core.utils import JobReturn, configure_log, run_job
+from hydra.types import HydraContext, TaskFunction
+from hydra.utils import instantiate
+from omegaconf import DictConfig, open_dict
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial, TrialState
+
+import hydra_sweep
+from hydra_sweep import compat, custom
+from hydra_sweep.compose import Composer
+from hydra_sweep.errors import describe_error, escape_unprintable, safe_str
+from hydra_sweep.plan import CELL, Plan
+from hydra_sweep.processes import Program, leaving_if_forked
+from hydra_sweep.seeds import derive
+from hydra_sweep.signals import STOPPING, Interrupted
+from hydra_sweep.study import RUNS, Lease, Outcome, SweepStudy
+
+log = logging.getLogger("hydra_sweep")
+HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
+KEEPS_CONSTRAINTS = ("tpe", "gp", "nsgaii")
+
+
+class Failed(Exception):
+    """The task raised, or its return is no objective; the text says why, in one line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(safe_str(reason))
+
+
+class DiskFullError(Exception):
+    """The disk is full: the trial is none the worse for it, and the next one would fare no better."""
+
+
+class SeededTrial(compat.Trial):
+    """Draws each parameter by a sampler of its own, so that it is the same whatever was drawn before it.
+
+    Args:
+        sampler: from a parameter's name to its sampler.
+        fixed: from the keys that the command line has fixed to their texts: user attributes, for a function that
+            suggests parameters, as in the official sweeper.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        trial_id: int,
+        sampler: Callable[[str], optuna.samplers.BaseSampler],
+        fixed: Mapping[str, str],
+    ) -> None:
+        super().__init__(study, trial_id)
+        self._sampler, self._fixed = sampler, fixed
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        return super().user_attrs | dict(self._fixed)
+
+    def before(self, name: str) -> None:
+        self.study.sampler = self._sampler(name)
+
+
+class Task:
+    """An app's task, to be run with a trial's configuration.
+
+    Args:
+        config: the master configuration that trials are composed from.
+        program: the process that the task is to find.
+    """
+
+    def __init__(
+        self, plan: Plan, config: DictConfig, hydra_context: HydraContext, function: TaskFunction, program: Program
+    ) -> None:
+        self.plan, self.config, self.hydra_context = plan, config, hydra_context
+        self.function, self.program = function, program
+        self.composer = Composer(hydra_context.config_loader, config)
+
+    def compose(self, overrides: Sequence[str], number: int, subdir: str) -> DictConfig:
+        """Returns a trial's configuration, its folder and number included."""
+        place = [f"hydra.sweep.dir='{_quoted(self.plan.folder)}'", f"hydra.sweep.subdir={subdir}"]
+        cfg = self.composer([*self.plan.trial_overrides(overrides), *place])
+        with open_dict(cfg):
+            cfg.hydra.job.id, cfg.hydra.job.num = f"{cfg.hydra.job.name}_{number}", number
+            root = (cfg.hydra.job_logging or {}).get("root")
+            if root and "console" in root.get("handlers", []) and not cfg.hydra.verbose:  # the sweeper has the screen
+                root.handlers = [name for name in root.handlers if name != "console"]
+        return cfg
+
+    def run(self, cfg: DictConfig) -> Any:
+        """Returns what the task returned, or the exception that it raised; what passes Hydra is raised."""
+        with self.program.restored(self.function):
+            job: JobReturn = run_job(
+                task_function=leaving_if_forked(self.function),
+                config=cfg,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+                hydra_context=self.hydra_context,
+            )
+        return compat.returned(job)
+
+    def restore_log(self) -> None:
+        """Lets the process log as it did before it ran the task."""
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+
+
+class RunningTrial:
+    """The trial that a worker runs at the moment; hears what its task reports.
+
+    Args:
+        may_hang: whether a task that is not heard of for too long can take its process along.
+    """
+
+    def __init__(
+        self, plan: Plan, study: SweepStudy, task: Task, trial_id: int, lease: Lease, may_hang: bool = True
+    ) -> None:
+        self.plan, self.study, self.task, self.may_hang = plan, study, task, may_hang
+        self.trial_id, self.lease = trial_id, lease
+        self.is_search = self.plan.space.is_search
+        frozen = self.study.storage.get_trial(trial_id)
+        self.number = frozen.number
+        self.fixed = self._fixed(frozen)
+        recorded = frozen.user_attrs.get(RUNS, {"runs": [], "step": 0})
+        self.runs: list[dict[str, float]] = list(recorded["runs"])  # of the repeats that are done
+        self.step: int = recorded["step"]  # reports so far, of all repeats together
+        self.reported = dict(frozen.intermediate_values)
+        self.is_lost = False
+        self.quiet_since = math.inf  # while the task is at work, when it was last heard of
+        settings = self.plan.settings
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self.pruner = instantiate(self.plan.pruner_config)
+        self.reports_repeats = self.plan.pruner_name == "wilcoxon" and settings.repeats > 1
+        self.trial: optuna.Trial | None = None
+
+    def _fixed(self, frozen: FrozenTrial) -> dict[str, Any]:
+        """Returns the parameters that are not left to the sampler; records them, for the trial to keep them."""
+        cell = self.plan.cell_of(frozen)
+        if cell is None:
+            cell = self.plan.next_cell(self.number, self.study.within_budget(self.plan.n_trials))
+            self.study.storage.set_trial_user_attr(self.trial_id, CELL, list(cell))
+        return self.plan.wanted.get(cell, {})
+
+    def sampler(self, *purpose: str) -> optuna.samplers.BaseSampler:
+        """Returns a sampler whose draws depend on the sweep's seed, the trial's number and the purpose alone.
+
+        So a resumed sweep neither draws its first points again nor others than an uninterrupted one.
+        """
+        settings, name = self.plan.settings, self.plan.sampler_name
+        seed = derive(settings.seed, "/".join(("sampler", *purpose)), self.number) % 2**32
+        options: dict[str, Any] = {"seed": seed}
+        if name == "qmc":  # one sequence for all trials
+            options = {
+                "seed": settings.seed,
+                "independent_sampler": optuna.samplers.RandomSampler(seed=seed),
+            }
+        elif name in ("gp", "cmaes"):
+            options["independent_sampler"] = optuna.samplers.RandomSampler(seed=seed)
+        if self.plan.constraints and not HAS_CONSTRAINTS and name in KEEPS_CONSTRAINTS:
+            options["constraints_func"] = self._recorded_violations
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            sampler: optuna.samplers.BaseSampler = instantiate(self.plan.sampler_config, **options)
+            if self.fixed:
+                sampler = optuna.samplers.PartialFixedSampler(self.fixed, sampler)
+        return sampler
+
+    def _recorded_violations(self, trial: FrozenTrial) -> list[float]:
+        return self.plan.violations(Outcome.of(trial).metrics())
+
+    def sample(self) -> list[str]:
+        """Returns the trial's sampled overrides; what an earlier attempt has drawn stays."""
+        study = self.study.optuna(self.sampler(), self.pruner)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of parameters that a sampler can't model, and of experimental ones
+            self.trial = trial = SeededTrial(study, self.trial_id, self.sampler, self.plan.space.fixed_texts())
+            _ = trial.relative_params  # now, so that they don't depend on which parameters are drawn already
+            overrides = self.plan.space.sample(trial.draw)
+            if not (path := self.plan.settings.custom_search_space):
+                return overrides
+            try:
+                return overrides + custom.suggest(path, self.task.composer(self.plan.overrides), trial, self.plan.space)
+            except Exception as error:  # a user's own code
+                raise Failed(f"custom_search_space: {describe_error(error)}") from error
+
+    def run(self) -> tuple[TrialState, Outcome]:
+        """Runs all repeats. Returns how the trial ended.
+
+        Raises:
+            Interrupted: it was stopped, and can go on.
+            NoRoom: so it can once there is room.
+        """
+        outcome = Outcome(runs=self.runs)
+        try:
+            overrides = self.sample()
+            if (same := self._duplicate()) is not None:
+                return self._answer(same, outcome)
+            repeats = self.plan.settings.repeats
+            for repeat in range(len(self.runs), repeats):
+                job = self._run_once(overrides, repeat)
+                if isinstance(job, hydra_sweep.Pruned):
+                    self.runs.append(_numbers(job.metrics))
+                    outcome.reason = safe_str(job)
+                    return TrialState.PRUNED, outcome
+                self.runs.append(job)
+                if repeats > 1:
+                    recorded = {"runs": self.runs, "step": self.step}
+                    self.study.storage.set_trial_user_attr(self.trial_id, RUNS, recorded)
+                if self.reports_repeats and self._tell_step(repeat + 1, job) and repeat + 1 < repeats:
+                    outcome.reason = f"pruned after {repeat + 1} repeats"
+                    return TrialState.PRUNED, outcome
+        except Failed as failed:
+            where = "".join(traceback.format_exception(failed.__cause__)) if failed.__cause__ else ""
+            log.error("\n".join(map(escape_unprintable, f"trial {self.number} failed: {failed}\n{where}".splitlines())))
+            outcome.reason = str(failed)
+            return TrialState.FAIL, outcome
+        return TrialState.COMPLETE, outcome
+
+    def _run_once(self, overrides: list[str], repeat: int) -> dict[str, float] | hydra_sweep.Pruned:
+        """Runs the task once. Returns its metrics, or that it was pruned.
+
+        Raises:
+            Failed: it raised, left, or returned no objective.
+            Interrupted: it was stopped.
+            NoRoom: the disk is full.
+        """
+        repeats, key = self.plan.settings.repeats, self.plan.settings.seed_key
+        subdir, seed = str(self.number), []
+        if repeats > 1:
+            subdir, seed = f"{self.number}/{repeat}", [f"{key}={self.plan.first_seed + repeat}"]
+        try:
+            cfg = self.task.compose([*overrides, *seed], self.number, subdir)
+            self.count_silence(True)
+            returned = self.task.run(cfg)
+        except Interrupted:
+            raise
+        except BaseException as error:  # SystemExit and the like pass Hydra; composing, making the folder
+            if isinstance(error, KeyboardInterrupt) and STOPPING.signum is not None:
+                raise  # the second Ctrl-C; a first one raises nothing
+            returned = error
+        finally:
+            self.count_silence(False)
+        if isinstance(returned, Interrupted):
+            raise returned
+        if isinstance(returned, hydra_sweep.Pruned):
+            return returned
+        if isinstance(returned, optuna.TrialPruned):
+            return hydra_sweep.Pruned(safe_str(returned) or "pruned")
+        if isinstance(returned, BaseException):
+            raise (
+                DiskFullError(describe_error(returned))
+                if is_for_lack_of_room(returned)
+                else Failed(describe_error(returned))
+            ) from returned
+        try:
+            return self._metrics(returned)
+        except Failed:
+            raise
+        except Exception as error:  # what it returned may have any methods
+            raise Failed(f"a {type(returned).__name__} that can't be read: {describe_error(error)}") from error
+
+    def count_silence(self, is_on: bool) -> None:
+        """Begins to count for how long the task has not been heard of, or stops to."""
+        self.quiet_since = time.monotonic() if is_on else math.inf
+        seconds = self.plan.settings.hang_seconds
+        if seconds is None or not self.may_hang:
+            return
+        if is_on:  # for a task that lets no other thread of Python run, such as the keeper
+            faulthandler.dump_traceback_later(2 * seconds, exit=True, file=2)
+        else:
+            faulthandler.cancel_dump_traceback_later()
+
+    def _metrics(self, returned: Any) -> dict[str, float]:
+        """Returns what the task returned as named numbers.
+
+        Raises:
+            Failed: an objective is missing, or is not a finite number.
+        """
+        plan = self.plan
+        labels = [plan.label(i) for i in range(len(plan.directions))]
+        if isinstance(returned, Mapping):
+            metrics = _numbers(returned)
+            given = dict(returned)
+            if not plan.space.is_search and not plan.objectives:
+                return metrics
+        else:
+            several = isinstance(returned, Sequence) and not isinstance(returned, (str, bytes))
+            values = list(returned) if several else [returned]
+            if returned is None and plan.is_grid:
+                return {}
+            if len(values) != len(labels):
+                wanted = f"{len(labels)} objective{'s' * (len(labels) > 1)}"
+                raise Failed(f"the task must return {wanted}, got {len(values)}")
+            given = dict(zip(labels, values, strict=True))
+            metrics = _numbers(given)
+        for label in labels:
+            if label not in given:
+                known = safe_str(", ".join(map(str, given))) or "no metrics"
+                hint = "" if plan.objectives or not given else "; choose with hydra.sweeper.objective=NAME"
+                raise Failed(f"the task returned no {label}; there are {known}{hint}")
+            if label not in metrics:
+                raise Failed(f"{label} must be a number, got {_shown(given[label])}")
+            if not math.isfinite(metrics[label]):
+                raise Failed(f"{label} is {metrics[label]}")
+        return metrics
+
+    def _duplicate(self) -> FrozenTrial | None:
+        """Returns a complete trial of the same configuration, unless duplicates are to be run."""
+        if self.plan.settings.duplicates == "rerun" or self.runs or self.reported:
+            return None
+        assert self.trial is not None
+        params = self.trial.params
+        for trial in self.study.within_budget(self.plan.n_trials):
+            if trial.state is TrialState.COMPLETE and trial.params == params and Outcome.of(trial).same_as is None:
+                return trial
+        return None
+
+    def _answer(self, same: FrozenTrial, outcome: Outcome) -> tuple[TrialState, Outcome]:
+        outcome.same_as = same.number
+        if self.plan.settings.duplicates == "refuse":
+            outcome.reason = f"the same configuration as trial {same.number}"
+            return TrialState.FAIL, outcome
+        outcome.runs = Outcome.of(same).runs
+        outcome.reason = f"result of trial {same.number}, the same configuration"
+        return TrialState.COMPLETE, outcome
+
+    def report(self, value: float | Mapping[str, float]) -> bool:
+        """Notes a step of the running repeat. Returns whether to prune.
+
+        What an earlier attempt has reported stays; for its last step the question is asked again, in case that
+        the answer was not heard.
+        """
+        self.count_silence(False)
+        try:
+            return self._report(value)
+        finally:
+            self.count_silence(True)
+
+    def _report(self, value: float | Mapping[str, float]) -> bool:
+        if STOPPING.signum is not None:
+            raise Interrupted(STOPPING.signum)
+        if self.is_lost:
+            raise Interrupted(signal.SIGTERM)
+        if len(self.plan.directions) > 1 or self.reports_repeats:
+            return False
+        label = self.plan.label(0)
+        number = value.get(label) if isinstance(value, Mapping) else value
+        if number is None or not math.isfinite(number):
+            return False
+        self.step += 1
+        done = [run[label] for run in self.runs if label in run]
+        return self._tell_step(self.step, {label: statistics.fmean([*done, float(number)])})
+
+    def _tell_step(self, step: int, metrics: Mapping[str, float]) -> bool:
+        assert self.trial is not None
+        label = self.plan.label(0)
+        if step in self.reported and step != max(self.reported):
+            return False
+        if step not in self.reported and label in metrics:
+            self.reported[step] = metrics[label]
+            self.trial.report(metrics[label], step)
+        return bool(self.trial.should_prune())
+
+    def tell(self, state: TrialState, outcome: Outcome) -> None:
+        """Records the end: first for us, then for the sampler, then in the trial's state, for good."""
+        metrics = outcome.metrics()
+        trial_id = self.trial_id
+        values = self.plan.values(metrics) if state is TrialState.COMPLETE else None
+        if values is None and state is TrialState.COMPLETE and not self.plan.is_grid:
+            state, outcome.reason = TrialState.FAIL, "a repeat lacks the objective"
+        self.study.note(trial_id, outcome, values)
+        if self.plan.constraints and HAS_CONSTRAINTS and state is not TrialState.FAIL and self.trial:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # set by an earlier attempt already
+                for constraint in self.plan.constraints:
+                    self.trial.set_constraint(str(constraint), constraint.violation(metrics))
+        if state is TrialState.COMPLETE and values is None:  # a grid whose task returns nothing
+            self.study.end(trial_id, state, None, outcome)
+            return
+        study = self.study.optuna(self.sampler("after"), self.pruner)
+        with warnings.catch_warnings(), suppress(ValueError):  # ValueError: ended by another in the meantime
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.tell(self.number, values, state=state)
+
+
+def _numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
+    """Returns the metrics that are real numbers, numpy's and torch's scalars included."""
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        with suppress(Exception):  # an array of several numbers, or a number too large
+            number = value.item() if hasattr(value, "item") else value
+            if isinstance(number, numbers.Integral) and abs(int(number)) < 2**53:  # exact as a float, too
+                found[escape_unprintable(str(name))] = int(number)
+            elif isinstance(number, numbers.Real):
+                found[escape_unprintable(str(name))] = float(number)
+    return found
+
+
+def _shown(value: Any) -> str:
+    """Returns a value's type and the beginning of its text."""
+    return f"{type(value).__name__} {safe_str(value, 40)}".rstrip()
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace("'", "\\'")
+
+
+def is_for_lack_of_room(error: BaseException | None) -> bool:
+    """Whether a full disk, or a quota, is behind it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -34,6 +34,25 @@ def apply_values(overrides: list[Override], cfg: DictConfig) -> None:
     ConfigLoaderImpl._apply_overrides_to_config(overrides, cfg)
 
 
+def value_of(override: Override) -> Any:
+    """Returns what stands after an override's =, quotes and sweeps as Hydra's grammar has them."""
+    return override._value
+
+
+def set_value(override: Override, value: Any) -> None:
+    override._value = value
+
+
+def value_as_text(value: Any) -> str:
+    """Returns a value of an override as it is written in one."""
+    return Override._get_value_element_as_str(value)
+
+
+def plain_value(value: Any) -> Any:
+    """Returns a value of an override without its quotes."""
+    return Override._convert_value(value)
+
+
 def returned(job: JobReturn) -> Any:
     """Returns what a job's task returned, or the exception that it raised: `return_value` would raise it."""
     return job._return_value

@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 from hydra_sweep.compat import ask, locate
 from hydra_sweep.compose import ComposeError
 from hydra_sweep.errors import UserError, describe_error
-from hydra_sweep.space import Compose, Space, literal
+from hydra_sweep.grammar import literal
+from hydra_sweep.space import Compose, Space
 
 
 def suggest(path: str, cfg: DictConfig, trial: optuna.Trial, space: Space) -> list[str]:

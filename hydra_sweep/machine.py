@@ -1,6 +1,8 @@
-"""How many cores there are to work with. No torch: the sweeper asks, too."""
+"""What there is to work with: cores and GPUs."""
 
 import os
+import shutil
+import subprocess
 
 import psutil
 
@@ -10,3 +12,16 @@ def num_physical_cores() -> int:
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     return min(cores, allowed)
+
+
+def visible_gpus() -> list[str]:
+    """Returns the NVIDIA devices that this process may use, without importing what would use them."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(i) for i, line in enumerate(x for x in listed.splitlines() if x.startswith("GPU "))]

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hydra_sweep.grammar import literal
 from hydra_sweep.hints import nearest
 from hydra_sweep.settings import SweeperConfig
-from hydra_sweep.space import literal
 
 NEVER = sys.maxsize  # failures: more than any sweep has trials
 FIELDS = ("type", "low", "high", "log", "step", "choices")  # of a parameter in `search_space`

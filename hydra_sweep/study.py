@@ -40,7 +40,7 @@ from typing import Any
 
 import optuna
 from filelock import FileLock
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -381,38 +381,3 @@ def open_checked(url: str, name: str, seconds: float) -> SweepStudy:
             f"the study in {where} can't be read ({cause}); put a copy of it back, or choose another name"
         ) from error
     return study
-
-
-def copy(
-    trial: FrozenTrial,
-    values: Sequence[float] | None,
-    distributions: Mapping[str, BaseDistribution],
-    reports: bool,
-) -> FrozenTrial:
-    """Returns a trial for another study: without what it no longer means, and waiting if it was not over.
-
-    Args:
-        distributions: of the parameters that it keeps.
-    """
-    is_over = trial.state.is_finished()
-    state = trial.state if is_over else TrialState.WAITING
-    has_none = state is TrialState.COMPLETE and values is None  # a grid's trials may do without
-    if has_none and not reports:
-        state = TrialState.FAIL
-    kept = {name: value for name, value in trial.params.items() if name in distributions}
-    made = create_trial(
-        state=TrialState.WAITING if has_none else state,
-        values=list(values) if values is not None and state is not TrialState.FAIL else None,
-        params=kept,
-        distributions={name: distributions[name] for name in kept},
-        user_attrs=trial.user_attrs,
-        system_attrs=trial.system_attrs,
-        intermediate_values=trial.intermediate_values if reports else {},
-    )
-    made.state = state
-    if recorded := trial.user_attrs.get(OUTCOME):
-        outcome = Outcome(**recorded)
-        outcome.crc32 = outcome.sum(made, made.values if state is TrialState.COMPLETE else None)
-        made.user_attrs = trial.user_attrs | {OUTCOME: asdict(outcome)}
-    made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
-    return made

@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 
 from filelock import FileLock
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_sweep import artifacts, progress, storage, streams
-from hydra_sweep.compat import BASIC_LAUNCHER, contains, trial_id
+from hydra_sweep.compat import BASIC_LAUNCHER, trial_id
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import UserError, counted, describe_error
 from hydra_sweep.files import atomic, remove_partial_files
 from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.launchers import JOBLIB, WorkerPool
-from hydra_sweep.machine import num_physical_cores
-from hydra_sweep.plan import Plan, code_version, differences, make, refuse_official, without_cells
+from hydra_sweep.machine import num_physical_cores, visible_gpus
+from hydra_sweep.plan import Plan
+from hydra_sweep.planning import code_version, make, refuse_official
 from hydra_sweep.process import Process
 from hydra_sweep.processes import handling
+from hydra_sweep.resume import open_study
 from hydra_sweep.signals import STOPPING
+from hydra_sweep.stop_rules import End, due, too_many_failures
 from hydra_sweep.study import (
     FULL,
     LOSSES,
-    REQUEST,
     STOP,
     WORKER,
     Lease,
-    Outcome,
     StopMode,
-    SweepStudy,
-    copy,
-    open_checked,
 )
 from hydra_sweep.worker import Worker, prepare
 
@@ -85,7 +77,7 @@ class Sweeper:
     def __init__(self, plan: Plan, config: DictConfig, hydra_context: HydraContext, task: TaskFunction) -> None:
         self.plan, self.config, self.hydra_context, self.task = plan, config, hydra_context, task
         self.process = Process.current()
-        self.why_stopped: str | None = None  # the rule that ended it early
+        self.end: End | None = None  # that came early
         self.pool = WorkerPool(config, hydra_context, self.say)
         if not plan.settings.wait and not self.pool.outlives_sweeper:
             raise UserError(
@@ -107,6 +99,10 @@ class Sweeper:
         """Returns the trials within the budget."""
         return self.study.within_budget(self.plan.n_trials)
 
+    def num_failed(self) -> int:
+        """Returns how many trials have failed since the command was typed."""
+        return self.study.num_failed(self.plan.n_trials) - self.failed_before
+
     def run(self) -> None:
         self.write_request()
         num_workers = self.num_workers()
@@ -123,12 +119,13 @@ class Sweeper:
                 self.say(f"{counted(num_workers, 'worker')} on the way; {look}")
                 return
             self.wait_for_trials()
-            monitor.check_failures()  # of the last trials
+            if not self.is_stopping() and (end := too_many_failures(self.plan, self.trials(), self.num_failed())):
+                monitor.end(end)  # for the last trials
             self.pool.cancel()  # those that still wait for their turn
         self.fetch()
-        screen.summary(STOPPING.signum, self.why_stopped)
+        screen.summary(STOPPING.signum, self.end.why if self.end else None)
         if self.plan.settings.storage is None and not (self.plan.folder / "study.db").exists():
-            self.why_stopped = "study.db was deleted while it ran"
+            self.end = End("study.db was deleted while it ran", StopMode.KILL, is_success=False)
             print(
                 f"sweep: {self.plan.folder / 'study.db'} was deleted while it ran: results.csv has what was found, but "
                 "the sweep can't go on; put it back, or choose another name",
@@ -137,7 +134,7 @@ class Sweeper:
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
         all_failed = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}
-        if (self.why_stopped and not monitor.is_success) or all_failed:
+        if (self.end and not self.end.is_success) or all_failed:
             sys.exit(1)
 
     def run_workers(self, num_workers: int, monitor: Monitor) -> None:
@@ -158,7 +155,8 @@ class Sweeper:
             before, progress = progress, self.progress()
             idle_launches = idle_launches + 1 if progress == before else 0
             if idle_launches >= 3 * self.plan.settings.max_attempts:
-                self.why_stopped = "the workers end without getting any further; see the files in workers/"
+                why = "the workers end without getting any further; see the files in workers/"
+                self.end = End(why, StopMode.DRAIN, is_success=False)
                 break
             self.launch(missing, crash_suspects)
             if not self.plan.settings.wait:
@@ -213,7 +211,7 @@ class Sweeper:
         return frozenset(n for n, losses in lost.items() if last and losses and losses["count"] >= last)
 
     def is_stopping(self) -> bool:
-        return STOPPING.signum is not None or self.why_stopped is not None
+        return STOPPING.signum is not None or self.end is not None
 
     def holds(self, trial: FrozenTrial) -> bool:
         """Whether a worker of this sweeper is recorded as running the trial."""
@@ -349,7 +347,6 @@ class Monitor(threading.Thread):
         self.sweeper, self.display = sweeper, display
         self.done = threading.Event()
         self.passed_on = 0
-        self.is_success = False  # a rule that ended the sweep was one of success
 
     def __enter__(self) -> Monitor:
         self.start()
@@ -385,150 +382,15 @@ class Monitor(threading.Thread):
     def check_rules(self) -> None:
         if self.passed_on:
             return
-        sweeper, stop = self.sweeper, self.sweeper.plan.settings.stop
-        if told := sweeper.study.attrs().get(f"{STOP}:{sweeper.process.name}"):
-            self.end("stopped from elsewhere", told, True)
-            return
-        if full := sweeper.study.attrs().get(f"{FULL}:{sweeper.process.name}"):
-            self.end(f"the disk is full: {full}; make room and rerun", StopMode.PREEMPT, False)
-            return
-        if self.check_failures():
-            return
-        ended = [t for t in sweeper.trials() if t.state.is_finished()]
-        if stop.seconds is not None and time.monotonic() - sweeper.started >= stop.seconds:
-            self.end(f"stop.seconds: {stop.seconds:g} s have passed", StopMode.PREEMPT, True)
-        elif stop.value is not None and (best := progress.best(sweeper.plan, ended)):
-            value, wanted = best[0].values[0], stop.value
-            if value >= wanted if sweeper.plan.directions[0] == "maximize" else value <= wanted:
-                self.end(f"stop.value: {wanted:g} is reached", StopMode.DRAIN, True)
-        if stop.steps is not None and not self.passed_on:
-            steps = sum(len(trial.intermediate_values) for trial in sweeper.trials())
-            if steps >= stop.steps:
-                self.end(f"stop.steps: {steps} of {stop.steps} steps are done", StopMode.DRAIN, True)
-        if stop.patience is not None and not self.passed_on and (best := progress.best(sweeper.plan, ended)):
-            since = sum(_ended_at(t) > _ended_at(best[0]) for t in ended)
-            if since >= stop.patience:
-                self.end(f"stop.patience: no better trial among the last {since}", StopMode.DRAIN, True)
+        sweeper, attrs = self.sweeper, self.sweeper.study.attrs()
+        if told := attrs.get(f"{STOP}:{sweeper.process.name}"):
+            self.end(End("stopped from elsewhere", told, True))
+        elif full := attrs.get(f"{FULL}:{sweeper.process.name}"):
+            self.end(End(f"the disk is full: {full}; make room and rerun", StopMode.PREEMPT, False))
+        elif end := due(sweeper.plan, sweeper.trials(), time.monotonic() - sweeper.started, sweeper.num_failed()):
+            self.end(end)
 
-    def check_failures(self) -> bool:
-        """Ends the sweep if too many trials have failed. Returns whether they have."""
-        sweeper = self.sweeper
-        count = sweeper.study.num_failed(sweeper.plan.n_trials) - sweeper.failed_before
-        if self.passed_on or count < sweeper.plan.settings.max_failures:
-            return False
-        failed = [Outcome.of(t) for t in sweeper.trials() if t.state is TrialState.FAIL]
-        reason = next(outcome.reason for outcome in reversed(failed) if outcome.same_as is None)
-        said = f"{counted(count, 'trial')} failed, the last: {reason} (hydra.sweeper.max_failures)"
-        self.end(said, StopMode.PREEMPT, False)
-        return True
-
-    def end(self, why: str, how: int, is_success: bool) -> None:
-        self.sweeper.why_stopped, self.is_success = why, is_success
-        self.display.say(why)
-        self.pass_on(how)
-
-
-def open_study(plan: Plan) -> SweepStudy:
-    """Returns the sweep's study: a new one, or the recorded one if it asks for the same.
-
-    Raises:
-        UserError: the folder holds another sweep, or one whose study is gone.
-    """
-    try:
-        plan.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(plan.folder / ".open.lock"):
-            if plan.settings.storage is None:
-                if not (plan.folder / "study.db").exists():
-                    refuse_orphans(plan.folder)
-                for file in plan.folder.glob("study.db*"):  # SQLite's own files beside it, too
-                    if not os.access(file, os.W_OK):
-                        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
-            study = open_checked(plan.url, plan.study_name, plan.settings.storage_seconds)
-            if not study.exists:
-                refuse_orphans(plan.folder)
-                study.create(plan.directions, plan.request)
-            recorded = study.attrs().get(REQUEST, {})
-            changes = differences(*without_cells(recorded, plan.request))
-            if changes and plan.settings.resume != "force":
-                lines = [f"{plan.folder} holds a sweep that asked for something else:"]
-                lines += [f"  {change}" for change in changes]
-                lines += ["choose another name, or resume=force to go on with it all the same"]
-                raise UserError("\n".join(lines))
-            if differences(recorded, plan.request):
-                migrate(plan, study)
-            study.set_aside(plan.aside(study.trials()))
-    except OSError as error:
-        raise UserError(f"cannot write {error.filename or plan.folder}: {error.strerror or error}") from error
-    return study
-
-
-def refuse_orphans(folder: Path) -> None:
-    """Raises: UserError if trials are here without their study: their numbers would be given out again."""
-    trials = [path.name for path in folder.iterdir() if path.name.isdigit()]
-    if trials:
-        raise UserError(
-            f"{folder} holds {counted(len(trials), 'trial')} but not the study; choose another name, or move them away"
-        )
-
-
-def migrate(plan: Plan, study: SweepStudy) -> None:
-    """Lets a sweep go on that now asks for something else: what was found stays, as far as it still means something."""
-    if is_at_work(study):
-        raise UserError(f"{plan.folder}: another command is at work on this sweep; stop it first")
-    recorded = study.attrs().get(REQUEST, {})
-    known = {parameter.name: parameter.distribution for parameter in plan.space.parameters}
-    is_same_objective = (recorded.get("objective"), recorded.get("direction")) == (plan.objectives, plan.directions)
-    trials = study.trials()
-
-    def is_compatible(trial: FrozenTrial, name: str) -> bool:
-        try:
-            check_distribution_compatibility(trial.distributions[name], known.get(name, trial.distributions[name]))
-        except ValueError:
-            return False
-        return True
-
-    if is_same_objective and all(is_compatible(trial, name) for trial in trials for name in trial.params):
-        study.set(REQUEST, plan.request)
-        return
-
-    def convert(trial: FrozenTrial) -> FrozenTrial:
-        values = trial.values if is_same_objective else plan.values(Outcome.of(trial).metrics())
-        distributions = dict(trial.distributions)
-        for name, value in trial.params.items():
-            if is_compatible(trial, name):
-                continue
-            del distributions[name]
-            with suppress(ValueError, TypeError):  # it is not among the values that there are now
-                if contains(known[name], value):
-                    distributions[name] = known[name]
-        return copy(trial, values, distributions, reports=is_same_objective)
-
-    study.migrate(plan.directions, plan.request, convert)
-
-
-def is_at_work(study: SweepStudy) -> bool:
-    """Whether another command's workers run trials of a sweep, or are about to."""
-    running = [Lease.of(trial) for trial in study.trials() if trial.state is TrialState.RUNNING]
-    found = [lease.process for lease in running if lease and lease.process]
-    for key, value in study.attrs().items():
-        if key.startswith(f"{WORKER}:") and value["host"] == Process.current().host:
-            found.append(Process(value["host"], value["pid"], value["born"]))
-    return any(process != Process.current() and not process.is_dead() for process in found)
-
-
-def _ended_at(trial: FrozenTrial) -> datetime:
-    assert trial.datetime_complete is not None
-    return trial.datetime_complete
-
-
-def visible_gpus() -> list[str]:
-    """Returns the NVIDIA devices that this process may use, without importing what would use them."""
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [str(i) for i, line in enumerate(x for x in listed.splitlines() if x.startswith("GPU "))]
+    def end(self, end: End) -> None:
+        self.sweeper.end = end
+        self.display.say(end.why)
+        self.pass_on(end.mode)

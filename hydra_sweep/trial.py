@@ -14,26 +14,21 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import optuna
-from hydra.core.utils import JobReturn, configure_log, run_job
-from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
-from omegaconf import DictConfig, open_dict
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 import hydra_sweep
 from hydra_sweep import compat, custom
-from hydra_sweep.compose import Composer
 from hydra_sweep.errors import describe_error, escape_unprintable, safe_str
 from hydra_sweep.plan import CELL, Plan
-from hydra_sweep.processes import Program, leaving_if_forked
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import STOPPING, Interrupted
 from hydra_sweep.study import RUNS, Lease, Outcome, SweepStudy
+from hydra_sweep.task import Task
 
 log = logging.getLogger("hydra_sweep")
 HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
@@ -76,49 +71,6 @@ class SeededTrial(compat.Trial):
 
     def before(self, name: str) -> None:
         self.study.sampler = self._sampler(name)
-
-
-class Task:
-    """An app's task, to be run with a trial's configuration.
-
-    Args:
-        config: the master configuration that trials are composed from.
-        program: the process that the task is to find.
-    """
-
-    def __init__(
-        self, plan: Plan, config: DictConfig, hydra_context: HydraContext, function: TaskFunction, program: Program
-    ) -> None:
-        self.plan, self.config, self.hydra_context = plan, config, hydra_context
-        self.function, self.program = function, program
-        self.composer = Composer(hydra_context.config_loader, config)
-
-    def compose(self, overrides: Sequence[str], number: int, subdir: str) -> DictConfig:
-        """Returns a trial's configuration, its folder and number included."""
-        place = [f"hydra.sweep.dir='{_quoted(self.plan.folder)}'", f"hydra.sweep.subdir={subdir}"]
-        cfg = self.composer([*self.plan.trial_overrides(overrides), *place])
-        with open_dict(cfg):
-            cfg.hydra.job.id, cfg.hydra.job.num = f"{cfg.hydra.job.name}_{number}", number
-            root = (cfg.hydra.job_logging or {}).get("root")
-            if root and "console" in root.get("handlers", []) and not cfg.hydra.verbose:  # the sweeper has the screen
-                root.handlers = [name for name in root.handlers if name != "console"]
-        return cfg
-
-    def run(self, cfg: DictConfig) -> Any:
-        """Returns what the task returned, or the exception that it raised; what passes Hydra is raised."""
-        with self.program.restored(self.function):
-            job: JobReturn = run_job(
-                task_function=leaving_if_forked(self.function),
-                config=cfg,
-                job_dir_key="hydra.sweep.dir",
-                job_subdir_key="hydra.sweep.subdir",
-                hydra_context=self.hydra_context,
-            )
-        return compat.returned(job)
-
-    def restore_log(self) -> None:
-        """Lets the process log as it did before it ran the task."""
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
 
 class RunningTrial:
@@ -416,10 +368,6 @@ def _numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
 def _shown(value: Any) -> str:
     """Returns a value's type and the beginning of its text."""
     return f"{type(value).__name__} {safe_str(value, 40)}".rstrip()
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("\\", "\\\\").replace("'", "\\'")
 
 
 def is_for_lack_of_room(error: BaseException | None) -> bool:

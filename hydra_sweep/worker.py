@@ -31,7 +31,8 @@ from hydra_sweep.processes import Program, handling
 from hydra_sweep.signals import STOPPING, Interrupted
 from hydra_sweep.storage import explained
 from hydra_sweep.study import FULL, STOP, WORKER, SweepStudy
-from hydra_sweep.trial import DiskFullError, RunningTrial, Task
+from hydra_sweep.task import Task
+from hydra_sweep.trial import DiskFullError, RunningTrial
 
 log = logging.getLogger("hydra_sweep")
 SPARE_SECONDS = 20  # of a job's time, in which no trial begins: it takes as long to load and to be saved again

@@ -243,14 +243,14 @@ class CommandLine:
         Raises:
             UserError: a line for each fault.
         """
-        from hydra_sweep import plan
+        from hydra_sweep import planning
         from hydra_sweep.compose import Composer
 
-        plan.refuse_official()
+        planning.refuse_official()
         master = self.compose(self.texts)
         self.composer = Composer(self.hydra.config_loader, master)
         task = [str(text) for text in master.hydra.overrides.task]
-        return plan.make(master, task, self.composer, config_loader=self.hydra.config_loader)
+        return planning.make(master, task, self.composer, config_loader=self.hydra.config_loader)
 
     def shown_space(self, part: str) -> str:
         """Returns the search space or grid, and the configuration of one of its trials: job, hydra or all."""

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from hydra_sweep.compose import composing
+from hydra_sweep.declarations import build
 from hydra_sweep.errors import UserError, escape_unprintable
-from hydra_sweep.space import build
 from rnnexp import checks, schema
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.preflight import CommandLine, without_hydra

@@ -14,7 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 from sweeps import APPS
 
-from hydra_sweep import official, settings, space
+from hydra_sweep import declarations, official, settings
 from hydra_sweep.differences import as_recorded, is_same
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import read_yaml
@@ -196,7 +196,7 @@ def test_no_option_of_the_official_example_is_left_out_of_the_table():
     ],
 )
 def test_a_range_that_means_one_thing_is_taken(text, kind):
-    [parameter] = space.build([f"x={text}"], {}, {}, lambda _: OmegaConf.create(), n_trials=2).parameters
+    [parameter] = declarations.build([f"x={text}"], {}, {}, lambda _: OmegaConf.create(), n_trials=2).parameters
     assert parameter.kind() == kind
 
 
@@ -211,16 +211,16 @@ def test_a_range_that_means_one_thing_is_taken(text, kind):
 )
 def test_a_range_that_means_two_is_refused_by_both_spellings(text, spelling):
     with pytest.raises(UserError, match=re.escape(spelling)):
-        space.build([f"x={text}"], {}, {}, lambda _: OmegaConf.create(), n_trials=2)
+        declarations.build([f"x={text}"], {}, {}, lambda _: OmegaConf.create(), n_trials=2)
 
 
 def test_a_grids_range_ends_before_its_stop_even_with_a_budget():
-    made = space.build(["x=range(1,4)"], {}, {}, lambda _: OmegaConf.create(), n_trials=9, is_grid=True)
+    made = declarations.build(["x=range(1,4)"], {}, {}, lambda _: OmegaConf.create(), n_trials=9, is_grid=True)
     assert made.parameters[0].values() == [1, 2, 3]
 
 
 def test_steps_are_written_as_people_write_them():
     text = "x=tag(step:0.1,interval(0.0,0.5))"
-    [parameter] = space.build([text], {}, {}, lambda _: OmegaConf.create(), n_trials=2).parameters
+    [parameter] = declarations.build([text], {}, {}, lambda _: OmegaConf.create(), n_trials=2).parameters
     assert parameter.values() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
     assert parameter.override(3 * 0.1) == "x=0.3"

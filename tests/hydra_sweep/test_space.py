@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hydra_sweep import space
+from hydra_sweep import declarations, grammar, space
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import UserError
 
@@ -40,7 +40,7 @@ def build(hydra, compose):
 
     def built(*arguments, params=None, when=None, n_trials=None):
         loader = hydra.config_loader
-        return space.build(arguments, params or {}, when or {}, compose, n_trials=n_trials, config_loader=loader)
+        return declarations.build(arguments, params or {}, when or {}, compose, n_trials=n_trials, config_loader=loader)
 
     return built
 
@@ -107,7 +107,7 @@ def test_each_form_is_its_distribution(build, text, distribution):
 )
 def test_an_override_says_what_was_chosen(text):
     override = OverridesParser.create().parse_override(f"x={text},other")
-    distribution, texts = space._distribution(override, True)
+    distribution, texts = grammar.distribution_of(override, True)
     parameter = space.Parameter("x", "x", distribution, texts=texts)
     again = OverridesParser.create().parse_override(parameter.override(distribution.choices[0]))
     assert again.value() == OverridesParser.create().parse_override(f"x={text}").value()
@@ -123,13 +123,13 @@ def test_a_number_is_written_to_its_last_digit(value):
 
 def test_one_and_true_stay_apart():
     override = OverridesParser.create().parse_override("x=1,true,1.0")
-    distribution, texts = space._distribution(override, True)
+    distribution, texts = grammar.distribution_of(override, True)
     assert distribution.choices == ("1", "true", "1.0")
     assert list(texts.values()) == ["1", "true", "1.0"]
 
 
 def test_what_is_no_number_can_be_chosen_too():
-    distribution, texts = space._distribution(OverridesParser.create().parse_override("x=nan,1.0,inf"), True)
+    distribution, texts = grammar.distribution_of(OverridesParser.create().parse_override("x=nan,1.0,inf"), True)
     assert distribution.choices == ("nan", "1.0", "inf")
     assert texts["nan"] == "nan"
 

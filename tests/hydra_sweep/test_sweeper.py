@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import create_trial
 from tqdm import tqdm
 
-from hydra_sweep import plan, progress, status, sweeper
+from hydra_sweep import machine, planning, progress, status
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.machine import num_physical_cores
 from hydra_sweep.study import OUTCOME, Outcome
@@ -26,19 +26,19 @@ def smi(tmp_path, monkeypatch):
 
 
 def test_each_device_gets_a_worker(smi):
-    assert sweeper.visible_gpus() == ["0", "1"]
+    assert machine.visible_gpus() == ["0", "1"]
 
 
 @pytest.mark.parametrize(("visible", "found"), [("", []), ("-1", []), ("3", ["3"]), ("1,5", ["1", "5"])])
 def test_devices_that_are_hidden_get_none(smi, monkeypatch, visible, found):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert sweeper.visible_gpus() == found
+    assert machine.visible_gpus() == found
 
 
 def test_without_the_driver_there_are_no_devices(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert sweeper.visible_gpus() == []
+    assert machine.visible_gpus() == []
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
@@ -57,7 +57,7 @@ def test_the_official_plugin_beside_ours_is_one_line(monkeypatch):
         importlib.util, "find_spec", lambda name: find("json") if name.endswith("optuna_sweeper") else find(name)
     )
     with pytest.raises(UserError, match=r"^hydra-optuna-sweeper answers .* pip uninstall hydra-optuna-sweeper$"):
-        plan.refuse_official()
+        planning.refuse_official()
 
 
 def ended(minutes, seconds):

@@ -9,7 +9,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import LauncherTestSuite
 
-from hydra_sweep import worker
+from hydra_sweep import task
 
 
 def our_sweeper():
@@ -21,7 +21,7 @@ def returns(monkeypatch):
     """Lets `OptunaSweeper.sweep` return what the jobs of this process returned."""
     jobs = []
     sweeper = our_sweeper()
-    run_job, sweep = worker.run_job, sweeper.sweep
+    run_job, sweep = task.run_job, sweeper.sweep
 
     def collecting(**arguments):
         jobs.append(run_job(**arguments))
@@ -31,7 +31,7 @@ def returns(monkeypatch):
         sweep(self, arguments)
         return [jobs]
 
-    monkeypatch.setattr(worker, "run_job", collecting)
+    monkeypatch.setattr(task, "run_job", collecting)
     monkeypatch.setattr(sweeper, "sweep", returning)
 
 

@@ -18,9 +18,6 @@ from hydra_sweep import declarations, official, settings
 from hydra_sweep.differences import as_recorded, is_same
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import read_yaml
-from rnnexp import schema
-from rnnexp.collect import collect
-from rnnexp.page.sweep import page
 
 DOCS = Path(__file__).parents[2] / "docs" / "official-sweeper.md"
 BOWL, FRONT, CUSTOM, ODD = (
@@ -51,27 +48,6 @@ def adopted(sampler="tpe", **given):
 
 
 @pytest.mark.slow
-def test_the_bowl_runs_as_it_is_written(sweep, tmp_path):
-    assert "12 trials: 12 complete" in sweep(BOWL)
-    best = read_yaml(tmp_path / "s" / "optimization_results.yaml")
-    assert best["name"] == "optuna"
-    assert best["best_params"].keys() == {"x", "y"}
-    table = collect(tmp_path / "s")
-    assert set(table["status"]) == {"complete"}  # a trial that a record answered has no folder
-    assert table["value"].min() == best["best_value"]
-    assert (table["value"] == table["x"] ** 2 + table["y"] ** 2).all()
-    assert "value" in page(tmp_path / "s").tables[-1].columns
-
-
-@pytest.mark.slow
-def test_two_objectives_end_in_their_front(sweep, tmp_path):
-    sweep(FRONT)
-    found = read_yaml(tmp_path / "s" / "optimization_results.yaml")
-    assert all(len(one["values"]) == 2 for one in found["solutions"])
-    assert collect(tmp_path / "s")[["value_0", "value_1"]].notna().all(axis=None)
-
-
-@pytest.mark.slow
 def test_a_custom_space_computes_its_bounds_and_resumes(sweep, tmp_path):
     sweep(CUSTOM, "hydra.sweeper.n_trials=4")
     assert "resuming: 4 of 8" in sweep(CUSTOM)
@@ -89,33 +65,11 @@ def test_a_custom_space_that_cannot_be_is_one_line(sweep, tmp_path):
     assert not (tmp_path / "s").exists()
 
 
-@pytest.mark.slow
-def test_a_configuration_that_json_cannot_hold_is_swept_resumed_and_listed(sweep, tmp_path):
-    sweep(ODD, "x=interval(0,1)", "hydra.sweeper.n_trials=2")
-    assert "resuming: 2 of 3" in sweep(ODD, "x=interval(0,1)", "hydra.sweeper.n_trials=3")
-    assert "color: RED -> BLUE" in sweep(ODD, "x=interval(0,1)", "color=BLUE", "hydra.sweeper.n_trials=3", code=2)
-    recorded = read_yaml(tmp_path / "s" / "sweep.yaml")["request"]["config"]
-    assert recorded["place"] == "a/b"
-    assert recorded["colors"] == ["RED", "BLUE"]
-    table = collect(tmp_path / "s")
-    assert table["status"].tolist() == ["complete"] * 3
-    assert (table["value"] == table["x"] ** 2).all()
-
-
 def test_plain_values_are_what_json_holds_and_a_nan_is_itself():
     kind = Enum("kind", ["ONE"])
     given = {"p": PurePosixPath("a"), kind.ONE: [kind.ONE, (1, b"\x00")], 1: {2: math.nan}, "s": 0.5}
     plain = as_recorded(given)
     assert is_same(plain, {"p": "a", "ONE": ["ONE", [1, "b'\\x00'"]], "1": {"2": math.nan}, "s": 0.5})
-    assert not schema.difference({"a": math.nan, "b": [1, math.nan]}, {"a": math.nan, "b": [1, math.nan]})
-    assert schema.difference({"a": math.nan}, {"a": 1.0}) == ["a: nan -> 1.0"]
-
-
-def test_the_fingerprint_of_a_recorded_run_stays():
-    config = {"model": {"hidden_size": 100, "x": [1.5, None, {"b": 2, "a": True}]}, "seed": 0, "optim.lr": 1e-3}
-    assert schema.fingerprint(config) == "e2c9d9c8c7097373"
-    cfg = OmegaConf.create({"a": [1, {"b": 2.5}], "c": None, "d": True})
-    assert schema.plain(cfg) == OmegaConf.to_container(cfg)
 
 
 def test_official_names_are_ours():

@@ -65,6 +65,7 @@ def test_processes_pools_and_forks_work_in_a_trial_as_they_do_alone(start, launc
 
 @pytest.mark.slow
 def test_data_loaders_with_workers_of_any_kind_work_in_a_trial(start):
+    pytest.importorskip("torch", reason="its loaders are what is tested")
     command = start(f"what={','.join(LOADERS)}", *JOBLIB, app=APP)
     assert_tidy(command)
     assert values(command.folder) == dict.fromkeys(LOADERS, 14.0)

@@ -16,7 +16,7 @@ import torch
 from hydra_sweep import status
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import read_yaml
-from rnnexp import predict, report
+from rnnexp import predict, report, schema
 from rnnexp.checks import trust_problems
 from rnnexp.collect import collect, histories
 from rnnexp.reproduce import main as reproduce_main
@@ -169,7 +169,6 @@ def test_trust_builds_what_the_record_names(folder, tmp_path):
 
 @pytest.mark.parametrize("group", ["model", "optim", "schedule"])
 def test_what_rnnexp_itself_names_needs_no_trust(compose, group):
-    from rnnexp import schema
     from rnnexp.cli import CONFIG_DIR
 
     for option in sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml")):
@@ -252,7 +251,7 @@ def test_a_server_that_a_stranger_names_is_not_asked(tmp_path, url, inject, monk
     monkeypatch.setattr("hydra_sweep.study.open_storage", lambda *args: pytest.fail("it was opened"))
     for name in (str(folder), "../../sweep", "sweep"):
         with pytest.raises(UserError, match=r"has its study at .*; if you trust that server, add --trust"):
-            status.open_sweep(name, trust=False)
+            status.open_sweep(name, schema.SWEEPS, trust=False)
 
 
 def test_a_folder_for_data_that_a_stranger_names_is_not_filled(folder, tmp_path, inject):
@@ -312,7 +311,7 @@ def test_hostile_text_is_text_on_a_page_and_in_a_terminal(folder, inject, tmp_pa
 
 @pytest.mark.external
 def test_hostile_text_runs_nothing_in_a_browser(folder, inject, tmp_path):
-    from test_report_browser import chromium
+    from browsers import chromium
 
     with chromium() as browser:
         inject("hostile text on a page", len(HOSTILE))

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 
+from hydra_sweep import status
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import read_json, read_yaml, with_json_checksum, yaml_text
 from hydra_sweep.signals import Interrupted
 from hydra_sweep.study import Outcome, open_checked
-from rnnexp import dataset_files, report, status
+from rnnexp import dataset_files, report
 from rnnexp.collect import collect, histories
 from rnnexp.compare import ComparisonFolder
 from rnnexp.reproduce import reproduce
@@ -315,7 +316,7 @@ def test_reproducing_a_damaged_record_is_refused_in_one_line(finished, tmp_path,
         inject(f"{file.name} damaged, then reproduced")
         whole = file.read_bytes()
         file.write_text(content)
-        with pytest.raises(UserError, match=r"run is corrupt \(.*sum .*is another one\)$"):
+        with pytest.raises(UserError, match=r"run is corrupt \(.*checksum mismatch.*\)$"):
             reproduce(folder.path, tmp_path / "again")
         file.write_bytes(whole)
     assert not (tmp_path / "again").exists()
@@ -433,11 +434,11 @@ def test_what_was_found_in_a_study_cannot_change_unseen(sweep, tmp_path, inject)
             assert database.execute(statement).rowcount > 0, what
             database.commit()
         _, line = answer(trials, folder)
-        assert re.fullmatch(r"the study in .*study.db can't be read \(the sum of trial \d is another .*", line or ""), (
+        assert re.fullmatch(r"the study in .*study.db can't be read \(checksum mismatch in trial \d.*", line or ""), (
             what
         )
         _, line = answer(status.RecordedSweep, folder)
-        assert "is another one" in line, what
+        assert "checksum mismatch" in line, what
 
 
 def test_a_sweep_whose_study_is_damaged_says_so_in_one_line_and_leaves_it(sweep, tmp_path, inject):

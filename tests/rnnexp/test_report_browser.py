@@ -1,42 +1,16 @@
 """Pages in a real browser: they run without an error, load nothing, sort, hide, and fit a phone."""
 
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
-from contextlib import contextmanager
 
 import pytest
+from browsers import chromium
 
 from rnnexp.report import write
 
 pytestmark = [pytest.mark.slow, pytest.mark.external]
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars"
-).split()
 RUN = "data.limit=400 data.valid_size=100 model.hidden_size=8 model.num_layers=1 train.epochs=2".split()
-
-
-@contextmanager
-def chromium():
-    """Yields a driver of a fresh Chromium."""
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not binary or not driver:
-        pytest.skip("no chromium and chromedriver here; on Debian: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        for flag in [*FLAGS, f"--user-data-dir={profile}"]:
-            options.add_argument(flag)
-        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-        try:
-            yield browser
-        finally:
-            browser.quit()
 
 
 @pytest.fixture(scope="module")

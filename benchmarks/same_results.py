@@ -90,7 +90,8 @@ def run_all(folder: Path, commit: str, bar: tqdm[None]) -> None:
     subprocess.run(["tar", "-x", "-C", code], input=archive, check=True)
     (folder / "sitecustomize.py").write_text(  # the environment may have the project installed for development
         "import sys, pathlib\n"
-        f"sys.path[:] = [p for p in sys.path if p == {str(code)!r} or not pathlib.Path(p, 'rnnexp', 'cli.py').exists()]\n"
+        "others = [p for p in sys.path if pathlib.Path(p, 'rnnexp', 'cli.py').exists()]\n"
+        f"sys.path[:] = [p for p in sys.path if p == {str(code)!r} or p not in others]\n"
     )
     environment = os.environ | {"PYTHONPATH": f"{code}:{folder}", "COLUMNS": "100"}
 

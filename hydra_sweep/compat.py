@@ -1,6 +1,6 @@
-"""Every private name of Hydra, Optuna, joblib and Python that is used, and with which versions: a new one breaks this.
+"""Every private name of Hydra, Optuna, joblib and Python that is used: a new version of them breaks this module alone.
 
-hydra-core 1.3.2 to 1.3.8; Optuna 4.9 and 5.0; joblib 1.4 and 1.5; Python 3.10 to 3.13.
+Seen with hydra-core 1.3.8, Optuna 4.9 and 5.0, joblib 1.5.3 and Python 3.11.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def value_of(override: Override) -> Any:
 
 
 def set_value(override: Override, value: Any) -> None:
+    """Changes what stands after an override's =."""
     override._value = value
 
 
@@ -76,7 +77,7 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
 class Trial(optuna.Trial):
     """A trial that is told of each parameter before it is drawn."""
 
-    def before(self, name: str) -> None:
+    def before_draw(self, name: str) -> None:
         """Is called with the name of a parameter, whose draw or recorded value follows."""
 
     def draw(self, name: str, distribution: BaseDistribution) -> Any:
@@ -84,7 +85,7 @@ class Trial(optuna.Trial):
         return self._suggest(name, distribution)
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
-        self.before(name)
+        self.before_draw(name)
         return super()._suggest(name, distribution)
 
 
@@ -128,7 +129,7 @@ def joblib_executor() -> Any:
     return module and module._executor
 
 
-def pids(executor: Any) -> Sequence[int]:
+def executor_pids(executor: Any) -> Sequence[int]:
     """Returns the processes of joblib's executor."""
     return list(executor._processes)
 

@@ -18,7 +18,7 @@ from hydra_sweep.status import SWEEPS
 
 @streams.command
 def main(program: str = "hydra_sweep.fetch", sweeps: Path = SWEEPS) -> int:
-    parser = Parser(program, description=__doc__.partition(": ")[2])
+    parser = Parser(program, description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("url", help="of a sweep in its artifact store, such as s3://bucket/sweeps/big")
     parser.add_argument("folder", nargs="?", type=Path, help=f"where to put its runs (default: {sweeps}/NAME)")
     args = parser.parse_args()

@@ -16,6 +16,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_sweep import compat
+from hydra_sweep.background import Background
 from hydra_sweep.process import Process
 from hydra_sweep.processes import kill_children
 from hydra_sweep.settings import SweeperConfig
@@ -27,7 +28,7 @@ log = logging.getLogger("hydra_sweep")
 AT_WORK = threading.Lock()  # held while a worker of this process is at work
 
 
-class Heartbeat(threading.Thread):
+class Heartbeat(Background):
     """Renews the lease of the trial that a worker runs, and passes on what its sweeper wants.
 
     Args:
@@ -44,16 +45,15 @@ class Heartbeat(threading.Thread):
         is_alone: bool,
         stop_requested: Callable[[], int | None],
     ) -> None:
-        super().__init__(name="heartbeat", daemon=True)
+        super().__init__("heartbeat")
         self.study, self.settings, self.parent, self.is_alone = study, settings, parent, is_alone
         self.stop_requested = stop_requested
         self.seconds = settings.lease_seconds / 6  # between two beats
-        self.done = threading.Event()
         self.trial: RunningTrial | None = None
         self.detector = StaleTrialDetector(settings.lease_seconds)
 
     def __enter__(self) -> Heartbeat:
-        self.start()
+        super().__enter__()
         if self.is_alone:
             AT_WORK.acquire()
             if self.parent:
@@ -61,8 +61,7 @@ class Heartbeat(threading.Thread):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.done.set()
-        self.join()
+        super().__exit__()
         if self.is_alone:
             AT_WORK.release()
 

@@ -190,7 +190,7 @@ def _end_joblib_workers() -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    patience = threading.Timer(processes.GRACE_SECONDS, kill, [compat.pids(executor)])
+    patience = threading.Timer(processes.GRACE_SECONDS, kill, [compat.executor_pids(executor)])
     patience.start()
     executor.shutdown(wait=True)
     patience.cancel()

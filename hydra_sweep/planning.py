@@ -221,8 +221,11 @@ def _problems_together(
     metrics = [*objectives, *(found.metric for text in settings.constraints if (found := constraint_of(text)))]
     for name in metrics:
         for pattern, why in settings.forbidden_objectives.items():
-            if match := re.fullmatch(pattern, name):
-                yield f"{name} {match.expand(why)}"
+            try:
+                if match := re.fullmatch(pattern, name):
+                    yield f"{name} {match.expand(why)}"
+            except (re.error, IndexError) as error:
+                yield f"hydra.sweeper.forbidden_objectives: {pattern!r}: {why!r} can't be read ({error})"
     if len(directions) > 1 and pruner != "none":
         yield f"pruner {pruner} needs one objective, got {len(directions)}; try hydra/sweeper/pruner=none"
     if len(directions) > 1 and (settings.stop.value is not None or settings.stop.patience is not None):

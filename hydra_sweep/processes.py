@@ -29,6 +29,7 @@ from typing import Any
 import psutil
 
 from hydra_sweep import compat
+from hydra_sweep.background import Background
 
 GRACE_SECONDS = 3  # for a worker's end, which threads and processes of its tasks may hold up for ever
 
@@ -187,7 +188,7 @@ def kill_orphans(mark: str) -> None:
     _kill(found for found in _marked(mark) if found.pid not in ours)
 
 
-class OrphansKiller(threading.Thread):
+class OrphansKiller(Background):
     """Kills what a worker leaves that was killed, while its neighbors go on.
 
     joblib hears that a worker is gone when the last process closes its end of a pipe, and what was forked has it, too.
@@ -197,17 +198,9 @@ class OrphansKiller(threading.Thread):
     """
 
     def __init__(self, mark: str) -> None:
-        super().__init__(name="orphans", daemon=True)
-        self.mark, self.done = mark, threading.Event()
+        super().__init__("orphans")
+        self.mark = mark
         self.trees: dict[psutil.Process, set[psutil.Process]] = {}  # from workers to what they have started so far
-
-    def __enter__(self) -> OrphansKiller:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.done.set()
-        self.join()
 
     def run(self) -> None:
         while not self.done.wait(1.0):

@@ -20,7 +20,7 @@ from hydra_sweep.storage import open_storage, problems
 
 @streams.command
 def main(program: str = "hydra_sweep.proxy") -> int:
-    parser = Parser(program, description=__doc__.partition(": ")[2])
+    parser = Parser(program, description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("url", help="postgresql://user@host/database; the password in PGPASSWORD or ~/.pgpass")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=13000, help="(default: %(default)s)")

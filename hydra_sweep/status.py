@@ -31,7 +31,7 @@ SWEEPS = Path("multirun")  # where Hydra has them, unless an app says otherwise
 
 @streams.command
 def main(program: str = "hydra_sweep.status", sweeps: Path = SWEEPS) -> int:
-    parser = Parser(program, description=__doc__.partition(": ")[2])
+    parser = Parser(program, description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("name", nargs="?", help=f"a sweep below {sweeps}, or its folder; without it, all of them")
     parser.add_argument("--watch", action="store_true", help="show it again every two seconds, until Ctrl-C")
     parser.add_argument("--trust", action="store_true", help=trust_help(sweeps))

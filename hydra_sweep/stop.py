@@ -18,7 +18,7 @@ from hydra_sweep.study import StopMode
 
 @streams.command
 def main(program: str = "hydra_sweep.stop", sweeps: Path = SWEEPS) -> int:
-    parser = Parser(program, description=__doc__.partition(": ")[2])
+    parser = Parser(program, description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("name", help=f"a sweep below {sweeps}, or its folder")
     parser.add_argument("--now", action="store_true", help="save running trials and give them back")
     parser.add_argument("--trust", action="store_true", help=trust_help(sweeps))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_sweep import artifacts, progress, storage, streams
+from hydra_sweep.background import Background
 from hydra_sweep.compat import BASIC_LAUNCHER, trial_id
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import UserError, counted, describe_error
@@ -292,25 +292,16 @@ class Sweeper:
                         os.kill(process.pid, signum)
 
 
-class Display(threading.Thread):
+class Display(Background):
     """Shows how the sweep goes, and keeps its files current.
 
     In a thread of its own, so that a terminal that is paused, or an error in what is shown, holds up nothing else.
     """
 
     def __init__(self, screen: progress.ProgressDisplay) -> None:
-        super().__init__(name="display", daemon=True)
+        super().__init__("display")
         self.screen = screen
-        self.done = threading.Event()
         self.lines: SimpleQueue[str] = SimpleQueue()
-
-    def __enter__(self) -> Display:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.done.set()
-        self.join()
 
     def say(self, text: str) -> None:
         self.lines.put(text)
@@ -336,25 +327,16 @@ class Display(threading.Thread):
             self.screen.say(f"can't look at the study just now: {describe_error(error)}")
 
 
-class Monitor(threading.Thread):
+class Monitor(Background):
     """Watches while the launcher holds the main thread: signals, lost workers, rules that end the sweep.
 
     Shows nothing itself: nothing that only shows may end what watches.
     """
 
     def __init__(self, sweeper: Sweeper, display: Display) -> None:
-        super().__init__(name="monitor", daemon=True)
+        super().__init__("monitor")
         self.sweeper, self.display = sweeper, display
-        self.done = threading.Event()
         self.passed_on = 0
-
-    def __enter__(self) -> Monitor:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.done.set()
-        self.join()
 
     def run(self) -> None:
         last = 0.0

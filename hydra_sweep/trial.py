@@ -69,7 +69,7 @@ class SeededTrial(compat.Trial):
     def user_attrs(self) -> dict[str, Any]:
         return super().user_attrs | dict(self._fixed)
 
-    def before(self, name: str) -> None:
+    def before_draw(self, name: str) -> None:
         self.study.sampler = self._sampler(name)
 
 
@@ -234,7 +234,7 @@ class RunningTrial:
         seconds = self.plan.settings.hang_seconds
         if seconds is None or not self.may_hang:
             return
-        if is_on:  # for a task that lets no other thread of Python run, such as the keeper
+        if is_on:  # for a task that lets no other thread of Python run, such as the heartbeat
             faulthandler.dump_traceback_later(2 * seconds, exit=True, file=2)
         else:
             faulthandler.cancel_dump_traceback_later()

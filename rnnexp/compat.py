@@ -1,4 +1,4 @@
-"""Every private name of Hydra that is used here, beside those of `hydra_sweep.compat`. hydra-core 1.3.2 to 1.3.8."""
+"""Every private name of Hydra that is used here, beside those of `hydra_sweep.compat`. Seen with hydra-core 1.3.8."""
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra

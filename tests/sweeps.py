@@ -116,6 +116,14 @@ class Starter:
             command.process.wait()
 
 
+def run_app(folder, app, *arguments, code=0):
+    """Runs an app's sweep in the folder `s`, and returns what it printed."""
+    command = [sys.executable, str(app), "-m", "hydra.sweep.dir=s", "hydra/launcher=basic", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
 def wait_for(condition, what):
     deadline = time.monotonic() + SECONDS
     while not condition():

@@ -11,7 +11,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Of the sweeper, a library of its own.
 SWEEPER = (
-    {"compat", "errors", "hints", "process", "seeds", "machine", "streams", "sources", "settings", "hydra_sweep"},
+    {
+        "background",
+        "compat",
+        "errors",
+        "hints",
+        "process",
+        "seeds",
+        "machine",
+        "streams",
+        "sources",
+        "settings",
+        "hydra_sweep",
+    },
     {"arguments", "differences", "files", "signals", "processes", "text_table"},
     {"compose", "launchers", "storage"},
     {"grammar", "artifacts", "study"},

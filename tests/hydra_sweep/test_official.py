@@ -2,17 +2,15 @@
 
 import ast
 import math
-import os
 import re
-import subprocess
-import sys
 from enum import Enum
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from sweeps import APPS
+from sweeps import APPS, run_app
 
 from hydra_sweep import declarations, official, settings
 from hydra_sweep.differences import as_recorded, is_same
@@ -28,14 +26,7 @@ BOWL, FRONT, CUSTOM, ODD = (
 @pytest.fixture
 def sweep(tmp_path):
     """Returns a function that runs an app's sweep in the folder `s`, and returns what it printed."""
-
-    def run(app, *arguments, code=0):
-        command = [sys.executable, str(app), "-m", "hydra.sweep.dir=s", "hydra/launcher=basic", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=os.environ)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout if code == 0 else done.stderr
-
-    return run
+    return partial(run_app, tmp_path)
 
 
 def adopted(sampler="tpe", **given):

@@ -158,7 +158,7 @@ def test_a_grid_with_conditions_has_only_the_cells_that_can_be(build):
     assert grid.num_cells == 5
 
 
-def test_two_hundred_trials_of_the_shipped_space_stay_within_their_own_branch(build):
+def test_two_hundred_trials_of_a_space_with_branches_stay_within_their_own_branch(build):
     searched = build(params=DEFAULT["params"], when=DEFAULT["when"], n_trials=200)
     suggest = draw(random.Random(0))
     rates = {"adadelta": (3e-2, 3), "adam": (1e-4, 3e-2), "sgd": (1e-3, 1)}

@@ -481,6 +481,9 @@ MISTAKES = {
         "hydra.sweeper.objective=test_loss",
         "+hydra.sweeper.forbidden_objectives={test_loss:'is secret; try valid_loss'}",
     ): ["test_loss is secret; try valid_loss"],
+    ("y=1,2", "+hydra.sweeper.forbidden_objectives={x:'no \\9'}", "hydra.sweeper.objective=x"): [
+        "can't be read (invalid"
+    ],
     ("y=1,2", "hydra.sweeper.constraints=['size < many']"): ["constraint 'size < many' can't be read"],
     ("y=1,2", "hydra.sweeper.direction=[minimize,minimize]", "hydra/sweeper/pruner=median"): [
         "pruner median needs one objective, got 2"

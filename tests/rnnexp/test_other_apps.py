@@ -1,13 +1,11 @@
 """Sweeps of other apps are in the table and have a page; what odd configurations hold stays comparable."""
 
 import math
-import os
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 from omegaconf import OmegaConf
-from sweeps import APPS
+from sweeps import APPS, run_app
 
 from hydra_sweep.files import read_yaml
 from rnnexp import schema
@@ -20,14 +18,7 @@ BOWL, FRONT, ODD = (APPS / f"{name}.py" for name in ("official_bowl", "official_
 @pytest.fixture
 def sweep(tmp_path):
     """Returns a function that runs an app's sweep in the folder `s`, and returns what it printed."""
-
-    def run(app, *arguments, code=0):
-        command = [sys.executable, str(app), "-m", "hydra.sweep.dir=s", "hydra/launcher=basic", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=os.environ)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout if code == 0 else done.stderr
-
-    return run
+    return partial(run_app, tmp_path)
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ from torch import nn
 from tqdm import tqdm
 
 from hydra_sweep.machine import num_physical_cores
-from rnnexp import fused, machine
+from rnnexp.models import fused
+from rnnexp.training import machine
 
 HIDDEN_SIZES = (16, 32, 64, 100, 256)
 BATCH_SIZES = (64, 256)

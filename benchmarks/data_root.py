@@ -2,13 +2,13 @@
 
 from hydra import compose, initialize_config_dir
 
-from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR
-from rnnexp.dataset_files import ensure
+from rnnexp.data.files import ensure
+from rnnexp.schema.config import register_schemas
 
 
 def data_root() -> str:
     """Returns the folder of MNIST as torchvision lays it out, unpacked if need be."""
-    schema.register()
+    register_schemas()
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         return str(ensure(compose("config").data))

@@ -25,12 +25,13 @@ from hydra_sweep.compose import ComposeError
 from hydra_sweep.errors import UserError, escape_unprintable
 from hydra_sweep.files import atomic
 from hydra_sweep.signals import Interrupted
-from rnnexp import __version__, schema
+from rnnexp import __version__
 from rnnexp.arguments import dashed
+from rnnexp.command_line import CommandLine, expand_aliases, has_key, resume_command, without_hydra
 from rnnexp.compat import get_args_parser
-from rnnexp.preflight import CommandLine, expand_aliases, has_key, resume_command, without_hydra
-from rnnexp.schema import Status
-from rnnexp.store import RunFolder
+from rnnexp.record.result import Status
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.schema.config import GROUPS, register_schemas
 
 PACKAGED = Path(__file__).parent / "conf"
 CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
@@ -126,7 +127,7 @@ def app(cfg: DictConfig) -> dict[str, float]:
     from rnnexp.run import run
 
     state = HydraConfig.get()
-    choices = {k: str(v) for k, v in state.runtime.choices.items() if k in schema.GROUPS and v is not None}
+    choices = {k: str(v) for k, v in state.runtime.choices.items() if k in GROUPS and v is not None}
     is_trial = state.mode is RunMode.MULTIRUN
     cfg.train.resume = cfg.train.resume or is_trial  # a trial's folder is its own
     try:
@@ -162,7 +163,7 @@ def main() -> int:
     logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does, for the console script: a user's own models
-    schema.register()
+    register_schemas()
     if "--version" in sys.argv[1:]:
         print(f"rnnexp {__version__}")
         return 0
@@ -213,7 +214,7 @@ def help_text(command: CommandLine) -> str:
     """Returns the groups with their options and every key with its value."""
     cfg = without_hydra(command.compose(command.texts))
     cfg.name = "TIME" if "name" not in {text.partition("=")[0] for text in command.texts} else cfg.name
-    groups = "\n".join(f"  {group:<12}{', '.join(command.options(group))}" for group in (*schema.GROUPS, "search"))
+    groups = "\n".join(f"  {group:<12}{', '.join(command.options(group))}" for group in (*GROUPS, "search"))
     keys = "".join(f"  {line}\n" for line in OmegaConf.to_yaml(cfg).splitlines())
     return HELP.format(version=__version__, groups=groups, keys=keys.rstrip())
 

@@ -25,15 +25,16 @@ from PIL import Image
 from hydra_sweep import streams
 from hydra_sweep.arguments import Parser
 from hydra_sweep.errors import UserError
-from rnnexp import schema
-from rnnexp.checks import trust_problems
-from rnnexp.schema import RunResult
-from rnnexp.store import RunFolder, load_tensors
+from rnnexp.record.result import RunResult, Status
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.record.tensors import load_tensors
+from rnnexp.record.trust import trust_problems
+from rnnexp.schema.config import NUM_CLASSES, with_schema
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from rnnexp.data import Sequences
+    from rnnexp.data.loading import Sequences
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
@@ -64,21 +65,21 @@ def load(run_dir: str | os.PathLike[str], trust: bool = False) -> Predictor:
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
-    from rnnexp.data import Sequences
-    from rnnexp.dataset_files import CLASS_NAMES
+    from rnnexp.data.files import CLASS_NAMES
+    from rnnexp.data.loading import Sequences
 
     folder = RunFolder(Path(run_dir))
     result = _read_result(folder)
     if (problems := trust_problems(result.config)) and not trust:
         raise UserError(f"{folder.result}: {problems[0]}")
     try:
-        cfg = schema.typed(result.config)
+        cfg = with_schema(result.config)
         sequences, target = Sequences(cfg.data), cfg.model["_target_"]
         names = CLASS_NAMES[cfg.data.name]
     except (ValueError, TypeError, KeyError, OmegaConfBaseException) as error:
         raise UserError(f"{folder.result} is corrupt ({_line(error)})") from error
     try:
-        shape = {"input_size": sequences.input_size, "num_classes": schema.NUM_CLASSES}
+        shape = {"input_size": sequences.input_size, "num_classes": NUM_CLASSES}
         model = instantiate(result.config["model"], **shape, _convert_="all")
     except InstantiationException as error:
         raise UserError(f"cannot build {target}: {_line(error.__cause__ or error)}") from error
@@ -99,7 +100,7 @@ def classify(predictor: Predictor, images: Sequence[Image.Image]) -> Tensor:
     """
     import torch
 
-    from rnnexp.prepare import prepare
+    from rnnexp.data.photographs import prepare
 
     return probabilities(predictor, torch.stack([prepare(image, predictor.dataset).image for image in images]))
 
@@ -108,7 +109,7 @@ def probabilities(predictor: Predictor, prepared_NHW: Tensor) -> Tensor:
     """Returns the probability of each class, float64 of shape (N, O), for images as the dataset has them."""
     import torch
 
-    from rnnexp.precision import forward
+    from rnnexp.training.precision import forward
 
     model, parts = predictor.model, torch.split(prepared_NHW, 128)
     with torch.inference_mode():
@@ -129,9 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         predictor = load(args.run_dir, args.trust)
     except UserError as error:
         return _complain(error)
-    if predictor.result.status is not schema.Status.COMPLETE:
+    if predictor.result.status is not Status.COMPLETE:
         _complain(f"note: {_ending(predictor.result)}")
-    from rnnexp.prepare import prepare
+    from rnnexp.data.photographs import prepare
 
     answers, exit_status = [], 0
     for path in args.images:

@@ -17,11 +17,11 @@ from hydra_sweep.arguments import Parser
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
-from rnnexp import schema
-from rnnexp.checks import trust_problems
-from rnnexp.dataset_files import is_there
-from rnnexp.schema import RunResult
-from rnnexp.store import RunFolder
+from rnnexp.data.files import is_there
+from rnnexp.record.result import TIME_COLUMNS, RunResult, Status
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.record.trust import trust_problems
+from rnnexp.schema.config import plain_config, with_schema
 
 
 @streams.command
@@ -86,8 +86,8 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Difference
     if (problems := trust_problems(recorded.config)) and not trust:
         raise UserError("\n".join(problems))
     try:
-        cfg = schema.typed(recorded.config)
-        config = schema.plain(cfg)
+        cfg = with_schema(recorded.config)
+        config = plain_config(cfg)
         config["train"] |= {
             "device": recorded.device.partition(":")[0],
             "threads": recorded.threads,
@@ -103,7 +103,7 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Difference
 
     # A search's trial never saw the test set, and never validates on it.
     test = "test_accuracy" in recorded.metrics or config["data"]["valid_from"] == "test"
-    pruned_after = recorded.metrics.get("epochs") if recorded.status is schema.Status.PRUNED else None
+    pruned_after = recorded.metrics.get("epochs") if recorded.status is Status.PRUNED else None
     again = run(
         config, out, choices=recorded.choices, test=test, on_epoch=lambda row: bool(row["epoch"] == pruned_after)
     )
@@ -117,7 +117,7 @@ def history_differences(before: list[dict[str, str]], after: list[dict[str, str]
         f"epoch {i}, {column}: {a[column]} -> {b.get(column, 'absent')}"
         for i, (a, b) in enumerate(zip(before, after, strict=False), 1)
         for column in a
-        if column not in schema.TIME_COLUMNS and a[column] != b.get(column)
+        if column not in TIME_COLUMNS and a[column] != b.get(column)
     ]
     return lines + ([f"epochs: {len(before)} -> {len(after)}"] if len(before) != len(after) else [])
 

@@ -21,10 +21,15 @@ from hydra_sweep import signals, sources
 from hydra_sweep.errors import UserError, describe_error
 from hydra_sweep.machine import num_physical_cores
 from hydra_sweep.seeds import derive
-from rnnexp import checks, data, machine, precision, schema
-from rnnexp.schema import RunResult, Status
-from rnnexp.store import RunFolder, TestOutcomes, load_tensors, save_tensors
-from rnnexp.train import Row, Trainer
+from rnnexp.data import loading
+from rnnexp.record.result import RunResult, Status, TestOutcomes
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.record.tensors import load_tensors, save_tensors
+from rnnexp.schema import validation
+from rnnexp.schema.config import NUM_CLASSES, plain_config, with_schema
+from rnnexp.schema.identity import difference, fingerprint
+from rnnexp.training import machine, precision
+from rnnexp.training.loop import Row, Trainer
 
 LATER = {"precision", "own_code"}  # in checkpoints than in the first ones
 log = logging.getLogger("rnnexp")
@@ -92,8 +97,8 @@ def check(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
         UserError: a value is out of range, a key is unknown to what it configures, the device is not there or can't do
             the precision, or a run that must not see the test set is to validate on it.
     """
-    cfg = schema.typed(config)
-    problems = checks.range_problems(cfg) or checks.target_problems(schema.plain(cfg))
+    cfg = with_schema(config)
+    problems = validation.range_problems(cfg) or validation.target_problems(plain_config(cfg))
     problems += [problem] if (problem := machine.device_problem(cfg.train.device)) else []
     if not test and cfg.data.valid_from == "test":
         problems.append(
@@ -111,17 +116,15 @@ def precision_problem(cfg: DictConfig) -> str | None:
     """Returns what to type if this machine can't train the configuration's network in the precision asked for."""
     if cfg.train.precision != "bf16":
         return None
-    x_BTI = data.Sequences(cfg.data)(torch.zeros(2, 28, 28, dtype=torch.uint8))
-    make_model = partial(make_network, schema.plain(cfg), x_BTI.shape[2])
+    x_BTI = loading.Sequences(cfg.data)(torch.zeros(2, 28, 28, dtype=torch.uint8))
+    make_model = partial(make_network, plain_config(cfg), x_BTI.shape[2])
     problem = precision.bf16_problem(make_model, x_BTI.to(machine.pick_device(cfg.train.device)))
     return problem and f"train.precision=bf16 {problem}; {precision.BF16_TRY}"
 
 
 def make_network(config: Mapping[str, Any], input_size: int) -> nn.Module:
     """Returns a new network, its initial weights drawn from torch's generator."""
-    network: nn.Module = instantiate(
-        config["model"], input_size=input_size, num_classes=schema.NUM_CLASSES, _convert_="all"
-    )
+    network: nn.Module = instantiate(config["model"], input_size=input_size, num_classes=NUM_CLASSES, _convert_="all")
     return network
 
 
@@ -190,8 +193,8 @@ def refuse_another(
         recorded: its configuration.
         own_code: the versions of the user's own modules that it was made with, if they were recorded.
     """
-    config = schema.plain(cfg)
-    changes = schema.difference(recorded, config)
+    config = plain_config(cfg)
+    changes = difference(recorded, config)
     what = "configuration" if changes else "version of the code"
     if changes := changes or sources.edited(own_code, sources.versions(config, rnnexp.__path__)):
         raise UserError(f"{folder.path} holds a run of another {what} ({'; '.join(changes)}); choose another name")
@@ -204,7 +207,7 @@ def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mappin
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
-    config = schema.plain(cfg)
+    config = plain_config(cfg)
     return RunResult(
         status=Status.RUNNING,
         reason=None,
@@ -213,7 +216,7 @@ def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mappin
         attempt=checkpoint["attempt"] + 1 if checkpoint else 1,
         choices=dict(choices),
         config=config,
-        fingerprint=schema.fingerprint(config),
+        fingerprint=fingerprint(config),
         device=str(device),
         threads=threads,
         # A run goes on in the precision that it was begun in, whatever `auto` would choose by now.
@@ -233,7 +236,7 @@ def build(
 ) -> Trainer:
     """Returns everything that training needs, at its beginning, and says what it is."""
     config, device = result.config, torch.device(result.device)
-    dataset = data.load(cfg.data, device, with_test=test)
+    dataset = loading.load(cfg.data, device, with_test=test)
     machine.keep_memory()  # from here on: the files that the dataset was taken from are given back
     x_BTI = dataset.sequences(dataset.train.images[: cfg.train.batch_size])
     make_model = partial(make_network, config, x_BTI.shape[2])
@@ -293,7 +296,7 @@ def describe(trainer: Trainer, cfg: DictConfig, result: RunResult, x_BTI: torch.
     trainer.model.eval()
     with torch.inference_mode():
         logits_BO = precision.forward(trainer.model, x_BTI, trainer.precision)
-    if logits_BO.shape != (expected := (len(x_BTI), schema.NUM_CLASSES)):
+    if logits_BO.shape != (expected := (len(x_BTI), NUM_CLASSES)):
         raise UserError(
             f"{cfg.model._target_} returned {tuple(logits_BO.shape)} for {tuple(x_BTI.shape)}, not {expected}"
         )

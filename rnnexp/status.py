@@ -3,7 +3,7 @@
 import sys
 
 from hydra_sweep.status import main
-from rnnexp.schema import SWEEPS
+from rnnexp.schema.config import SWEEPS
 
 if __name__ == "__main__":
     sys.exit(main("rnnexp.status", SWEEPS))

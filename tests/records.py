@@ -5,7 +5,7 @@ import json
 
 import torch
 
-from rnnexp import schema
+from rnnexp.record.result import TIME_COLUMNS
 
 SMALL = [
     "train.epochs=3",
@@ -25,7 +25,7 @@ def histories(*folders):
     found = []
     for folder in folders:
         with (folder / "history.csv").open() as lines:
-            rows = [{k: v for k, v in row.items() if k not in schema.TIME_COLUMNS} for row in csv.DictReader(lines)]
+            rows = [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in csv.DictReader(lines)]
         found.append(rows)
     return found
 

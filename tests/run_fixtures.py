@@ -5,14 +5,14 @@ import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR
+from rnnexp.schema.config import register_schemas
 
 
 @pytest.fixture(scope="session")
 def compose():
     """Returns a function from overrides to the configuration that the command line would make of them."""
-    schema.register()
+    register_schemas()
 
     def composed(*overrides):
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):

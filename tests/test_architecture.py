@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -37,58 +38,70 @@ SWEEPER = (
     {"sweeper"},
     {"stop", "fetch", "proxy"},
 )
-# Of what is built on it.
+# Of what is built on it: its packages, and the modules that are in none.
 RNNEXP = (
-    {"compat", "synonyms", "arguments", "schema", "stats", "strokes", "schedules", "fused"},
-    {"checks", "dataset_files", "models", "machine", "prepare", "store"},
-    {"data", "drawing", "table"},
-    {"frames", "precision"},
-    {"train", "formats", "collect", "verdict", "figures"},
-    {"run", "results"},
-    {"recorded", "page"},
-    {"page.run", "page.sweep", "page.comparison"},
-    {"predict", "reproduce", "report", "preflight"},
-    {"cli", "proxy", "stop", "status", "fetch"},
-    {"__main__", "compare"},
+    {"compat", "arguments", "schedules", "schema", "models", "proxy"},
+    {"record", "data", "status", "stop", "fetch"},
+    {"training", "results"},
+    {"verdict"},
+    {"run", "report"},
+    {"environment", "predict", "reproduce"},
+    {"command_line"},
+    {"cli"},
+    {"compare", "__main__"},
 )
 FLOORS = {"hydra_sweep": SWEEPER, "rnnexp": RNNEXP}
 
 
 def modules(package):
-    """Returns the files of a package's modules, by names without the package's."""
-    return {
-        ".".join(path.relative_to(ROOT / package).with_suffix("").parts).removesuffix(".__init__"): path
-        for path in (ROOT / package).rglob("*.py")
-        if path != ROOT / "rnnexp" / "__init__.py"
-    }
+    """Returns the files of a package's modules, by their full names."""
+    found = {}
+    for path in (ROOT / package).rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
 
 
 FILES = {package: modules(package) for package in FLOORS}
-FILES["hydra_sweep"]["hydra_sweep"] = FILES["hydra_sweep"].pop("__init__")
+ALL = FILES["hydra_sweep"] | FILES["rnnexp"]
 
 
-def imports(package, module):
-    """Yields the modules of a package that one imports, at its top or inside its functions."""
-    known = FILES[package]
-    for node in ast.walk(ast.parse(known[module].read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package:
-            base = node.module.removeprefix(package).lstrip(".")
-            for alias in node.names:
-                name = f"{base}.{alias.name}".lstrip(".")
-                yield from [name] if name in known else [base] if base else [package] if package in known else []
+def imports(module):
+    """Returns the modules of ours that one imports, at its top or inside its functions."""
+    found = set()
+    for node in ast.walk(ast.parse(ALL[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            found.update(name if name in ALL else node.module for name in names)
         elif isinstance(node, ast.Import):
-            names = (alias.name for alias in node.names)
-            yield from (name.removeprefix(f"{package}.") for name in names if name.split(".")[0] == package)
+            found.update(alias.name for alias in node.names)
+    return found & ALL.keys() - {"rnnexp"}
+
+
+def unit(module):
+    """Returns what has a floor: the package of a module, or the module itself where it is in none."""
+    return module.split(".")[1] if "." in module else module
 
 
 @pytest.mark.parametrize("package", FLOORS)
 def test_every_module_has_a_floor_and_imports_from_those_below(package):
     floors = FLOORS[package]
-    assert FILES[package].keys() == set().union(*floors)
+    files = FILES[package].keys() - {"rnnexp"}
+    assert {unit(module) for module in files} == set().union(*floors)
     for floor, members in enumerate(floors):
         below = set().union(*floors[:floor]) if floor else set()
-        for module in members:
-            assert set(imports(package, module)) - {"rnnexp"} <= below, module
+        for module in files:
+            if unit(module) in members:
+                ours = {unit(name) for name in imports(module) if name.partition(".")[0] == package}
+                assert ours - {unit(module)} <= below, module
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    list(TopologicalSorter({module: imports(module) for module in ALL}).static_order())  # raises CycleError
+
+
+def test_no_module_is_longer_than_400_lines():
+    assert {name: length for name, path in ALL.items() if (length := len(path.read_text().splitlines())) > 400} == {}
 
 
 def test_the_sweeper_knows_nothing_of_networks_and_does_not_name_what_is_built_on_it():
@@ -105,27 +118,26 @@ PRIVATE = re.compile(
 
 def test_private_names_of_others_stand_in_one_module_of_each_package():
     for package, files in FILES.items():
-        assert PRIVATE.search(files["compat"].read_text()), package
+        assert PRIVATE.search(files[f"{package}.compat"].read_text()), package
         for name, path in files.items():
-            assert name == "compat" or not PRIVATE.search(path.read_text()), path
+            assert name == f"{package}.compat" or not PRIVATE.search(path.read_text()), path
 
 
 @pytest.mark.parametrize(
     "module",
     [
-        "rnnexp.schema",
+        "rnnexp.schema.validation",
         "rnnexp.schedules",
-        "rnnexp.store",
-        "rnnexp.dataset_files",
-        "rnnexp.table",
-        "rnnexp.results",
-        "rnnexp.preflight",
+        "rnnexp.record.run_folder",
+        "rnnexp.data.files",
+        "rnnexp.results.command",
+        "rnnexp.command_line",
         "rnnexp.cli",
         "rnnexp.predict",
         "rnnexp.reproduce",
         "hydra_sweep.sweeper",
-        "rnnexp.compare",
-        "rnnexp.report",
+        "rnnexp.compare.command",
+        "rnnexp.report.command",
     ],
 )
 def test_what_answers_at_once_does_not_import_torch(module):

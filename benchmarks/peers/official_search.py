@@ -11,9 +11,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from rnnexp import schema
+from rnnexp.schema.config import register_schemas
 
-schema.register()
+register_schemas()
 
 
 @hydra.main(config_path=".", config_name="official_search", version_base="1.3")

@@ -9,22 +9,24 @@ from hydra.utils import instantiate
 
 from hydra_sweep import signals
 from hydra_sweep.machine import num_physical_cores
-from rnnexp import data, machine, schema
 from rnnexp.cli import CONFIG_DIR
-from rnnexp.train import Progress, Trainer
+from rnnexp.data import loading
+from rnnexp.schema.config import plain_config, register_schemas
+from rnnexp.training import machine
+from rnnexp.training.loop import Progress, Trainer
 
-schema.register()
+register_schemas()
 with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
     cfg = compose("config", overrides=sys.argv[1:])
 torch.set_num_threads(cfg.train.threads or num_physical_cores())
 machine.keep_memory()
-plain = schema.plain(cfg)
+plain = plain_config(cfg)
 model = instantiate(plain["model"], input_size=28, num_classes=10)
 trainer = Trainer(
     model=model,
     optimizer=instantiate(plain["optim"], _partial_=True)(model.parameters()),
     schedule=instantiate(plain["schedule"], _partial_=True),
-    data=data.load(cfg.data, torch.device("cpu")),
+    data=loading.load(cfg.data, torch.device("cpu")),
     cfg=cfg.train,
     seed=0,
     augment=cfg.data.augment,

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from rnnexp.schema.config import register_schemas
+
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_DISABLE_IMPORT_WARNING"] = "1"
 import ray
@@ -26,11 +28,10 @@ def trial(sample: dict) -> None:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from rnnexp import schema
     from rnnexp.cli import CONFIG_DIR
     from rnnexp.run import run
 
-    schema.register()
+    register_schemas()
     GlobalHydra.instance().clear()
     overrides = [*FIXED, "train.threads=1", *(f"{key}={value}" for key, value in sample.items())]
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):

@@ -16,13 +16,16 @@ import torch
 from hydra_sweep import status
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import read_yaml
-from rnnexp import predict, report, schema
-from rnnexp.checks import trust_problems
-from rnnexp.collect import collect, histories
+from rnnexp import predict
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.record.tensors import load_tensors
+from rnnexp.record.trust import trust_problems
+from rnnexp.report import pages
 from rnnexp.reproduce import main as reproduce_main
 from rnnexp.reproduce import reproduce
+from rnnexp.results.collecting import collect, histories
 from rnnexp.run import run
-from rnnexp.store import RunFolder, load_tensors
+from rnnexp.schema.config import SWEEPS, plain_config
 
 TINY = (
     "data.limit=300 data.valid_size=100 model.hidden_size=4 model.num_layers=1 train.threads=1 train.epochs=1".split()
@@ -74,7 +77,7 @@ def with_model(folder, model):
 def open_everything(folder, has_page):
     """Opens a run in every way there is without --trust, but to run it again; each may refuse in one line."""
     calls = (
-        lambda: report.gather(folder.path) if has_page else None,
+        lambda: pages.gather(folder.path) if has_page else None,
         lambda: collect(folder.path),
         lambda: histories(folder.path),
         lambda: predict.load(folder.path),
@@ -147,7 +150,7 @@ def test_a_class_of_a_strangers_own_is_built_only_when_it_is_trusted(folder, kin
     for call in (lambda: predict.load(folder.path), lambda: reproduce(folder.path, tmp_path / "again")):
         with pytest.raises(UserError, match="is neither rnnexp's nor torch's; if you trust who wrote it, add --trust"):
             call()
-    report.gather(folder.path).html()
+    pages.gather(folder.path).html()
     collect(folder.path)
     assert reproduce_main([str(folder.path)]) == 2
     assert predict.main([str(folder.path), "x.png"]) == 2
@@ -172,7 +175,7 @@ def test_what_rnnexp_itself_names_needs_no_trust(compose, group):
     from rnnexp.cli import CONFIG_DIR
 
     for option in sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml")):
-        assert trust_problems(schema.plain(compose(f"{group}={option}"))) == []
+        assert trust_problems(plain_config(compose(f"{group}={option}"))) == []
 
 
 def bomb(depth=30):
@@ -203,7 +206,7 @@ def test_yaml_that_would_grow_is_refused(folder, kind, inject, tmp_path):
     folder.result.unlink()
     row = collect(folder.path).iloc[0]
     assert row["status"] == "corrupt"
-    for call in (lambda: report.gather(tmp_path / "sweep"), lambda: status.RecordedSweep(tmp_path / "sweep")):
+    for call in (lambda: pages.gather(tmp_path / "sweep"), lambda: status.RecordedSweep(tmp_path / "sweep")):
         with pytest.raises(UserError, match="sweep.yaml"):
             call()
 
@@ -233,7 +236,7 @@ def test_a_pipe_or_a_device_in_a_files_place_is_not_waited_for(folder, name, inj
             folder.result.unlink(missing_ok=True)
         frame = collect(folder.path)
         assert len(frame) == 1
-        report.gather(folder.path)
+        pages.gather(folder.path)
         assert frame["status"][0] == ("complete" if name in ("history.csv", "test_outcomes.npz") else "corrupt")
 
 
@@ -251,7 +254,7 @@ def test_a_server_that_a_stranger_names_is_not_asked(tmp_path, url, inject, monk
     monkeypatch.setattr("hydra_sweep.study.open_storage", lambda *args: pytest.fail("it was opened"))
     for name in (str(folder), "../../sweep", "sweep"):
         with pytest.raises(UserError, match=r"has its study at .*; if you trust that server, add --trust"):
-            status.open_sweep(name, schema.SWEEPS, trust=False)
+            status.open_sweep(name, SWEEPS, trust=False)
 
 
 def test_a_folder_for_data_that_a_stranger_names_is_not_filled(folder, tmp_path, inject):
@@ -259,7 +262,7 @@ def test_a_folder_for_data_that_a_stranger_names_is_not_filled(folder, tmp_path,
     elsewhere = tmp_path / "elsewhere"
     config = folder.read_result().config
     edit(folder, config=config | {"data": config["data"] | {"root": str(elsewhere)}})
-    page = report.gather(folder.path)
+    page = pages.gather(folder.path)
     assert page.missing == []
     assert reproduce(folder.path, tmp_path / "again").results == []
     assert not elsewhere.exists()
@@ -291,7 +294,7 @@ def hostile_page(folder):
         environment={"versions": {text: text}, "host": text, "started": text},
     )
     target = folder.path.rename(folder.path.parent / "run <b>'\"&{{7*7}}")
-    return report.gather(target).html()
+    return pages.gather(target).html()
 
 
 def test_hostile_text_is_text_on_a_page_and_in_a_terminal(folder, inject, tmp_path):

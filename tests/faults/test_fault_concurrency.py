@@ -28,11 +28,12 @@ from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.process import Process
 from hydra_sweep.status import open_sweep, status
 from hydra_sweep.study import Lease, SweepStudy
-from rnnexp import report, results
-from rnnexp.collect import collect, histories
-from rnnexp.dataset_files import MNIST_MD5
-from rnnexp.schema import METRICS
-from rnnexp.store import RunFolder
+from rnnexp.data.files import MNIST_MD5
+from rnnexp.record.result import METRICS
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.report import pages
+from rnnexp.results.collecting import collect, histories
+from rnnexp.results.command import main
 
 RNNEXP = [sys.executable, "-m", "rnnexp"]
 
@@ -104,10 +105,10 @@ def test_whoever_reads_a_sweep_while_it_runs_meets_no_error_and_no_wrong_number(
         epochs.append(histories(folder, ("path", "seed"), frame))
         if (folder / "results.csv").exists():
             csvs.append(cells(folder))
-        assert results.main([str(folder)]) == 0 or frame.empty
+        assert main([str(folder)]) == 0 or frame.empty
         assert status(open_sweep(str(folder), trust=False))[0].startswith("s: ")
         if looks % 4 == 1:  # figures take their time
-            page = report.write(folder, tmp_path / "page.html").read_text()
+            page = pages.write(folder, tmp_path / "page.html").read_text()
             assert page.rstrip().endswith("</html>")
     inject("reading of a running sweep", looks)
     command.end()

@@ -20,13 +20,15 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.files import read_json, read_yaml, with_json_checksum, yaml_text
 from hydra_sweep.signals import Interrupted
 from hydra_sweep.study import Outcome, open_checked
-from rnnexp import dataset_files, report
-from rnnexp.collect import collect, histories
-from rnnexp.compare import ComparisonFolder
+from rnnexp.data import files
+from rnnexp.record.comparison_folder import ComparisonFolder
+from rnnexp.record.result import HISTORY_COLUMNS, Status
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.record.tensors import load_tensors
+from rnnexp.report import pages
 from rnnexp.reproduce import reproduce
+from rnnexp.results.collecting import collect, histories
 from rnnexp.run import run
-from rnnexp.schema import HISTORY_COLUMNS, Status
-from rnnexp.store import RunFolder, load_tensors
 
 SEED = 7  # of all random damage
 TINY = "data.limit=300 data.valid_size=100 model.hidden_size=4 model.num_layers=1 train.threads=1 optim=adam".split()
@@ -327,7 +329,7 @@ def test_a_page_of_a_damaged_run_shows_no_wrong_number(finished, tmp_path, injec
     text = folder.history.read_text()
     folder.history.write_text(text.replace(text.splitlines()[1].split(",")[2], "1.5"))
     inject("history.csv damaged, then on a page")
-    html = report.gather(folder.path).html()
+    html = pages.gather(folder.path).html()
     assert "history.csv can&#39;t be read: checksum mismatch in row 1" in html
     assert "learning curves" in html
 
@@ -338,8 +340,8 @@ IDX = ("train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ub
 @pytest.mark.parametrize("name", IDX)
 def test_images_that_were_damaged_in_the_cache_are_unpacked_again_or_refused(tmp_path, compose, name, inject):
     cfg = compose(f"data.root='{tmp_path}'").data
-    raw = dataset_files.ensure(cfg) / "MNIST" / "raw"
-    good = dataset_files.read(tmp_path, "mnist", name)
+    raw = files.ensure(cfg) / "MNIST" / "raw"
+    good = files.read(tmp_path, "mnist", name)
     whole = (raw / name).read_bytes()
     draw = random.Random(SEED)
     places = [0, 3, 4, 7, 8, len(whole) - 1, *(draw.randrange(len(whole)) for _ in range(3))]
@@ -348,8 +350,8 @@ def test_images_that_were_damaged_in_the_cache_are_unpacked_again_or_refused(tmp
     for content in contents:
         inject("IDX file damaged")
         (raw / name).write_bytes(content)
-        dataset_files.ensure(cfg)  # unpacks it again, if its size is another one
-        found, line = answer(dataset_files.read, tmp_path, "mnist", name)
+        files.ensure(cfg)  # unpacks it again, if its size is another one
+        found, line = answer(files.read, tmp_path, "mnist", name)
         assert found == (None if line else good)
         assert line is None or re.fullmatch(f"cannot read .*; delete .*|.*/{name} is not MNIST's, .*; delete .*", line)
 
@@ -363,7 +365,7 @@ def test_a_comparison_that_was_damaged_is_one_line(tmp_path, request, inject):
         inject("comparison.json damaged, then on a page")
         place.result.write_bytes(content)
         with pytest.raises(UserError, match="comparison.json is damaged") as refused:
-            report.gather(tmp_path)
+            pages.gather(tmp_path)
         assert "\n" not in str(refused.value)
 
 
@@ -466,7 +468,7 @@ def test_a_damaged_file_of_a_sweep_is_one_line_or_the_same_page(sweep, tmp_path,
     file = folder / name
 
     def read():
-        page = report.gather(folder)
+        page = pages.gather(folder)
         rows = [{k: cell.text for k, cell in zip(t.columns, row, strict=True)} for t in page.tables for row in t.rows]
         return page.tiles, page.commands, rows
 

@@ -13,9 +13,10 @@ from omegaconf import OmegaConf
 from hydra_sweep.compose import composing
 from hydra_sweep.declarations import build
 from hydra_sweep.errors import UserError, escape_unprintable
-from rnnexp import checks, schema
 from rnnexp.cli import CONFIG_DIR
-from rnnexp.preflight import CommandLine, without_hydra
+from rnnexp.command_line import CommandLine, without_hydra
+from rnnexp.schema import validation
+from rnnexp.schema.config import register_schemas
 
 NUM_FILES, NUM_SPACES, NUM_SEARCHES = 100, 1000, 8
 GLOBAL = "# @package _global_\n"
@@ -34,7 +35,7 @@ class FileCommandLine(CommandLine):
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     """Returns a function from a file of a user's own to the command line that chooses it."""
-    schema.register()
+    register_schemas()
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
@@ -252,7 +253,7 @@ def test_a_search_of_a_file_samples_sound_configurations_of_what_it_says(command
             full = line.composer(plan.space.sample(trial._suggest))
             seen.append(trial.params)
             cfg, choices = without_hydra(full), full.hydra.runtime.choices
-            assert checks.range_problems(cfg) == []
+            assert validation.range_problems(cfg) == []
             assert choices.model == cfg.model.cell
             assert cfg.model.cell in models
             assert low <= cfg.model.hidden_size <= high

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from hydra_sweep.compose import Composer
-from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR, fail
-from rnnexp.preflight import CommandLine, without_hydra
+from rnnexp.command_line import CommandLine, without_hydra
+from rnnexp.schema.config import register_schemas
 
 NUM_VALID, NUM_INVALID, NUM_HOSTILE = 4000, 4000, 2000
 
@@ -44,7 +44,7 @@ class QuickCommandLine(CommandLine):
 
 @pytest.fixture(scope="module")
 def command():
-    schema.register()
+    register_schemas()
     return QuickCommandLine()
 
 

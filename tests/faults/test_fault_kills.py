@@ -95,7 +95,7 @@ from rnnexp.run import run
 sys.path.insert(0, sys.argv[1])
 from fatal import arm
 
-schema.register()
+schema.register_schemas()
 with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
     cfg = compose("config", overrides=sys.argv[2:])
 for line in sys.stdin:
@@ -161,7 +161,7 @@ def history(folder):
 
 REPLACE = "os.replace"
 MOMENTS_OF_A_RUN = [
-    ("after", "rnnexp.store.RunFolder.write_history", 1, ""),
+    ("after", "rnnexp.record.run_folder.RunFolder.write_history", 1, ""),
     ("before", "torch.save", 1, ""),
     ("after", "torch.serialization._save", 2, ""),  # in the middle of the file
     ("after", "torch.save", 2, ""),
@@ -169,9 +169,9 @@ MOMENTS_OF_A_RUN = [
     ("before", REPLACE, 1, "checkpoint.pt"),
     ("after", REPLACE, 1, "checkpoint.pt"),
     ("before", REPLACE, 3, "checkpoint.pt"),
-    ("before", "rnnexp.store.RunFolder.append_history", 2, ""),
-    ("after", "rnnexp.store.RunFolder.append_history", 2, ""),
-    ("after", "rnnexp.store.RunFolder.append_history", 3, ""),
+    ("before", "rnnexp.record.run_folder.RunFolder.append_history", 2, ""),
+    ("after", "rnnexp.record.run_folder.RunFolder.append_history", 2, ""),
+    ("after", "rnnexp.record.run_folder.RunFolder.append_history", 3, ""),
     ("before", REPLACE, 1, "model.pt"),
     ("after", REPLACE, 1, "model.pt"),
     ("before", REPLACE, 1, "test_outcomes.npz"),

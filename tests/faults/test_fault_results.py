@@ -5,8 +5,8 @@ import yaml
 from optuna.trial import TrialState
 from sweeps import APPS, BASIC, JOBLIB, budget, rows, trials
 
+from rnnexp.record.run_folder import RunFolder
 from rnnexp.run import run
-from rnnexp.store import RunFolder
 
 MISFIT = APPS / "misfit.py"
 REASONS = {

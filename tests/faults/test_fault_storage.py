@@ -17,11 +17,13 @@ from sweeps import SPACE, WALKER, Starter, assert_whole, budget, essence, num_ru
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import atomic
-from rnnexp import dataset_files, report
-from rnnexp.collect import collect
+from rnnexp.data import files
+from rnnexp.record.result import Status
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.record.tensors import load_tensors
+from rnnexp.report import pages
+from rnnexp.results.collecting import collect
 from rnnexp.run import run
-from rnnexp.schema import Status
-from rnnexp.store import RunFolder, load_tensors
 
 # Root without the right to pass over permissions.
 BOUND = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search".split()
@@ -123,7 +125,7 @@ def test_a_page_and_a_table_for_which_there_is_no_room_leave_the_old_ones(refere
             target.write_text("the old one")
         fill(disk, 4)
         inject("disk full", 2)
-        line = refusal(report.write, reference, page)
+        line = refusal(pages.write, reference, page)
         assert line == f"cannot write {page}: No space left on device; make room, or take --output FILE"
 
         def write():
@@ -141,15 +143,13 @@ def test_data_for_which_there_is_no_room_are_unpacked_once_there_is(tmp_path, in
         for size in ("1m", "50m"):
             inject("disk full, unpacking data")
             remount(disk, f"size={size}")
-            line = refusal(dataset_files.ensure, cfg)
+            line = refusal(files.ensure, cfg)
             assert line.endswith("No space left on device; try data.root=FOLDER")
             raw = disk / "MNIST" / "raw"
-            assert all(
-                (raw / name).stat().st_size == dataset_files.SIZES[name] for name in os.listdir(raw) if name[0] != "."
-            )
+            assert all((raw / name).stat().st_size == files.SIZES[name] for name in os.listdir(raw) if name[0] != ".")
         remount(disk, "size=100m")
-        dataset_files.ensure(cfg)
-        assert len(dataset_files.read(disk, "mnist", "t10k-labels-idx1-ubyte")) == 10_000
+        files.ensure(cfg)
+        assert len(files.read(disk, "mnist", "t10k-labels-idx1-ubyte")) == 10_000
 
 
 @pytest.mark.parametrize("what", ["full", "read-only"])
@@ -316,7 +316,7 @@ def test_a_folder_of_any_name_holds_a_run_that_is_read_back(reference, compose, 
     assert history(out) == history(reference)
     row = collect(tmp_path).iloc[0]
     assert (row["status"], row["path"]) == ("complete", name)
-    assert report.write(out) == out / "report.html"
+    assert pages.write(out) == out / "report.html"
     assert run(compose(*TINY, "train.epochs=2", "train.resume=true"), out) == RunFolder(out).read_result()
 
 
@@ -332,7 +332,7 @@ def test_a_file_system_without_locks_is_one_line(compose, tmp_path, monkeypatch,
     line = refusal(run, compose(*TINY), tmp_path / "run")
     assert line.startswith(f"cannot write {tmp_path / 'run'}")
     data = SimpleNamespace(name="mnist", root=str(tmp_path / "data"))
-    assert refusal(dataset_files.ensure, data).startswith("cannot write mnist into ")
+    assert refusal(files.ensure, data).startswith("cannot write mnist into ")
     assert len(collect(tmp_path / "run")) <= 1
 
 

@@ -10,11 +10,11 @@ import pytest
 from hydra._internal.utils import get_args_parser
 
 from hydra_sweep.settings import PRUNERS, SAMPLERS
-from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR
-from rnnexp.compare import main as compare
-from rnnexp.preflight import CommandLine
+from rnnexp.command_line import CommandLine
+from rnnexp.compare.command import main as compare
 from rnnexp.results import collect
+from rnnexp.schema.config import register_schemas
 
 SMALL = (
     "train.epochs=1 data.limit=100 data.valid_size=50 model.hidden_size=4 model.num_layers=1 train.threads=1"
@@ -34,7 +34,7 @@ SPLITS = ("data.split_seed=1,2", "data.valid_size=1000,2000", "data.valid_from=t
 def faults(tmp_path, monkeypatch):
     """Returns what a sweep's command line finds wrong with itself."""
     monkeypatch.chdir(tmp_path)
-    schema.register()
+    register_schemas()
     return lambda *arguments: CommandLine(get_args_parser().parse_args(["-m", *arguments]), CONFIG_DIR).problems()
 
 

@@ -12,11 +12,13 @@ import yaml
 from hydra._internal.utils import get_args_parser
 
 from hydra_sweep.hints import spelling
-from rnnexp import COMMANDS, schema
+from rnnexp import COMMANDS
 from rnnexp.cli import CONFIG_DIR, main
-from rnnexp.preflight import CommandLine
+from rnnexp.command_line import CommandLine
+from rnnexp.record.result import RunResult, Status
+from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
-from rnnexp.store import RunFolder
+from rnnexp.schema.config import register_schemas
 
 SMALL = (
     "train.epochs=2 data.limit=500 data.valid_size=200 model.hidden_size=8 model.num_layers=1 train.threads=1"
@@ -27,7 +29,7 @@ SMALL = (
 def faults(tmp_path, monkeypatch):
     """Returns what the command line finds wrong with itself, in a fresh working directory."""
     monkeypatch.chdir(tmp_path)
-    schema.register()
+    register_schemas()
     return lambda *arguments: CommandLine(get_args_parser().parse_args(arguments), CONFIG_DIR).problems()
 
 
@@ -281,8 +283,8 @@ def test_a_run_leaves_its_whole_record_and_says_where(tmp_path):
     assert "RecurrentClassifier, 1,306 parameters: (64, 28, 28) -> (64, 10)" in done.stdout
     assert [line[:9] for line in done.stdout.splitlines() if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
     assert done.stdout.splitlines()[-1] == f"results in {out}"
-    result = schema.RunResult.from_json((out / "result.json").read_text())
-    assert result.status is schema.Status.COMPLETE
+    result = RunResult.from_json((out / "result.json").read_text())
+    assert result.status is Status.COMPLETE
     assert result.choices == {
         "model": "lstm",
         "optim": "adadelta",
@@ -310,7 +312,7 @@ def test_divergence_fails_a_run_alone_but_is_a_row_of_a_multirun(tmp_path):
     assert several.returncode == 0, several.stderr
     for number in ("0", "1"):
         text = (tmp_path / "outputs" / "sweeps" / "several" / number / "result.json").read_text()
-        assert schema.RunResult.from_json(text).status is schema.Status.DIVERGED
+        assert RunResult.from_json(text).status is Status.DIVERGED
 
 
 def test_reproduce_says_whether_the_history_is_identical(tmp_path):
@@ -364,7 +366,7 @@ def test_a_network_of_the_users_own_is_one_class_and_one_yaml_file_away(own_proj
     assert done.returncode == 0, done.stderr
     assert "mynets.Averager, 790 parameters: (64, 28, 28) -> (64, 10)" in done.stdout
     text = (own_project / "outputs" / "runs" / "own" / "result.json").read_text()
-    result = schema.RunResult.from_json(text)
+    result = RunResult.from_json(text)
     assert result.choices["model"] == "averager"
     assert result.config["model"] == {"_target_": "mynets.Averager", "width": 20}
     for arguments, line in {
@@ -420,7 +422,7 @@ def test_the_space_of_a_search_is_shown_with_its_configuration(tmp_path):
 def test_a_launcher_that_is_not_installed_is_one_line_with_its_extra(monkeypatch, option):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *args: None if "launcher" in name else find(name))
-    schema.register()
+    register_schemas()
     args = get_args_parser().parse_intermixed_args(["-m", "seed=0,1", f"launcher={option}", "workers=2"])
     faults = CommandLine(args, CONFIG_DIR).problems()
     assert faults == [f"launcher={option} is an extra; type pip install 'rnnexp[{option}]'"]
@@ -467,7 +469,9 @@ def test_an_option_with_dashes_is_one_line_with_the_key_that_was_meant(arguments
 
 @pytest.mark.parametrize("module", ["", *(f".{name}" for name in COMMANDS)])
 def test_every_command_has_help_of_80_columns_and_one_line_for_a_mistake(module, monkeypatch, capsys):
-    command = importlib.import_module(f"rnnexp{module or '.cli'}").main
+    found = importlib.import_module(f"rnnexp{module or '.cli'}")
+    is_package = hasattr(found, "__path__")
+    command = (importlib.import_module(f"rnnexp{module}.command") if is_package else found).main
     monkeypatch.setenv("COLUMNS", "80")
     for argument, status in (("--help", 0), ("--nonsense=1", 2)):
         monkeypatch.setattr(sys, "argv", [f"rnnexp{module}", argument])
@@ -480,7 +484,7 @@ def test_every_command_has_help_of_80_columns_and_one_line_for_a_mistake(module,
         assert "__main__" not in out + err
 
 
-@pytest.mark.parametrize("module", ["rnnexp.train", "rnnexp.run", "rnnexp.page", "rnnexp.search"])
+@pytest.mark.parametrize("module", ["rnnexp.training.loop", "rnnexp.run", "rnnexp.report.page", "rnnexp.search"])
 def test_a_module_that_is_not_a_command_says_which_one_is(module, tmp_path):
     done = rnnexp("seed=1", module=module, cwd=tmp_path)
     assert done.returncode == 2

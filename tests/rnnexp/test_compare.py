@@ -15,10 +15,11 @@ from comparisons import SMALL, TWO, compare, result
 from sweeps import wait_for
 
 from hydra_sweep.errors import UserError
-from rnnexp import recorded
-from rnnexp.compare import arm_specs, main, merged
+from rnnexp.compare import recorded
+from rnnexp.compare.arms import arm_specs, merged
+from rnnexp.compare.command import main
+from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
-from rnnexp.store import RunFolder
 
 OPTIONS = {"model": ["gru", "lstm", "rnn"], "optim": ["adam", "sgd"]}
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hydra_sweep.errors import UserError
-from rnnexp import dataset_files
-from rnnexp.data import Sequences, hold_out, jitter, load
-from rnnexp.schema import JitterConfig
+from rnnexp.data import files
+from rnnexp.data.loading import Sequences, hold_out, jitter, load
+from rnnexp.schema.config import JitterConfig
 
 CPU = torch.device("cpu")
 
@@ -56,9 +56,9 @@ def test_the_notebook_trains_on_all_images_and_validates_on_the_test_set(compose
 
 
 def test_without_the_test_set_its_files_are_not_read(compose, mnist, tmp_path):
-    raw = dataset_files.ensure(compose().data) / "MNIST" / "raw"
+    raw = files.ensure(compose().data) / "MNIST" / "raw"
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
-    for name, size in dataset_files.SIZES.items():
+    for name, size in files.SIZES.items():
         file = tmp_path / "MNIST" / "raw" / name
         if name.startswith("train"):
             file.symlink_to(raw / name)

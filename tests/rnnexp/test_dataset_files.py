@@ -14,17 +14,17 @@ import torch
 import torchvision.datasets
 
 from hydra_sweep.errors import UserError
-from rnnexp import dataset_files
-from rnnexp.data import load
-from rnnexp.dataset_files import MNIST_MD5, SIZES, ensure
+from rnnexp.data import files
+from rnnexp.data.files import MNIST_MD5, SIZES, ensure
+from rnnexp.data.loading import load
 
 UNPACK = """
 import sys
 from hydra import compose, initialize_config_dir
-from rnnexp import schema
+from rnnexp.schema.config import register_schemas
 from rnnexp.cli import CONFIG_DIR
-from rnnexp.dataset_files import ensure
-schema.register()
+from rnnexp.data.files import ensure
+register_schemas()
 with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
     cfg = compose("config", overrides=["data.root='" + sys.argv[1] + "'"])
 print("ready", flush=True)
@@ -85,9 +85,9 @@ def test_a_kill_while_unpacking_leaves_no_half_file_that_is_believed(data, tmp_p
     assert sums(raw) == MNIST_MD5
 
 
-@pytest.mark.parametrize("moment", ["dataset_files.tqdm.update", "os.fsync", "os.replace"])
+@pytest.mark.parametrize("moment", ["files.tqdm.update", "os.fsync", "os.replace"])
 def test_a_kill_at_the_worst_moment_leaves_nothing_that_is_believed(data, tmp_path, moment):
-    fatal = f"import os\nfrom rnnexp import dataset_files\n{moment} = lambda *args: os.kill(os.getpid(), 9)\n"
+    fatal = f"import os\nfrom rnnexp.data import files\n{moment} = lambda *args: os.kill(os.getpid(), 9)\n"
     process = unpacker(tmp_path, fatal + UNPACK)
     process.communicate("\n")
     assert process.returncode == -signal.SIGKILL
@@ -108,11 +108,11 @@ def test_a_truncated_file_of_the_cache_is_replaced(data, tmp_path):
 
 def test_a_damaged_package_is_refused_and_leaves_nothing(data, tmp_path, monkeypatch):
     shipped = tmp_path / "shipped"
-    shutil.copytree(dataset_files.SHIPPED, shipped)
+    shutil.copytree(files.SHIPPED, shipped)
     labels = lzma.decompress((shipped / "train-labels-idx1-ubyte.xz").read_bytes())
     with lzma.open(shipped / "train-labels-idx1-ubyte.xz", "wb") as out:
         out.write(labels[:-1] + b"\x07")
-    monkeypatch.setattr(dataset_files, "SHIPPED", shipped)
+    monkeypatch.setattr(files, "SHIPPED", shipped)
     with pytest.raises(UserError, match=r"the packed train-labels-idx1-ubyte is damaged \(md5 \w+\); install rnnexp"):
         ensure(data(root=tmp_path / "root"))
     assert "train-labels-idx1-ubyte" not in names(tmp_path / "root" / "MNIST" / "raw")
@@ -120,8 +120,8 @@ def test_a_damaged_package_is_refused_and_leaves_nothing(data, tmp_path, monkeyp
 
 def test_a_package_with_a_flipped_byte_or_cut_short_is_refused(data, tmp_path, monkeypatch):
     shipped = tmp_path / "shipped"
-    shutil.copytree(dataset_files.SHIPPED, shipped)
-    monkeypatch.setattr(dataset_files, "SHIPPED", shipped)
+    shutil.copytree(files.SHIPPED, shipped)
+    monkeypatch.setattr(files, "SHIPPED", shipped)
     packed = shipped / "train-images-idx3-ubyte.xz"
     whole = packed.read_bytes()
     for damaged in (whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:], whole[:5000], b"nothing of the kind"):
@@ -174,7 +174,7 @@ def test_files_that_are_there_are_read_without_a_write(data, tmp_path, monkeypat
     def refuse(*args, **kwargs):
         raise AssertionError("nothing is to be written")
 
-    monkeypatch.setattr(dataset_files, "FileLock", refuse)
+    monkeypatch.setattr(files, "FileLock", refuse)
     assert ensure(data()) == tmp_path
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rnnexp import figures
-from rnnexp.drawing import INK
-from rnnexp.page import Page
+from rnnexp.report import comparison_figures, run_figures, sweep_figures
+from rnnexp.report.drawing import INK
+from rnnexp.report.page import Page
 
 NAMES = ["$x^$", "a$\\foo$b", "_hidden", "模型", "tab\tnew\nline", "nul\x00", "x" * 300, "<b>&amp;"]
 CURVE = {"n": [1.0, 2.0, 3.0], "expected": [0.97, 0.98, 0.985], "low": [0.2, 0.3, 0.4], "high": [1.0, 1.0, 1.0]}
@@ -39,11 +39,11 @@ def test_any_name_is_only_text(name):
     """Matplotlib takes dollars for mathematics, and XML has no room for control characters."""
     pair = {"a": name, "b": "gru", "difference": 0.1, "low": None, "high": None, "verdict": "undecided"}
     for drawing in (
-        figures.forest([name, "gru"], [INTERVAL, INTERVAL], [[0.9], [0.8]], "test"),
-        figures.differences([pair]),
-        figures.searches({name: [0.5, 0.6], "gru": [0.4]}),
-        figures.expected_best({name: CURVE, "gru": CURVE}),
-        figures.costs({name: runs([10], [1], [0.5]), "gru": runs([10], [1], [0.6])}, "test_accuracy"),
+        comparison_figures.forest([name, "gru"], [INTERVAL, INTERVAL], [[0.9], [0.8]], "test"),
+        comparison_figures.differences([pair]),
+        comparison_figures.searches({name: [0.5, 0.6], "gru": [0.4]}),
+        comparison_figures.expected_best({name: CURVE, "gru": CURVE}),
+        sweep_figures.costs({name: runs([10], [1], [0.5]), "gru": runs([10], [1], [0.6])}, "test_accuracy"),
     ):
         texts = "".join(ElementTree.fromstring(drawing.file("svg")).itertext())
         assert " ".join(name.replace("\x00", "\ufffd").split())[:30] in " ".join(texts.split())
@@ -51,18 +51,18 @@ def test_any_name_is_only_text(name):
 
 
 def test_a_name_that_is_too_long_leaves_room_for_the_figure():
-    drawing = figures.forest(["x" * 300], [INTERVAL], [[0.9]], "test")
+    drawing = comparison_figures.forest(["x" * 300], [INTERVAL], [[0.9]], "test")
     drawing.file("png")
     assert drawing.figure.axes[0].get_position().width > 0.4
 
 
 def test_many_series_differ_in_more_than_color_in_the_figure_and_in_the_legend():
     names = [f"arm {i}" for i in range(12)]
-    drawing = figures.costs({name: runs([i], [i], [0.5]) for i, name in enumerate(names)}, "test_accuracy")
+    drawing = sweep_figures.costs({name: runs([i], [i], [0.5]) for i, name in enumerate(names)}, "test_accuracy")
     marks = [(line.get_color(), line.get_marker()) for line in drawing.figure.axes[0].lines]
     assert len(set(marks)) == 12
     assert len({marker for _, marker in marks[:8]}) == 8
-    drawing = figures.expected_best(dict.fromkeys(names, CURVE))
+    drawing = comparison_figures.expected_best(dict.fromkeys(names, CURVE))
     lines = [str(line._unscaled_dash_pattern) for line in drawing.figure.axes[0].lines]
     assert len(set(lines[:8])) == 8
     html = Page(Path("."), "comparison", "title", drawings=[drawing]).html()
@@ -72,49 +72,49 @@ def test_many_series_differ_in_more_than_color_in_the_figure_and_in_the_legend()
 
 
 def test_a_legend_shows_the_marks_of_the_figure():
-    drawing = figures.optimization(trials(), "validation accuracy (%)", True)
+    drawing = sweep_figures.optimization(trials(), "validation accuracy (%)", True)
     html = Page(Path("."), "sweep", "title", drawings=[drawing]).html()
     complete, pruned = re.findall(r'<path d="([^"]*)" stroke="#\w+" fill="(.*?)"/>', html)
-    assert complete[1] == figures.COLORS[0]
+    assert complete[1] == sweep_figures.COLORS[0]
     assert pruned[1] == "none"
     assert pruned[0].count("M") == 2  # the strokes of a cross
 
 
 @pytest.mark.parametrize(("is_maximized", "best"), [(True, [50, 50, 60]), (False, [50, 40, 40])])
 def test_the_best_so_far_is_of_complete_trials(is_maximized, best):
-    drawing = figures.optimization(trials(), "loss", is_maximized)
+    drawing = sweep_figures.optimization(trials(), "loss", is_maximized)
     place = [sample.get_label() for sample in drawing.series].index("best so far")
     assert drawn(drawing, f"s{place}").get_ydata().tolist() == best
     assert drawn(drawing, "s1").get_xdata().tolist() == [1]
 
 
 def test_each_search_shows_its_own_trials_and_best_on_one_scale():
-    drawing = figures.searches({"gru": [0.5, None, 0.7, 0.6], "lstm": [0.2]})
+    drawing = comparison_figures.searches({"gru": [0.5, None, 0.7, 0.6], "lstm": [0.2]})
     assert drawn(drawing, "s1.gru").get_ydata() == pytest.approx([50, 50, 70, 70])
     assert drawn(drawing, "s0.lstm").get_ydata() == pytest.approx([20])
     first, second = drawing.figure.axes
     assert first.get_ylim() == second.get_ylim()
-    assert figures.searches({"none": [None]}).svg()
+    assert comparison_figures.searches({"none": [None]}).svg()
 
 
 def test_an_expected_best_is_not_flattened_by_its_band():
-    low, high = figures.expected_best({"gru": CURVE}).figure.axes[0].get_ylim()
+    low, high = comparison_figures.expected_best({"gru": CURVE}).figure.axes[0].get_ylim()
     assert 94 < low < 97
     assert 98.5 < high <= 100.5
 
 
 def test_costs_show_the_means_of_arms_and_only_the_runs_of_a_sweep():
     arms = {"gru": runs([100, 100], [2.0, 4.0], [0.8, 0.9])}
-    mean = drawn(figures.costs(arms, "test_accuracy", has_means=True), "s0.train_seconds.mean")
+    mean = drawn(sweep_figures.costs(arms, "test_accuracy", has_means=True), "s0.train_seconds.mean")
     assert (mean.get_xdata()[0], mean.get_ydata()[0]) == pytest.approx((3, 85))
-    drawing = figures.costs(arms, "test_accuracy")
+    drawing = sweep_figures.costs(arms, "test_accuracy")
     assert drawn(drawing, "s0.train_seconds").get_ydata() == pytest.approx([80, 90])
     assert len(drawing.figure.axes[0].lines) == 1
 
 
 def test_an_axis_over_more_than_a_decade_is_logarithmic_with_plain_numbers():
     arms = {"gru": runs([100, 20_000], [2.0, 4.0], [0.8, 0.9])}
-    drawing = figures.costs(arms, "test_accuracy")
+    drawing = sweep_figures.costs(arms, "test_accuracy")
     assert [axes.get_xscale() for axes in drawing.figure.axes] == ["log", "linear"]
     text = drawing.svg()
     assert ">1000<" in text
@@ -123,21 +123,21 @@ def test_an_axis_over_more_than_a_decade_is_logarithmic_with_plain_numbers():
 
 def test_a_bar_is_as_long_as_its_trial():
     frame = pd.DataFrame({"trial": [0, 1, 2], "state": ["complete", "pruned", "complete"], "reports": [5, 2, 4]})
-    drawing = figures.pruning(frame)
+    drawing = sweep_figures.pruning(frame)
     assert [sample.get_label() for sample in drawing.series] == ["complete", "pruned"]
     bars = {gid: drawn(drawing, gid) for gid in ("s0.0", "s1.0", "s0.1")}
     assert [bar.get_width() for bar in bars.values()] == [5, 2, 4]
     assert bars["s1.0"].get_hatch() != bars["s0.0"].get_hatch()
 
 
-@pytest.mark.parametrize("count", [figures.MAX_BARS, figures.MAX_BARS + 1, 1000])
+@pytest.mark.parametrize("count", [sweep_figures.MAX_BARS, sweep_figures.MAX_BARS + 1, 1000])
 def test_what_was_pruned_is_seen_however_many_trials_there_are(count):
     """A thousand bars would have no ink between their edges."""
     states = ["pruned" if trial % 2 else "complete" for trial in range(count)]
     reports = [1 if state == "pruned" else 5 for state in states]
-    drawing = figures.pruning(pd.DataFrame({"trial": range(count), "state": states, "reports": reports}))
+    drawing = sweep_figures.pruning(pd.DataFrame({"trial": range(count), "state": states, "reports": reports}))
     image = np.asarray(Image.open(io.BytesIO(drawing.file("png"))).convert("RGB")).reshape(-1, 3)
-    for color in figures.COLORS[:2]:
+    for color in sweep_figures.COLORS[:2]:
         ink = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         assert (image == ink).all(1).mean() > 0.0003
 
@@ -145,7 +145,7 @@ def test_what_was_pruned_is_seen_however_many_trials_there_are(count):
 def test_bands_reach_from_the_lowest_run_to_the_highest():
     columns = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
     histories = [pd.DataFrame({"epoch": [1, 2]} | {key: [low, low] for key in columns}) for low in (0.2, 0.3, 0.7)]
-    drawing = figures.arm_curves({"gru": histories})
+    drawing = comparison_figures.arm_curves({"gru": histories})
     assert drawn(drawing, "s0.valid_accuracy").get_ydata() == pytest.approx([40, 40])
     corners = drawn(drawing, "s0.bvalid_accuracy").get_paths()[0].vertices
     assert (corners[:, 1].min(), corners[:, 1].max()) == pytest.approx((20, 70))
@@ -153,7 +153,10 @@ def test_bands_reach_from_the_lowest_run_to_the_highest():
 
 def test_a_narrow_window_scrolls_a_figure_instead_of_shrinking_it_beyond_reading():
     widths = {}
-    for drawing in (figures.importance({"a": 0.7, "b": 0.3}), figures.searches({key: [0.5] for key in "abc"})):
+    for drawing in (
+        sweep_figures.importance({"a": 0.7, "b": 0.3}),
+        comparison_figures.searches({key: [0.5] for key in "abc"}),
+    ):
         least, width = re.search(r'min-width: (\d+)pt".*?width="([\d.]+)pt"', drawing.svg(), re.S).groups()
         widths[drawing.key] = float(least) / float(width)
     assert list(widths.values()) == pytest.approx([0.75, 0.75], abs=0.01)
@@ -161,12 +164,12 @@ def test_a_narrow_window_scrolls_a_figure_instead_of_shrinking_it_beyond_reading
 
 def test_a_figure_with_nothing_known_is_still_drawn():
     empty = {"mean": np.nan, "std": None, "low": None, "high": None}
-    assert figures.forest(["gru"], [empty], [[]], "test").file("png").startswith(b"\x89PNG")
+    assert comparison_figures.forest(["gru"], [empty], [[]], "test").file("png").startswith(b"\x89PNG")
 
 
 def test_the_confusion_matrix_takes_the_pages_colors():
     """What is rare lets the page's own background through, and the text on it has the page's ink."""
-    drawing = figures.confusion(np.array([[99, 1], [0, 100]]), "ab")
+    drawing = run_figures.confusion(np.array([[99, 1], [0, 100]]), "ab")
     [image] = drawing.figure.axes[0].images
     assert image.get_array()[..., 3].round(2).tolist() == [[0.99, 0.1], [0, 1]]
     assert drawing.svg().count("fill: var(--ink)") > 1

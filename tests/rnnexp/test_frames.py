@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 
 from hydra_sweep.errors import UserError
-from rnnexp import formats
-from rnnexp.frames import MixedConfigurations, flat, group, mixed_keys, pivot, spelled, spelled_groups, where
+from rnnexp.results import formats
+from rnnexp.results.aggregation import MixedConfigurations, flat, group, mixed_keys, pivot, spelled, spelled_groups
+from rnnexp.results.filtering import where
 
-pytestmark = pytest.mark.filterwarnings("ignore::rnnexp.frames.MixedConfigurations")  # most groups here are mixed
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::rnnexp.results.aggregation.MixedConfigurations"
+)  # most groups here are mixed
 
 
 @pytest.fixture

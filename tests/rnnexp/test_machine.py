@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from rnnexp import machine
+from rnnexp.training import machine
 
 
 @pytest.mark.parametrize("installed", [True, False])
@@ -36,7 +36,7 @@ def test_waiting_threads_spin_briefly_unless_the_user_says_otherwise():
 def test_memory_that_a_step_frees_stays_with_the_process(is_kept):
     program = f"""
 import resource, torch
-from rnnexp.machine import keep_memory
+from rnnexp.training.machine import keep_memory
 if {is_kept}: keep_memory()
 for _ in range(30):  # the first ones find their place
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

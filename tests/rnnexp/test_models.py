@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rnnexp import fused
-from rnnexp.models import RecurrentClassifier
+from rnnexp.models import RecurrentClassifier, fused
 
 B, T, INPUTS, H, CLASSES = 3, 5, 4, 6, 10
 

@@ -8,9 +8,9 @@ from torchvision.datasets import MNIST
 
 from hydra_sweep import signals
 from hydra_sweep.seeds import derive
-from rnnexp.dataset_files import ensure
+from rnnexp.data.files import ensure
+from rnnexp.record.run_folder import RunFolder
 from rnnexp.run import begin, build
-from rnnexp.store import RunFolder
 
 NUM_STEPS = 40
 

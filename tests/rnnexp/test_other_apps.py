@@ -8,9 +8,10 @@ from omegaconf import OmegaConf
 from sweeps import APPS, run_app
 
 from hydra_sweep.files import read_yaml
-from rnnexp import schema
-from rnnexp.collect import collect
-from rnnexp.page.sweep import page
+from rnnexp.report.sweep_page import page
+from rnnexp.results.collecting import collect
+from rnnexp.schema.config import plain_config
+from rnnexp.schema.identity import difference, fingerprint
 
 BOWL, FRONT, ODD = (APPS / f"{name}.py" for name in ("official_bowl", "official_front", "odd"))
 
@@ -57,11 +58,11 @@ def test_a_configuration_that_json_cannot_hold_is_swept_resumed_and_listed(sweep
 
 def test_the_fingerprint_of_a_recorded_run_stays():
     config = {"model": {"hidden_size": 100, "x": [1.5, None, {"b": 2, "a": True}]}, "seed": 0, "optim.lr": 1e-3}
-    assert schema.fingerprint(config) == "e2c9d9c8c7097373"
+    assert fingerprint(config) == "e2c9d9c8c7097373"
     cfg = OmegaConf.create({"a": [1, {"b": 2.5}], "c": None, "d": True})
-    assert schema.plain(cfg) == OmegaConf.to_container(cfg)
+    assert plain_config(cfg) == OmegaConf.to_container(cfg)
 
 
 def test_a_nan_is_no_difference_to_a_nan():
-    assert not schema.difference({"a": math.nan, "b": [1, math.nan]}, {"a": math.nan, "b": [1, math.nan]})
-    assert schema.difference({"a": math.nan}, {"a": 1.0}) == ["a: nan -> 1.0"]
+    assert not difference({"a": math.nan, "b": [1, math.nan]}, {"a": math.nan, "b": [1, math.nan]})
+    assert difference({"a": math.nan}, {"a": 1.0}) == ["a: nan -> 1.0"]

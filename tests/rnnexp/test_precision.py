@@ -11,11 +11,11 @@ from torch import nn
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
-from rnnexp import precision
-from rnnexp.precision import choose, speedup
+from rnnexp.record.result import RunResult
+from rnnexp.record.run_folder import RunFolder
 from rnnexp.run import run
-from rnnexp.schema import RunResult
-from rnnexp.store import RunFolder
+from rnnexp.training import precision
+from rnnexp.training.precision import choose, speedup
 
 X_BTI = torch.zeros(4, 5, 3)
 LESSER = {"ONEDNN_MAX_CPU_ISA": "AVX2"}  # lets oneDNN behave as on a processor without AVX-512

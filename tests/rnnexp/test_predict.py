@@ -19,8 +19,9 @@ from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
 from hydra_sweep.errors import UserError
-from rnnexp import dataset_files, predict, strokes
-from rnnexp.prepare import prepare
+from rnnexp import predict
+from rnnexp.data import files, strokes
+from rnnexp.data.photographs import prepare
 from rnnexp.run import run
 
 
@@ -51,7 +52,7 @@ def box_and_center(prepared: np.ndarray) -> tuple[int, int, float, float]:
 
 @pytest.fixture(scope="module")
 def mnist_test() -> torchvision.datasets.MNIST:
-    root = dataset_files.ensure(SimpleNamespace(root=None, name="mnist"))
+    root = files.ensure(SimpleNamespace(root=None, name="mnist"))
     return torchvision.datasets.MNIST(root, train=False)
 
 

@@ -5,8 +5,8 @@ import yaml
 
 from hydra_sweep.compat import ask
 from rnnexp.cli import CONFIG_DIR
+from rnnexp.command_line import CommandLine
 from rnnexp.compat import get_args_parser
-from rnnexp.preflight import CommandLine
 
 
 def test_an_experiment_sets_no_numbers_of_one_optimizer_model_or_schedule():

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from hydra._internal.utils import get_args_parser
 
-from rnnexp import checks, schema
 from rnnexp.cli import CONFIG_DIR
-from rnnexp.preflight import CommandLine
+from rnnexp.command_line import CommandLine
+from rnnexp.record.result import HISTORY_COLUMNS
 from rnnexp.results import collect
+from rnnexp.schema import validation
+from rnnexp.schema.config import GROUPS, plain_config, register_schemas
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -33,7 +35,7 @@ def test_every_command_of_the_readme_is_sound(tmp_path, monkeypatch, arguments):
     write_own_network(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    schema.register()
+    register_schemas()
     args = get_args_parser().parse_intermixed_args(shlex.split(arguments))
     assert CommandLine(args, CONFIG_DIR).problems() == []
 
@@ -77,25 +79,33 @@ def test_the_readmes_own_network_trains_and_is_read_back_by_every_command_it_nam
 def test_the_annotated_tree_names_every_module_and_nothing_else():
     fenced = re.findall(r"^```\n(.*?)^```$", CONTRIBUTING, flags=re.MULTILINE | re.DOTALL)
     tree = next(text for text in fenced if text.startswith("conf/  "))
-    named = set(re.findall(r"\b(\w+\.py)\b", tree))
+    packages = {name for name in re.findall(r"(\w+)/", tree) if any((ROOT / "rnnexp").glob(f"{name}/*.py"))}
+    assert packages == {path.parent.name for path in (ROOT / "rnnexp").glob("*/__init__.py")}
+    named, package = set(), None
+    for line in tree.splitlines():
+        if begun := re.match(r"  ?(\w+)/", line):
+            package = begun[1] if begun[1] in packages else None
+        elif re.match(r" {0,2}\w", line):
+            package = None
+        named |= {(package, name) for name in re.findall(r"\b(\w+\.py)\b", line)}
     there = {
-        path.name
+        (path.parent.name if path.parent.parent == ROOT / "rnnexp" else None, path.name)
         for folder in ("rnnexp", "hydra_sweep", "hydra_plugins", "benchmarks")
         for path in (ROOT / folder).rglob("*.py")
         if "environments" not in path.parts  # the peers'
     }
-    assert named - {"walker.py"} == there - {"__init__.py", "__main__.py"}
+    assert named - {(None, "walker.py")} == {found for found in there if not found[1].startswith("__")}
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()}
     assert groups == {name.rstrip("/") for name in re.search(r"\n  (model/.*)\n", tree)[1].split()}
 
 
 def test_the_columns_of_the_history_are_those_named():
-    assert ", ".join(schema.HISTORY_COLUMNS) in README
+    assert ", ".join(HISTORY_COLUMNS) in README
 
 
 def test_every_option_of_every_group_has_a_test_that_runs_or_composes_it(compose):
-    for group in schema.GROUPS:
+    for group in GROUPS:
         for option in sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml")):
             cfg = compose(f"{group}={option}")
-            assert checks.range_problems(cfg) == []
-            assert checks.target_problems(schema.plain(cfg)) == []
+            assert validation.range_problems(cfg) == []
+            assert validation.target_problems(plain_config(cfg)) == []

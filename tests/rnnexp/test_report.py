@@ -13,12 +13,15 @@ import pytest
 import yaml
 
 from hydra_sweep.errors import UserError
-from rnnexp import figures, report, verdict
-from rnnexp.figures import Drawing
-from rnnexp.report import gather, main, write
+from rnnexp.record.result import TestOutcomes
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.report import pages, run_figures, sweep_figures
+from rnnexp.report.command import main
+from rnnexp.report.pages import gather, write
+from rnnexp.report.sweep_figures import Drawing
 from rnnexp.run import run
-from rnnexp.store import RunFolder, TestOutcomes
-from rnnexp.verdict import Arm, Run, Search
+from rnnexp.verdict import judge
+from rnnexp.verdict.values import Arm, Run, Search
 
 ALL_OF_A_COMPARISON = ["forest", "differences", "searches", "expected-best", "arm-curves", "costs"]
 HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}$x^$"
@@ -114,7 +117,7 @@ def arm(name, accuracy, run_folder, with_search=True):
 def comparison_folder(run_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     arms = [arm("gru", 0.95, run_folder), arm(HOSTILE, 0.8, run_folder)]
-    found = verdict.judge(HOSTILE, arms, warnings=[HOSTILE], method=[HOSTILE])
+    found = judge.judge(HOSTILE, arms, warnings=[HOSTILE], method=[HOSTILE])
     (folder / "comparison.json").write_text(found.to_json())
     return folder
 
@@ -255,7 +258,7 @@ def test_a_figure_is_the_same_each_time_and_follows_the_pages_colors(run_folder)
     first, second = (gather(run_folder).drawings[0].svg() for _ in range(2))
     assert first == second
     assert "var(--ink)" in first
-    assert figures.INK not in first
+    assert sweep_figures.INK not in first
     assert 'role="img" aria-label="Learning curves"' in first
     assert 'id="curves-s0.loss"' in first
 
@@ -384,13 +387,13 @@ def test_a_wrong_command_is_one_line(run_folder, tmp_path, capsys, argv, line):
 
 
 def test_a_figure_with_nobodys_series_is_drawn():
-    drawing = figures.curves(
+    drawing = run_figures.curves(
         pd.DataFrame({c: [1.0] for c in ("epoch", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy")}),
         None,
     )
     assert isinstance(drawing, Drawing)
     assert "<svg" in drawing.svg()
-    assert report.FORMATS == ("png", "svg")
+    assert pages.FORMATS == ("png", "svg")
 
 
 def test_a_bad_json_value_is_a_user_error(comparison_folder, tmp_path):

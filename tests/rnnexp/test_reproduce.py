@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from rnnexp import precision
+from rnnexp.record.result import Status
+from rnnexp.record.run_folder import RunFolder
 from rnnexp.reproduce import Differences, main, reproduce
 from rnnexp.run import run
-from rnnexp.schema import Status
-from rnnexp.store import RunFolder
+from rnnexp.training import precision
 
 
 @pytest.mark.parametrize("test", [True, False])

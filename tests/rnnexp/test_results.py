@@ -18,10 +18,11 @@ import pandas as pd
 import pytest
 
 from hydra_sweep.errors import UserError
-from rnnexp.collect import HEAD, TAIL
-from rnnexp.results import collect, histories, main, where
-from rnnexp.schema import HISTORY_COLUMNS, METRICS, RunResult, Status
-from rnnexp.store import RunFolder
+from rnnexp.record.result import HISTORY_COLUMNS, METRICS, RunResult, Status
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.results import collect, histories, where
+from rnnexp.results.collecting import HEAD, TAIL
+from rnnexp.results.command import main
 
 CONFIG = {
     "name": "cells",
@@ -638,8 +639,8 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys, target):
 def test_neither_the_table_nor_its_command_imports_torch(tmp_path):
     finished(tmp_path / "a")
     begun(tmp_path / "b")
-    code = "import sys; from rnnexp import results; assert 'torch' not in sys.modules; "
-    code += "status = results.main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(status)"
+    code = "import sys; from rnnexp.results import command; assert 'torch' not in sys.modules; "
+    code += "status = command.main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(status)"
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("2 runs: 1 complete, 1 unfinished\n")

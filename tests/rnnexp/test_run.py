@@ -16,10 +16,12 @@ from records import SMALL, assert_identical, histories
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
-from rnnexp import data, machine, schema
+from rnnexp.data import loading
+from rnnexp.record.result import Status
+from rnnexp.record.run_folder import RunFolder
 from rnnexp.run import run
-from rnnexp.schema import Status
-from rnnexp.store import RunFolder
+from rnnexp.schema.identity import fingerprint
+from rnnexp.training import machine
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def test_the_result_says_what_ran(reference):
     assert result.metrics["valid_accuracy"] == float(best["valid_accuracy"])
     assert result.metrics["epochs"] == 3
     assert result.config["optim"]["betas"] == [0.9, 0.999]
-    assert result.fingerprint == schema.fingerprint(result.config)
+    assert result.fingerprint == fingerprint(result.config)
     assert result.environment["versions"]["torch"] == torch.__version__
 
 
@@ -202,7 +204,7 @@ def test_a_pruned_run_keeps_its_history_and_never_sees_the_test_set(compose, tmp
 def test_what_became_of_each_test_image_is_kept(compose, reference):
     metrics = RunFolder(reference).read_result().metrics
     outcomes = RunFolder(reference).read_test_outcomes()
-    dataset = data.load(compose(*SMALL).data, torch.device("cpu"))
+    dataset = loading.load(compose(*SMALL).data, torch.device("cpu"))
     assert outcomes.labels.tolist() == dataset.test.labels.tolist()
     assert metrics["test_accuracy"] == outcomes.accuracy == (outcomes.predicted == outcomes.labels).sum() / 10_000
     assert metrics["test_loss"] == outcomes.loss

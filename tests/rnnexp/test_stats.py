@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 from scipy import stats as scipy_stats
 
-from rnnexp import stats
+from rnnexp.verdict import statistics
 
 NUM_SIMULATIONS = 1000
 # Runs, then the spread of seeds, of images and of each arm's own images, in log odds: chance lies in the seeds, in the
@@ -44,7 +44,7 @@ def test_false_alarms_stay_at_their_nominal_rate(world, is_paired):
     alarms = 0
     for _ in range(NUM_SIMULATIONS):
         a, b = simulate(generator, 2, *world)
-        alarms += stats.difference(a.astype(float), b.astype(float), is_paired).p_value() < 0.05
+        alarms += statistics.difference(a.astype(float), b.astype(float), is_paired).p_value() < 0.05
     print(f"{world}, paired {is_paired}: {alarms / NUM_SIMULATIONS:.3f}")
     assert at_most(alarms / NUM_SIMULATIONS, 0.05)
     assert alarms > 0.005 * NUM_SIMULATIONS  # nor is it asleep
@@ -55,8 +55,8 @@ def test_false_alarms_of_three_arms_stay_at_their_nominal_rate_together():
     alarms = 0
     for _ in range(NUM_SIMULATIONS):
         arms = [arm.astype(float) for arm in simulate(generator, 3, 5, 0.1, 2, 0.5)]
-        found = [stats.difference(a, b, True).p_value() for a, b in itertools.combinations(arms, 2)]
-        alarms += min(stats.holm(found)) < 0.05
+        found = [statistics.difference(a, b, True).p_value() for a, b in itertools.combinations(arms, 2)]
+        alarms += min(statistics.holm(found)) < 0.05
     print(f"{alarms / NUM_SIMULATIONS:.3f}")
     assert at_most(alarms / NUM_SIMULATIONS, 0.05)
 
@@ -69,9 +69,9 @@ def test_intervals_cover_the_truth_of_all_seeds_and_images(world):
     missed = missed_difference = 0
     for _ in range(NUM_SIMULATIONS):
         a, b = (arm.astype(float) for arm in simulate(generator, 2, *world, shift))
-        low, high = stats.mean(a).interval()
+        low, high = statistics.mean(a).interval()
         missed += not low <= truth <= high
-        low, high = stats.difference(b, a, True).interval()
+        low, high = statistics.difference(b, a, True).interval()
         missed_difference += not low <= better - truth <= high
     print(f"{world}: {1 - missed / NUM_SIMULATIONS:.3f}, {1 - missed_difference / NUM_SIMULATIONS:.3f}")
     assert at_most(missed / NUM_SIMULATIONS, 0.05)
@@ -83,10 +83,10 @@ def test_runs_without_single_images_have_intervals_that_cover_too():
     truth, missed, alarms = true_accuracy(0.1, 2, 0.5), 0, 0
     for _ in range(NUM_SIMULATIONS):
         a, b = (arm.mean(1) for arm in simulate(generator, 2, 5, 0.1, 2, 0.5))
-        variances = [stats.binomial_variance(runs.mean(), 1000) for runs in (a, b)]
-        low, high = stats.mean_of_runs(a, variances[0]).interval()
+        variances = [statistics.binomial_variance(runs.mean(), 1000) for runs in (a, b)]
+        low, high = statistics.mean_of_runs(a, variances[0]).interval()
         missed += not low <= truth <= high
-        alarms += stats.difference_of_runs(a, b, sum(variances), False).p_value() < 0.05
+        alarms += statistics.difference_of_runs(a, b, sum(variances), False).p_value() < 0.05
     assert at_most(missed / NUM_SIMULATIONS, 0.05)
     assert at_most(alarms / NUM_SIMULATIONS, 0.05)
 
@@ -96,23 +96,23 @@ def test_a_difference_of_the_announced_size_is_seen_with_the_announced_power():
     world = (0.3, 2, 0.5)
     truth = true_accuracy(*world, 0.5) - true_accuracy(*world)
     a, b = simulate(generator, 2, 300, *world, 0.5)
-    needed = stats.seeds_needed(stats.difference(b * 1.0, a * 1.0, True), truth)
+    needed = statistics.seeds_needed(statistics.difference(b * 1.0, a * 1.0, True), truth)
     seen = 0
     for _ in range(NUM_SIMULATIONS):
         a, b = simulate(generator, 2, needed, *world, 0.5)
-        seen += stats.difference(b * 1.0, a * 1.0, True).p_value() < 0.05
+        seen += statistics.difference(b * 1.0, a * 1.0, True).p_value() < 0.05
     print(f"{needed} seeds: {seen / NUM_SIMULATIONS:.3f}")
     assert 0.75 < seen / NUM_SIMULATIONS < 0.88
 
 
 def test_no_number_of_seeds_shows_what_the_images_hide():
     a, b = (arm.astype(float) for arm in simulate(np.random.default_rng(5), 2, 10, 0.1, 2, 1))
-    found = stats.difference(a, b, True)
-    limit = stats.minimum_detectable_effect(found)
+    found = statistics.difference(a, b, True)
+    limit = statistics.minimum_detectable_effect(found)
     assert limit > 0
-    assert stats.seeds_needed(found, 0.99 * limit) is None
-    assert stats.seeds_needed(found, 1.5 * limit) is not None
-    assert stats.seeds_needed(found, 10.0) == 2
+    assert statistics.seeds_needed(found, 0.99 * limit) is None
+    assert statistics.seeds_needed(found, 1.5 * limit) is not None
+    assert statistics.seeds_needed(found, 10.0) == 2
 
 
 def test_with_one_image_layout_the_parts_are_those_of_a_two_way_analysis_of_variance():
@@ -124,7 +124,7 @@ def test_with_one_image_layout_the_parts_are_those_of_a_two_way_analysis_of_vari
     rest = sum((scores[s, i] - rows[s] - columns[i] + grand) ** 2 for s, i in cells) / (3 * 29)
     images = 4 * sum((c - grand) ** 2 for c in columns) / 29
     seeds = sum((r - grand) ** 2 for r in rows) / 3
-    found = stats.mean(scores)
+    found = statistics.mean(scores)
     assert found.mean == pytest.approx(grand)
     assert found.std == pytest.approx(math.sqrt(seeds))
     assert found.seed_error == pytest.approx(math.sqrt(seeds / 4))
@@ -134,7 +134,7 @@ def test_with_one_image_layout_the_parts_are_those_of_a_two_way_analysis_of_vari
 
 def test_without_images_it_is_students_and_welchs_test():
     a, b = [0.91, 0.93, 0.92, 0.95], [0.90, 0.91, 0.925, 0.90]
-    paired, apart = (stats.difference_of_runs(a, b, 0.0, is_paired) for is_paired in (True, False))
+    paired, apart = (statistics.difference_of_runs(a, b, 0.0, is_paired) for is_paired in (True, False))
     assert paired.p_value() == pytest.approx(scipy_stats.ttest_rel(a, b).pvalue)
     assert paired.interval() == pytest.approx(scipy_stats.ttest_rel(a, b).confidence_interval())
     assert apart.p_value() == pytest.approx(scipy_stats.ttest_ind(a, b, equal_var=False).pvalue)
@@ -144,38 +144,38 @@ def test_without_images_it_is_students_and_welchs_test():
 
 def test_a_p_value_is_below_a_level_when_the_interval_excludes_zero():
     a, b = (arm.astype(float) for arm in simulate(np.random.default_rng(7), 2, 5, 0.1, 2, 1, 0.4))
-    found = stats.difference(a, b, False)
+    found = statistics.difference(a, b, False)
     level = 1 - found.p_value()
     assert min(map(abs, found.interval(level))) == pytest.approx(0, abs=1e-9)
 
 
 def test_one_run_and_equal_runs():
-    one = stats.mean(np.ones((1, 5)))
+    one = statistics.mean(np.ones((1, 5)))
     assert one.mean == 1
     assert all(map(math.isnan, (one.std, *one.interval(), one.p_value())))
-    alike = stats.difference(np.ones((3, 5)), np.ones((3, 5)), True)
+    alike = statistics.difference(np.ones((3, 5)), np.ones((3, 5)), True)
     assert (alike.mean, alike.p_value(), alike.interval()) == (0, 1, (0, 0))
-    assert stats.difference(np.ones((3, 5)), np.zeros((3, 5)), True).p_value() == 0
-    assert stats.difference_of_runs([0.9, 0.9], [0.8, 0.8], 0.0, False).p_value() == 0
+    assert statistics.difference(np.ones((3, 5)), np.zeros((3, 5)), True).p_value() == 0
+    assert statistics.difference_of_runs([0.9, 0.9], [0.8, 0.8], 0.0, False).p_value() == 0
 
 
 def test_holm_corrects_as_published():
     """The example of R's p.adjust and of many textbooks."""
-    assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert stats.holm([0.9, 0.8]) == [1, 1]
-    assert stats.holm([]) == []
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.9, 0.8]) == [1, 1]
+    assert statistics.holm([]) == []
 
 
 def test_the_probability_of_improvement_counts_pairs():
     a, b = [3, 1, 2, 2], [2, 0, 5]
     wins = sum((x > y) + 0.5 * (x == y) for x, y in itertools.product(a, b))
-    share, low, high = stats.probability_of_improvement(a, b)
+    share, low, high = statistics.probability_of_improvement(a, b)
     assert share == pytest.approx(wins / 12)
     assert 0 < low < share < high < 1
-    share, low, high = stats.probability_of_improvement([4, 5, 6], [1, 2, 3])
+    share, low, high = statistics.probability_of_improvement([4, 5, 6], [1, 2, 3])
     assert (share, high) == (1, 1)
     assert 0.2 < low < 0.9
-    mirrored = stats.probability_of_improvement([1, 2, 3], [4, 5, 6])
+    mirrored = statistics.probability_of_improvement([1, 2, 3], [4, 5, 6])
     assert mirrored == pytest.approx((0, 0, 1 - low))
 
 
@@ -186,7 +186,7 @@ def test_the_interval_of_the_probability_of_improvement_covers(num_runs, shift):
     missed = 0
     for _ in range(NUM_SIMULATIONS):
         a, b = generator.normal(shift, 1, num_runs), generator.normal(0, 1, num_runs)
-        _, low, high = stats.probability_of_improvement(a, b)
+        _, low, high = statistics.probability_of_improvement(a, b)
         missed += not low <= truth <= high
     print(f"{num_runs} runs, {shift}: {1 - missed / NUM_SIMULATIONS:.3f}")
     assert at_most(missed / NUM_SIMULATIONS, 0.05)
@@ -194,7 +194,7 @@ def test_the_interval_of_the_probability_of_improvement_covers(num_runs, shift):
 
 def test_the_expected_best_is_the_mean_over_all_choices():
     values = [0.2, 0.9, 0.5, 0.5, 0.7, 0.1, 0.95]
-    curve = stats.expected_best(values)
+    curve = statistics.expected_best(values)
     for n in range(1, 8):
         choices = [max(chosen) for chosen in itertools.combinations(values, n)]
         assert curve.expected[n - 1] == pytest.approx(np.mean(choices))
@@ -210,7 +210,7 @@ def test_the_expected_best_is_unbiased_and_its_band_covers_at_all_n_at_once():
     truth = np.trapezoid(1 - scipy_stats.beta.cdf(grid, a, b)[None, :] ** n[:, None], grid, axis=1)
     total, missed = np.zeros(count), 0
     for _ in range(NUM_SIMULATIONS):
-        curve = stats.expected_best(generator.beta(a, b, count))
+        curve = statistics.expected_best(generator.beta(a, b, count))
         total += curve.expected
         missed += not np.all((np.array(curve.low) <= truth) & (truth <= np.array(curve.high)))
     assert total / NUM_SIMULATIONS == pytest.approx(truth, abs=0.005)
@@ -220,7 +220,7 @@ def test_the_expected_best_is_unbiased_and_its_band_covers_at_all_n_at_once():
 
 def test_a_thousand_trials_have_an_expected_best():
     values = np.random.default_rng(10).random(1000)
-    curve = stats.expected_best(values)
+    curve = statistics.expected_best(values)
     assert curve.expected[0] == pytest.approx(values.mean())
     assert curve.expected[-1] == pytest.approx(values.max())
     assert np.all(np.diff(curve.expected) >= 0)

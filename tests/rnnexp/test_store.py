@@ -10,8 +10,9 @@ import torch
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import atomic
-from rnnexp.schema import HISTORY_COLUMNS
-from rnnexp.store import RunFolder, TestOutcomes, load_tensors
+from rnnexp.record.result import HISTORY_COLUMNS, TestOutcomes
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.record.tensors import load_tensors
 
 NASTY = ["plain", "with space", 'it\'s "quoted"', "new\nline", "ünïcode", "-dash", "a=b,c"]
 
@@ -69,7 +70,7 @@ def test_a_disk_that_is_full_is_one_line(tmp_path):
 
 
 def test_a_folder_is_held_by_one_process_and_freed_by_its_death(tmp_path):
-    holder = f"import sys, time\nfrom pathlib import Path\nfrom rnnexp.store import RunFolder\n\
+    holder = f"import sys, time\nfrom pathlib import Path\nfrom rnnexp.record.run_folder import RunFolder\n\
 with RunFolder(Path({str(tmp_path)!r})).claim():\n    print('held', flush=True)\n    time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from sweeps import APPS, SECONDS, rows, wait_for
 
-from rnnexp.store import RunFolder
+from rnnexp.record.run_folder import RunFolder
 
 STREAMS = {"stdin": (0,), "stdout": (1,), "stderr": (2,), "both": (1, 2)}
 WAYS = ("closed", "full disk", "broken pipe")

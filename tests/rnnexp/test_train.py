@@ -13,12 +13,12 @@ from torch.nn.functional import cross_entropy
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted, Stop
-from rnnexp import schema
-from rnnexp.data import Dataset, Images, Sequences
+from rnnexp.data.loading import Dataset, Images, Sequences
+from rnnexp.record.result import HISTORY_COLUMNS, TIME_COLUMNS, Status
+from rnnexp.record.run_folder import RunFolder
 from rnnexp.run import begin, build, make_optimizer
-from rnnexp.schema import SCHEMAS, Status
-from rnnexp.store import RunFolder
-from rnnexp.train import Trainer
+from rnnexp.schema.config import SCHEMAS, plain_config
+from rnnexp.training.loop import Trainer
 
 TORCHS = {"adadelta": torch.optim.Adadelta, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 SMALL = ("train.epochs=3", "train.batch_size=16", "model.hidden_size=8", "model=gru", "optim=adam", "optim.lr=0.01")
@@ -38,7 +38,7 @@ def images(count, seed=0):
 def trainer(compose):
     def build(*overrides, model=None, on_epoch=lambda row: False, note=lambda row: None):
         cfg = compose(*SMALL, *overrides)
-        config = schema.plain(cfg)
+        config = plain_config(cfg)
         torch.manual_seed(0)
         model = model or instantiate(config["model"], input_size=28, num_classes=10)
         return Trainer(
@@ -106,9 +106,9 @@ def test_a_preset_steps_as_torchs_own_defaults_at_its_learning_rate(trainer, com
 @pytest.mark.parametrize("name", TORCHS)
 def test_two_steps_are_those_of_torchs_own_optimizer(trainer, compose, name):
     ours = trainer(f"optim={name}", "optim.lr=0.05", "optim.weight_decay=0.01", "train.clip_norm=0.5")
-    preset = schema.plain(compose(f"optim={name}"))["optim"]
+    preset = plain_config(compose(f"optim={name}"))["optim"]
     hyperparameters = {k: v for k, v in preset.items() if k != "_target_"} | {"lr": 0.05, "weight_decay": 0.01}
-    theirs = instantiate(schema.plain(compose(*SMALL))["model"], input_size=28, num_classes=10)
+    theirs = instantiate(plain_config(compose(*SMALL))["model"], input_size=28, num_classes=10)
     theirs.load_state_dict(ours.model.state_dict())
     optimizer = TORCHS[name](theirs.parameters(), **hyperparameters)
     for batch in range(2):
@@ -156,7 +156,7 @@ def test_training_learns_what_is_easy_and_the_history_adds_up(trainer):
     assert rows[-1]["train_loss"] < 0.5 < rows[0]["train_loss"]
     loss, accuracy = t.evaluate(t.data.valid, "validation")
     assert (loss, accuracy) == (rows[-1]["valid_loss"], rows[-1]["valid_accuracy"])
-    assert set(rows[0]) == set(schema.HISTORY_COLUMNS)
+    assert set(rows[0]) == set(HISTORY_COLUMNS)
 
 
 def test_evaluation_is_the_mean_over_images_whatever_the_batch(trainer):
@@ -402,7 +402,7 @@ def test_a_trainer_goes_on_from_its_state_at_any_batch(trainer, optim):
         resumed.fit()
         assert all(torch.equal(a, b) for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
         figures = [
-            [{k: v for k, v in row.items() if k not in schema.TIME_COLUMNS} for row in t.progress.history]
+            [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in t.progress.history]
             for t in (whole, resumed)
         ]
         assert figures[0] == figures[1]

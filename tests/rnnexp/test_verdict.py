@@ -1,4 +1,4 @@
-"""From runs to a verdict: the numbers are those of stats.py, the words follow from them."""
+"""From runs to a verdict: the numbers are those of statistics.py, the words follow from them."""
 
 import dataclasses
 import json
@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from rnnexp import stats, verdict
-from rnnexp.store import TestOutcomes
-from rnnexp.verdict import Arm, Run, judge
+from rnnexp.record.result import TestOutcomes
+from rnnexp.verdict import statistics, text
+from rnnexp.verdict.judge import judge
+from rnnexp.verdict.values import Arm, Run, Search
 
 NUM_IMAGES = 4000
 LABELS = (np.arange(NUM_IMAGES) % 10).astype(np.uint8)
@@ -37,9 +38,9 @@ def test_the_numbers_are_those_of_the_statistics():
     found = judge("c", [a, b])
     hits_a, hits_b = (np.stack([run.outcomes.predicted == LABELS for run in x.runs]).astype(float) for x in (a, b))
     assert found.arms[0].accuracy.mean == hits_a.mean()
-    assert (found.arms[0].accuracy.low, found.arms[0].accuracy.high) == stats.mean(hits_a).interval()
+    assert (found.arms[0].accuracy.low, found.arms[0].accuracy.high) == statistics.mean(hits_a).interval()
     assert found.arms[0].accuracy.std == pytest.approx(hits_a.mean(1).std(ddof=1))
-    expected = stats.difference(hits_a, hits_b, True)
+    expected = statistics.difference(hits_a, hits_b, True)
     [pair] = found.pairs
     assert pair.is_paired
     assert (pair.difference, pair.low, pair.high) == (expected.mean, *expected.interval())
@@ -61,7 +62,7 @@ def test_seeds_are_paired_by_their_number_and_not_by_their_order():
 
 def test_the_p_values_of_several_pairs_are_corrected():
     found = judge("c", [arm("a", 0.95), arm("b", 0.94), arm("d", 0.93)])
-    assert [pair.p_corrected for pair in found.pairs] == stats.holm([pair.p for pair in found.pairs])
+    assert [pair.p_corrected for pair in found.pairs] == statistics.holm([pair.p for pair in found.pairs])
     assert [(pair.a, pair.b) for pair in found.pairs] == [("a", "b"), ("a", "d"), ("b", "d")]
     assert any("Holm" in text for text in found.method)
 
@@ -110,9 +111,9 @@ def test_other_test_images_are_not_paired_image_by_image():
         for r in b.runs
     ]
     other = judge("c", [a, Arm("b", flipped)], num_images=NUM_IMAGES).pairs[0]
-    variance = sum(stats.binomial_variance(np.mean(x.values("test_accuracy")), NUM_IMAGES) for x in (a, b))
+    variance = sum(statistics.binomial_variance(np.mean(x.values("test_accuracy")), NUM_IMAGES) for x in (a, b))
     accuracies = [x.values("test_accuracy") for x in (a, b)]
-    expected = stats.difference_of_runs(*accuracies, variance, True)
+    expected = statistics.difference_of_runs(*accuracies, variance, True)
     assert (other.low, other.high) == pytest.approx(expected.interval())
 
 
@@ -130,7 +131,7 @@ def test_an_interval_stays_where_accuracies_can_be():
 
 def test_the_table_fits_and_the_json_is_whole():
     found = judge("c", [arm("a", 0.95), arm("b", 0.9)], warnings=["beware"])
-    lines = verdict.lines(found, 80)
+    lines = text.lines(found, 80)
     assert max(map(len, lines)) <= 80
     assert lines[-1] == "warning: beware"
     assert any(line.startswith("a - b  +") for line in lines)
@@ -142,9 +143,9 @@ def test_the_table_fits_and_the_json_is_whole():
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_narrow_terminal_keeps_estimates_intervals_p_values_and_verdicts_whole(width):
     arms = [arm(name, 0.9) for name in ("model=gru model.readout=mean", "model=lstm model.readout=last")]
-    search = verdict.Search("search/x", 20, 20, 0, 0, 100, 619.0, 0.9, [0.9])
+    search = Search("search/x", 20, 20, 0, 0, 100, 619.0, 0.9, [0.9])
     found = judge("c", [dataclasses.replace(one, search=search) for one in arms])
-    lines = verdict.lines(found, width)
+    lines = text.lines(found, width)
     assert max(map(len, lines)) <= width
     for row, result in zip(lines[1:3], found.arms, strict=True):
         interval = result.accuracy
@@ -152,6 +153,6 @@ def test_a_narrow_terminal_keeps_estimates_intervals_p_values_and_verdicts_whole
     [pair] = found.pairs
     row = lines[5]
     assert f"  {100 * pair.difference:+.2f}   [{100 * pair.low:+.2f}, {100 * pair.high:+.2f}]" in row
-    assert verdict.p_text(pair.p_corrected) in row
+    assert text.p_text(pair.p_corrected) in row
     assert row.endswith(pair.verdict)
     assert ("parameters" in lines[0], "P(better)" in lines[4]) == (width == 120, width == 120)

@@ -1,0 +1,352 @@
+"""Everything about a command line that can be wrong, found before anything is loaded or written, all of it at once.
+
+Hydra stops at the first fault and has made its output folder by the time the run could find another. No torch, unless a
+user's own class has to be looked at or a device asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import importlib.util
+import os
+import shlex
+import sys
+import typing
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import AnyNode, DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from hydra_sweep.compose import ComposeError, composing, flat_without_hydra
+from hydra_sweep.errors import UserError
+from hydra_sweep.hints import nearest, nearest_key, spelling
+from rnnexp.arguments import join_spaced
+from rnnexp.compat import ConfigLoaderImpl, Hydra, create_config_search_path
+from rnnexp.environment import folder_problem, machine_problems, recorded_difference, runs_here, unresolved
+from rnnexp.record.result import METRICS
+from rnnexp.schema import validation
+from rnnexp.schema.config import GROUPS, SCHEMAS, options_with, plain_config
+from rnnexp.schema.synonyms import NOTES
+
+if TYPE_CHECKING:
+    from hydra_sweep.plan import Plan
+
+SPLIT_KEYS = ("data.split_seed", "data.valid_size", "data.valid_from")  # which images validate
+LAUNCHER_PLUGINS = {"slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}  # those that are extras
+TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def expand_aliases(texts: list[str]) -> list[str]:
+    """Returns overrides as Hydra knows them: launcher=slurm is short for hydra/launcher=slurm."""
+    return [f"hydra/{text}" if text.startswith("launcher=") else text for text in texts]
+
+
+def is_missing_extra(launcher: str) -> bool:
+    """Returns whether a launcher's plugin would have to be installed first."""
+    plugin = LAUNCHER_PLUGINS.get(launcher)
+    return plugin is not None and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None
+
+
+class CommandLine:
+    """One command line of rnnexp, composed but not run.
+
+    Args:
+        args: as Hydra's own parser gives them.
+        config_dir: absolute path of rnnexp's config tree.
+    """
+
+    def __init__(self, args: argparse.Namespace, config_dir: Path) -> None:
+        self.multirun: bool = args.multirun
+        self.run_here: list[DictConfig] = []  # what a sweep will run on this machine: a configuration of each kind
+        self.is_dry: bool = args.cfg is not None  # only shows the configuration
+        joined, self.spaced = join_spaced(args.overrides)
+        self.texts = expand_aliases(joined)
+        self.config_name = args.config_name or "config"
+        self.extra_dir = Path(args.config_dir).absolute() if args.config_dir else None
+        search_path = create_config_search_path(args.config_path or str(config_dir))
+        if self.extra_dir and self.extra_dir.is_dir():
+            search_path.prepend("command-line", f"file://{self.extra_dir}", SearchPathQuery(provider="schema"))
+        GlobalHydra.instance().clear()
+        self.hydra = Hydra.create_main_hydra2(task_name="rnnexp", config_search_path=search_path)
+        GlobalHydra.instance().clear()
+        loader = self.hydra.config_loader
+        assert isinstance(loader, ConfigLoaderImpl)
+        self.repository = loader.repository
+
+    def options(self, group: str) -> list[str]:
+        """Returns the options of a group that are meant to be chosen."""
+        options = self.repository.get_group_options(group)  # the loader's own copies it all first
+        return sorted(option for option in options if not option.endswith("_schema"))
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        """Returns the configuration, Hydra's own part included.
+
+        Raises:
+            ComposeError: a file or an override is faulty.
+        """
+        mode = RunMode.MULTIRUN if self.multirun else RunMode.RUN
+        with composing():
+            return self.hydra.compose_config(self.config_name, overrides, run_mode=mode)
+
+    def problems(self) -> list[str]:
+        """Returns one line for each thing that is wrong with the command."""
+        if self.extra_dir and not self.extra_dir.is_dir():
+            return [f"--config-dir {self.extra_dir} is not a directory"]
+        problems = list(self.spaced)
+        groups: list[Override] = []
+        values: list[Override] = []
+        for text in self.texts:
+            try:
+                override = OverridesParser.create().parse_override(text)
+            except HydraException as error:
+                better = f"type {better}" if (better := spelling(text)) else "write key=value"
+                problems.append(f"can't read {text!r} ({str(error).splitlines()[0]}); {better}")
+                continue
+            if override.is_sweep_override() and not self.multirun:
+                problems.append(f"{text} names several values; add -m to run them all")
+            elif self.options(override.key_or_group):
+                found = list(self.option_problems(override))
+                problems += found
+                groups += [] if found else [override]
+            else:
+                values.append(override)
+        try:
+            presets = self.compose([first(o) for o in groups])
+        except ComposeError as error:
+            return [*problems, str(error)]
+        good = []
+        for override in values:
+            found = list(self.value_problems(override, presets))
+            problems += found
+            good += [] if found else [override]
+        try:
+            full = self.compose([first(o) for o in [*groups, *good]])
+        except ComposeError as error:
+            return [*problems, str(error)]
+        problems += unresolved(full, [o.key_or_group for o in values if o.key_or_group.startswith("hydra.")])
+        problems += self.range_problems(without_hydra(full), presets)
+        if self.multirun and not problems:
+            problems += self.sweep_problems(presets)
+        elif without_typed := self.searched_keys(full):
+            problems.append(f"{self.search_text()} is a search over {', '.join(without_typed)}; add -m")
+        return list(dict.fromkeys(problems)) or self.place_problems(full)
+
+    def option_problems(self, override: Override) -> Iterator[str]:
+        """Yields a line for each option that the group doesn't have."""
+        group, options = override.key_or_group, self.options(override.key_or_group)
+        for value in elements(override):
+            if value is None and not override.is_delete():
+                yield f"{group}=null: Hydra leaves a group out by ~{group}; type that, or nothing"
+            for option in value if isinstance(value, list) else [value]:
+                if not override.is_delete() and option is not None and str(option) not in options:
+                    note = NOTES.get(f"{group}={option}".lower())
+                    hint = f" ({note})" if note else nearest(str(option), options)
+                    yield f"{group}={option}: no such {group}{hint}; there are {', '.join(options)}"
+                elif group == "hydra/launcher" and is_missing_extra(str(option)):
+                    yield f"launcher={option} is an extra; type pip install 'rnnexp[{option}]'"
+
+    def value_problems(self, override: Override, presets: DictConfig) -> Iterator[str]:
+        """Yields a line for an unknown key, or for each value of the wrong type."""
+        key = override.key_or_group
+        if key.startswith("hydra.") or override.is_delete():
+            return
+        parent, _, leaf = key.rpartition(".")
+        owner = OmegaConf.select(presets, parent) if parent else presets
+        is_open = isinstance(owner, DictConfig) and OmegaConf.get_type(owner) is dict  # a user's own option
+        is_adding = override.is_add() or override.is_force_add()
+        if not has_key(presets, key) and not (is_open and is_adding):
+            owners = [f"{parent}={option}" for option in options_with(parent, leaf)]
+            hint = f"; {' and '.join(owners)} has it" if owners else self.nearest_key(key, presets)
+            yield f"there is no key {key}{hint}; python -m rnnexp --help lists them"
+        elif not is_open and override.is_interval_sweep():
+            interval: Any = override.value()
+            ends = interval.start, interval.end
+            try:
+                OmegaConf.update(owner.copy(), leaf, ends[0])
+                OmegaConf.update(owner.copy(), leaf, ends[1])
+            except OmegaConfBaseException:
+                better = f"; try {key}=int(interval({ends[0]:.0f},{ends[1]:.0f}))"
+                is_whole = type_name(presets, key).startswith("a whole number")
+                yield f"{key} must be {type_name(presets, key)}, got {override.input_line}{better if is_whole else ''}"
+        elif not is_open:
+            preset = OmegaConf.select(presets, key)
+            example = "" if preset is None else f"; try {key}={preset}"
+            scratch = owner.copy()
+            for value in elements(override):
+                try:
+                    OmegaConf.update(scratch, leaf, value)
+                except OmegaConfBaseException:
+                    got = "null" if value is None else repr(value)
+                    yield f"{key} must be {type_name(presets, key)}, got {got}{example}"
+
+    def nearest_key(self, key: str, presets: DictConfig) -> str:
+        """Returns a hint at the key that was meant: one of the same group that looks alike, or one that ends alike."""
+        keys = [k for k in flat_without_hydra(presets) if "_target_" not in k]
+        keys += [group for group in GROUPS if self.options(group)]
+        group, _, leaf = key.rpartition(".")
+        siblings = [k for k in keys if k.rpartition(".")[0] == group]
+        if group and siblings:
+            hint = nearest(leaf, [k.rpartition(".")[2] for k in siblings]).replace("mean ", f"mean {group}.")
+            return hint or (nearest_key(key, keys) if leaf in {k.rpartition(".")[2] for k in keys} else "")
+        return nearest_key(key, [*keys, *(f"hydra/sweeper/{part}" for part in ("sampler", "pruner"))])
+
+    def range_problems(self, cfg: DictConfig, presets: DictConfig) -> Iterator[str]:
+        """Yields a line for every value out of its range, and for keys that a user's own class doesn't take."""
+        yield from validation.range_problems(cfg, flat_without_hydra(presets))
+        if any(OmegaConf.get_type(cfg, group) is dict for group in SCHEMAS):
+            yield from validation.target_problems(plain_config(cfg))
+
+    def sweep_problems(self, presets: DictConfig) -> Iterator[str]:
+        """Yields a line for everything that is wrong with a grid or a search: its space, its budget, its values."""
+        try:
+            plan = self.plan()
+        except UserError as error:
+            yield from str(error).splitlines()
+            return
+        flat_presets = flat_without_hydra(presets)
+        examples = [without_hydra(self.composer(overrides)) for overrides in plan.space.examples()]
+        if plan.n_trials != 0 and runs_here(self.composer.master):
+            self.run_here = examples
+        for cfg in examples:
+            yield from validation.range_problems(cfg, flat_presets)
+            if cfg.data.valid_from == "test" and plan.space.is_search:
+                yield "a search with data.valid_from=test would choose by the test set; try data.valid_from=train"
+            elif cfg.data.valid_from == "test" and plan.objectives and plan.settings.summary:
+                yield (
+                    "a grid with data.valid_from=test would name the best by the test set; try data.valid_from=train, "
+                    "or objective=null, which names none"
+                )
+        for parameter in plan.space.parameters if plan.space.is_search else ():
+            if parameter.key in SPLIT_KEYS:
+                yield f"{parameter.key} can't be searched: the luckiest split would win; fix it, or run a grid"
+        if plan.settings.seed_key in SPLIT_KEYS:
+            yield f"hydra.sweeper.seed_key={plan.settings.seed_key}: repeats must share their split; try seed"
+        for name in plan.objectives:
+            if name not in METRICS and not name.startswith("test_"):
+                allowed = [metric for metric in METRICS if not metric.startswith("test_")]
+                yield f"objective must be one of {', '.join(allowed)}, got {name}{nearest(name, allowed)}"
+
+    def plan(self) -> Plan:
+        """Returns what this multirun asks for.
+
+        Raises:
+            UserError: a line for each fault.
+        """
+        from hydra_sweep import planning
+        from hydra_sweep.compose import Composer
+
+        planning.refuse_official()
+        master = self.compose(self.texts)
+        self.composer = Composer(self.hydra.config_loader, master)
+        task = [str(text) for text in master.hydra.overrides.task]
+        return planning.make(master, task, self.composer, config_loader=self.hydra.config_loader)
+
+    def shown_space(self, part: str) -> str:
+        """Returns the search space or grid, and the configuration of one of its trials: job, hydra or all."""
+        from hydra_sweep.progress import dry_run
+
+        plan = self.plan()
+        full = self.composer(next(plan.space.examples()))
+        shown = {"job": without_hydra(full), "hydra": OmegaConf.masked_copy(full, "hydra"), "all": full}[part]
+        lines = [f"# {line}" for line in [*dry_run(plan), "one of its trials:"]]
+        return "\n".join([*lines, OmegaConf.to_yaml(shown).rstrip()])
+
+    def search_text(self) -> str:
+        return next((text for text in self.texts if text.startswith("search=")), "hydra.sweeper.params")
+
+    def searched_keys(self, full: DictConfig) -> list[str]:
+        """Returns the keys that a search space, chosen without -m, leaves open."""
+        if self.multirun or not self.search_text().startswith("search="):
+            return []
+        typed = {text.partition("=")[0].lstrip("+") for text in self.texts}
+        return [str(key) for key in full.hydra.sweeper.params if key not in typed]
+
+    def place_problems(self, full: DictConfig) -> list[str]:
+        """Returns what keeps a sound configuration from running here: its folder, its device, its data."""
+        if self.is_dry:
+            return []
+        if self.multirun:
+            return list(dict.fromkeys(problem for cfg in self.run_here for problem in machine_problems(cfg)))
+        cfg = without_hydra(full)
+        is_resuming = cfg.train.resume
+        try:
+            out = Path(full.hydra.run.dir)
+        except OmegaConfBaseException:  # a folder name that is known only while the job runs
+            return list(unresolved(full, ["hydra.run.dir"]))
+        if is_resuming and not any(text.startswith(("name=", "hydra.run.dir=")) for text in self.texts):
+            return ["train.resume=true goes on with a run of a known name; type name=... too"]
+        if problem := folder_problem(out):
+            return [problem]
+        from rnnexp.record.run_folder import RunFolder
+
+        if RunFolder(out).is_run() and not is_resuming:
+            command = resume_command(sys.argv[1:], cfg.name, out)
+            return [f"{RunFolder(out).taken}: {command}"]
+        if changes := recorded_difference(RunFolder(out), cfg):
+            return [f"{out} holds a run of another configuration ({'; '.join(changes)}); choose another name="]
+        return list(machine_problems(cfg))
+
+
+def resume_command(typed: list[str], name: str, folder: str | os.PathLike[str]) -> str:
+    """Returns the command that goes on with a run, from what was typed to begin it."""
+    more = [f"name={name}", "train.resume=true"]
+    if any(text.startswith("hydra.run.dir=") for text in typed):
+        more.append(f"hydra.run.dir={folder}")  # the one that was typed may hold the time
+    replaced = {text.partition("=")[0] for text in more}
+    program = ["python", "-m", "rnnexp"] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
+    return shlex.join([*program, *(text for text in typed if text.partition("=")[0] not in replaced), *more])
+
+
+def elements(override: Override) -> list[Any]:
+    """Returns the values that an override stands for: one, or those of a sweep over choices; of very many, the first.
+
+    A sweep refuses more values than that.
+    """
+    if override.is_discrete_sweep():
+        return [Override._convert_value(v) for v in islice(override.sweep_iterator(), 10_001)]
+    return [override.value()]
+
+
+def first(override: Override) -> str:
+    """Returns the override, or that of a sweep's first value, as text."""
+    if override.is_discrete_sweep():
+        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    return str(override.input_line)
+
+
+def without_hydra(full: DictConfig) -> DictConfig:
+    """Returns the application's part of a composed configuration."""
+    known = {id(full._get_node("hydra")): AnyNode()}  # for deepcopy to take, in place of the larger part of the copy
+    with open_dict(cfg := copy.deepcopy(full, known)):
+        cfg.pop("hydra", None)
+    return cfg
+
+
+def has_key(cfg: DictConfig, key: str) -> bool:
+    parent, _, leaf = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent) if parent else cfg
+    return isinstance(node, DictConfig) and leaf in node.keys()  # noqa: SIM118 (`in node` is false for null)
+
+
+def type_name(cfg: DictConfig, key: str) -> str:
+    """Returns what a key's value must be, in words."""
+    parent, _, leaf = key.rpartition(".")
+    owner = OmegaConf.get_type(OmegaConf.select(cfg, parent) if parent else cfg)
+    assert owner is not None
+    hint = typing.get_type_hints(owner).get(leaf, dict) if dataclasses.is_dataclass(owner) else dict
+    kinds = typing.get_args(hint) if type(None) in typing.get_args(hint) else (hint,)
+    kind, optional = kinds[0], " or null" if len(kinds) > 1 else ""
+    if typing.get_origin(kind) is list:
+        return f"a list such as [0.9,0.999]{optional}"
+    return f"{TYPE_NAMES.get(kind, f'a mapping of its keys ({key}.KEY=...)')}{optional}"

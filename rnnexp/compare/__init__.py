@@ -1,0 +1,1 @@
+"""Architectures, or whatever else, tuned alike and judged on fresh seeds."""

@@ -1,0 +1,85 @@
+"""What is compared: `compare.arms` as a list of arms."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra_sweep.errors import UserError
+from hydra_sweep.hints import nearest
+from hydra_sweep.plan import key_of
+from rnnexp.command_line import CommandLine
+from rnnexp.record.comparison_folder import ComparisonFolder
+from rnnexp.schema.config import GROUPS
+
+
+@dataclass(frozen=True)
+class ArmSpec:
+    """What sets an arm apart from the others."""
+
+    name: str
+    overrides: list[str]
+
+
+def arm_specs(arms: Any, options: Callable[[str], list[str]]) -> list[ArmSpec]:
+    """Returns the arms that `compare.arms` asks for.
+
+    Raises:
+        UserError: a group that is none, or fewer than two arms, or two of one name.
+    """
+    wanted = [arms] if isinstance(arms, str) else list(arms) if isinstance(arms, list) else []
+    if not wanted or not all(isinstance(word, str) and word.strip() for word in wanted):
+        raise UserError(f"compare.arms must be a group, a list of groups or a list of overrides, got {arms!r}")
+    if all("=" not in word for word in wanted):
+        for group in wanted:
+            if not options(group):
+                hint = nearest(group, GROUPS) or f"; there are {', '.join(GROUPS)}"
+                raise UserError(f"compare.arms={group}: no such group{hint}")
+        cells = itertools.product(*(options(group) for group in wanted))
+        found = [
+            ArmSpec(" ".join(cell), [f"{group}={o}" for group, o in zip(wanted, cell, strict=True)]) for cell in cells
+        ]
+    else:
+        for word in wanted:
+            if "=" not in word:
+                raise UserError(f"compare.arms: {word!r} is no override; write key=value, or groups alone")
+        found = [ArmSpec(" ".join(word.split()), shlex.split(word)) for word in wanted]
+    folders = {ComparisonFolder(Path()).sweep("", arm.name) for arm in found}
+    if len(found) < 2 or len(folders) < len(found):
+        raise UserError(f"compare.arms must name at least two different arms, got {', '.join(a.name for a in found)}")
+    return found
+
+
+def choice_problems(final: CommandLine) -> Iterator[str]:
+    """Yields what would choose by the test set in an arm's final runs."""
+    cfg = final.composer(next(final.plan().space.examples()))
+    if cfg.data.valid_from == "test" and (cfg.train.keep == "best" or cfg.train.patience is not None):
+        yield "data.valid_from=test would choose the epoch by the test set; try train.keep=last train.patience=null"
+
+
+def merged(*lists: Sequence[str]) -> list[str]:
+    """Returns overrides of which each key is set once, by the last list that has it."""
+    found: dict[str, str] = {}
+    for text in itertools.chain(*lists):
+        found.pop(key_of(text), None)
+        found[key_of(text)] = text
+    return list(found.values())
+
+
+def arms_text(overrides: Sequence[str]) -> str:
+    """Returns what to type for arms of these overrides, quoted for a shell."""
+    return shlex.quote(f"compare.arms=[{','.join(json.dumps(text) for text in overrides)}]")
+
+
+def quoted(text: str) -> str:
+    """Returns a value as Hydra's grammar has it."""
+    if re.fullmatch(r"[\w./+-]+", text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,182 @@
+"""`python -m rnnexp.compare`: architectures, or whatever else, tuned alike and judged on fresh seeds."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import hydra
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from hydra_sweep import signals, streams
+from hydra_sweep.arguments import Parser
+from hydra_sweep.errors import UserError
+from hydra_sweep.files import atomic, with_json_checksum
+from rnnexp.cli import CONFIG_DIR, fail, parsed
+from rnnexp.command_line import CommandLine
+from rnnexp.compare import recorded
+from rnnexp.compare.arms import arms_text
+from rnnexp.compare.comparison import Comparison
+from rnnexp.record.comparison_folder import ComparisonFolder
+from rnnexp.schema.config import register_schemas
+from rnnexp.verdict import text
+from rnnexp.verdict.judge import judge
+from rnnexp.verdict.values import SMALLEST_EFFECT, Verdict
+
+log = logging.getLogger("rnnexp")
+
+HELP = """\
+rnnexp.compare tunes architectures alike, and says which is better, or that it
+can't tell.
+
+  python -m rnnexp.compare name=cells          the three networks, each
+                                               with its own search
+  python -m rnnexp.compare name=cells compare.seeds=10
+                                               later: five more seeds each,
+                                               nothing repeated
+  python -m rnnexp.compare name=o compare.arms=optim model=gru
+                                               the optimizers, on one network
+  python -m rnnexp.compare name=q search=quick compare.trials=4 compare.seeds=3
+                                               a first look, in minutes
+  python -m rnnexp.compare name=r 'compare.arms=["optim.lr=0.1","optim.lr=1"]'
+  python -m rnnexp.compare --from outputs/sweeps/grid --by model
+                                               runs that exist already
+                                               (--from . --help)
+
+The same command again goes on where it stopped. Keys of its own, as this
+command line has them; all those of python -m rnnexp --help hold for the runs:
+{keys}
+
+Results go to outputs/compare/NAME: comparison.json, report.html, compare.yaml,
+and the sweeps in search/ and final/.
+Exit status: 0 done, 1 a search failed, 2 a mistake in the command,
+128 + signal when stopped.
+"""
+
+
+class ComparisonCommandLine(CommandLine):
+    """A comparison's command line: it has search spaces, but no sweep and no run of its own."""
+
+    def problems(self) -> list[str]:
+        """Returns one line for each thing that is wrong; several values of a key are arms, and are written as such."""
+        found = []
+        for typed in self.texts:
+            with suppress(HydraException):  # reported below
+                override = OverridesParser.create().parse_override(typed)
+                if override.is_discrete_sweep():
+                    arms = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+                    found.append(f"{typed} names several values; to compare them, type {arms_text(arms)}")
+        return found or super().problems()
+
+    def searched_keys(self, full: DictConfig) -> list[str]:
+        return []
+
+    def place_problems(self, full: DictConfig) -> list[str]:
+        return []
+
+
+def finish(place: ComparisonFolder, result: Verdict) -> Iterator[str]:
+    """Writes comparison.json and the page, and yields what to show."""
+    with atomic(place.result, "make room and rerun") as out:
+        out.write(with_json_checksum(result.to_json()).encode())
+    yield ""
+    yield from text.lines(result, _width())
+    yield ""
+    yield f"numbers  {place.result}"
+    from rnnexp.report import pages
+
+    yield f"page     {pages.write(place.path, place.page)}"
+
+
+@streams.command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Checks the command line, then compares."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if any(text == "--from" or text.startswith("--from=") for text in arguments):
+        return recorded_main(arguments)
+    register_schemas()
+    args = parsed("rnnexp.compare", arguments, "compare")
+    if args.multirun:
+        fail(["a comparison runs its own sweeps; leave -m out"])
+    command = ComparisonCommandLine(args, CONFIG_DIR)
+    if problems := command.problems() if not args.help else []:
+        fail(problems)
+    try:
+        full = command.compose(command.texts)
+        if args.help:
+            keys = "".join(f"  compare.{line}\n" for line in OmegaConf.to_yaml(full.compare).splitlines())
+            print(HELP.format(keys=keys))
+            return 0
+        comparison = Comparison.typed(args, full, Path(full.hydra.run.dir).absolute(), command)
+        if not args.cfg and (problems := comparison.problems(args)):
+            fail(problems)
+        comparison.state()
+    except UserError as error:
+        fail(str(error).splitlines())
+
+    @hydra.main(config_path=str(CONFIG_DIR), config_name="compare", version_base="1.3")
+    def app(cfg: DictConfig) -> None:
+        comparison.place = ComparisonFolder(Path(HydraConfig.get().runtime.output_dir))
+        try:
+            with FileLock(comparison.place.path / ".lock", blocking=False), signals.catch() as stop:
+                result = comparison.run(stop)
+            for line in finish(comparison.place, result):
+                log.info("%s", line)
+        except Timeout:
+            fail([f"another process compares in {comparison.place.path}; wait for it, or choose another name="])
+        except UserError as error:
+            fail(str(error).splitlines())
+
+    sys.argv[1:] = arguments
+    streams.keep_going()
+    app()
+    return 0
+
+
+def recorded_main(arguments: Sequence[str]) -> int:
+    """Compares runs that exist already and returns the exit status."""
+    parser = Parser("rnnexp.compare", description="Compare runs that exist already.")
+    parser.add_argument("--from", dest="root", metavar="FOLDER", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--by", metavar="A,B", default="model", help="columns that make the arms (default: model)")
+    parser.add_argument("--where", metavar="EXPR", help="only runs of which this holds, as \"optim == 'adam'\"")
+    metrics = ("test_accuracy", "valid_accuracy")
+    parser.add_argument("--metric", choices=metrics, default=metrics[0], help="default: test_accuracy")
+    parser.add_argument(
+        "--smallest-effect", type=float, default=SMALLEST_EFFECT, help="a difference that would matter (0.002)"
+    )
+    parser.add_argument("--output", metavar="FOLDER", type=Path, help="write comparison.json and report.html here")
+    args = parser.parse_args(arguments)
+    by = [name.strip() for name in args.by.split(",") if name.strip()]
+    try:
+        relative_to = args.output or args.root
+        arms, warnings = recorded.arms(args.root, by, args.metric, args.where, relative_to)
+        method = ["These runs existed before the comparison: what the warnings name was not controlled."]
+        result = judge(
+            args.root.name,
+            arms,
+            metric=args.metric,
+            smallest_effect=args.smallest_effect,
+            warnings=warnings,
+            method=method,
+        )
+        if args.output:
+            args.output.mkdir(parents=True, exist_ok=True)
+        shown = finish(ComparisonFolder(args.output), result) if args.output else text.lines(result, _width())
+        print("\n".join(shown))
+    except UserError as error:
+        fail(str(error).splitlines())
+    except OSError as error:
+        fail([f"cannot write {args.output}: {error.strerror or error}"])
+    return 0
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((120, 24)).columns

@@ -1,0 +1,179 @@
+"""Runs that are on disk already, as the arms of a comparison, and what about them was not controlled. No torch."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from hydra_sweep.errors import UserError, counted
+from hydra_sweep.files import read_csv
+from hydra_sweep.hints import nearest
+from rnnexp.record.result import Status
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.results import collect
+from rnnexp.results.aggregation import mixed_keys, mixed_text
+from rnnexp.results.columns import is_config
+from rnnexp.results.filtering import where
+from rnnexp.schema.config import GROUPS
+from rnnexp.schema.identity import NOT_IN_FINGERPRINT
+from rnnexp.verdict import statistics
+from rnnexp.verdict.values import Arm, Run, Search
+
+FAILED = ("failed", "waiting", "running")  # in results.csv of a sweep
+
+
+@dataclass(frozen=True)
+class FinalRuns:
+    folder: Path
+    runs: list[Run]
+    warnings: list[str]
+
+
+def final_runs(folder: Path, relative_to: Path) -> FinalRuns:
+    """Returns an arm's tested runs, in the order of their seeds, and what is to be said of the others."""
+    frame = collect(folder)
+    is_good = (frame["status"] == Status.COMPLETE.value) & frame["test_accuracy"].notna()
+    left_out = frame[~is_good]["status"].value_counts()
+    warnings = [
+        f"{count} of {len(frame)} final runs {status}, left out of its mean, which is too good for that"
+        for status, count in left_out.items()
+    ]
+    return FinalRuns(folder, _runs(frame[is_good].sort_values("seed"), folder, relative_to), warnings)
+
+
+def _runs(frame: pd.DataFrame, root: Path, relative_to: Path) -> list[Run]:
+    """Raises: UserError if a run's record of its test images is damaged."""
+    runs = []
+    for row in frame.to_dict("records"):
+        path = root / row["path"]
+        try:
+            outcomes = RunFolder(path).read_test_outcomes()
+        except ValueError as error:
+            raise UserError(f"{path}: {error}; delete that file to compare without it") from error
+        metrics = {str(name): value for name, value in row.items() if isinstance(value, (int, float))}
+        runs.append(Run(os.path.relpath(path, relative_to), int(row["seed"]), metrics, outcomes))
+    return runs
+
+
+def search(folder: Path, relative_to: Path) -> Search:
+    """Returns what an arm's search took, from its sweep's results.csv."""
+    try:
+        rows = pd.read_csv(io.StringIO(read_csv(folder / "results.csv")), dtype={"folder": str})
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / 'results.csv'} can't be read ({error}); rerun the sweep's command") from error
+    rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, "valid_accuracy", "epochs", "train_seconds"])))
+    states = rows.groupby("trial")["state"].first()
+    is_draw = ~rows["state"].isin(FAILED)
+    values = rows[is_draw].fillna({"valid_accuracy": 0.0}).groupby("trial")["valid_accuracy"].mean()  # diverged at once
+    paid = rows.drop_duplicates("folder")  # a repeated configuration costs nothing
+    curve = statistics.expected_best(values.tolist())
+    return Search(
+        folder=os.path.relpath(folder, relative_to),
+        trials=len(states),
+        complete=int((states == "complete").sum()),
+        pruned=int((states == "pruned").sum()),
+        failed=int((states == "failed").sum()),
+        epochs=int(paid["epochs"].sum()),
+        seconds=float(paid["train_seconds"].sum()),
+        best_value=float(values.max()),
+        values=values.tolist(),
+        curve={"n": [float(n) for n in range(1, len(values) + 1)], **vars(curve)},
+    )
+
+
+def unequal_budgets(arms: Sequence[Arm]) -> list[str]:
+    """Returns a line if the searches did not get the same number of epochs, within a tenth."""
+    spent = {arm.name: arm.search.epochs for arm in arms if arm.search}
+    if not spent or max(spent.values()) <= 1.1 * min(spent.values()):
+        return []
+    texts = ", ".join(f"{name} {epochs}" for name, epochs in spent.items())
+    return [f"the searches did not spend the same number of epochs: {texts}"]
+
+
+def arms(
+    root: Path, by: Sequence[str], metric: str, expression: str | None, relative_to: Path
+) -> tuple[list[Arm], list[str]]:
+    """Returns the complete runs below a folder as arms, and what was not controlled about them.
+
+    Args:
+        by: columns of the table of results; each combination of their values is an arm.
+        metric: test_accuracy or valid_accuracy.
+        expression: only the runs of which it holds.
+        relative_to: the folder that the arms name their runs from.
+
+    Raises:
+        UserError: a column is not there, or there are fewer than two arms.
+    """
+    everything = collect(root)
+    if expression:
+        everything = where(everything, expression)
+    for name in by:
+        if name not in everything.columns:
+            raise UserError(f"no column {name}{nearest(name, everything.columns) or '; try --by model'}")
+    frame = everything[(everything["status"] == Status.COMPLETE.value) & everything[metric].notna()]
+    warnings = [
+        f"{counted(n, 'run')} {status}, left out" for status, n in everything["status"].value_counts().items() if n
+    ]
+    warnings = [text for text in warnings if not text.endswith(f"{Status.COMPLETE.value}, left out")]
+    is_tested = everything.loc[everything["status"] == Status.COMPLETE.value, metric].notna()
+    if (~is_tested).any():
+        warnings.append(
+            f"{counted(int((~is_tested).sum()), 'complete run')} without {metric}, as trials of a search are; left out"
+        )
+    twice = frame.duplicated("fingerprint")
+    if twice.any():
+        warnings.append(f"{counted(int(twice.sum()), 'repeat')} of another run, seed included; left out")
+        frame = frame[~twice]
+    groups = {
+        " ".join(str(value) for value in (key if isinstance(key, tuple) else (key,))): group.sort_values("seed")
+        for key, group in frame.groupby(list(by), dropna=False)
+    }
+    if len(groups) < 2:
+        varying = [n for n in frame.columns if (is_config(n) or n in GROUPS) and frame[n].nunique(dropna=False) > 1]
+        hint = f"; columns that vary: {', '.join(varying[:8])}" if varying else ""
+        untested = f"; try --metric valid_{metric.partition('_')[2]}" if not len(frame) and len(is_tested) else ""
+        raise UserError(
+            f"{root} holds {counted(len(frame), 'run')} to compare, of {len(groups)} different {', '.join(by)}"
+            f"{hint}{untested}"
+        )
+    found = [Arm(name, _runs(group, root, relative_to)) for name, group in groups.items()]
+    return found, [*warnings, *_not_controlled(groups, by, metric)]
+
+
+def _not_controlled(groups: dict[str, pd.DataFrame], by: Sequence[str], metric: str) -> list[str]:
+    """Returns, a line each, what else than the arms may make the difference."""
+    frame = pd.concat(groups.values())
+    own = {name.partition(".")[0] for name in by}
+    keys = [n for n in frame.columns if is_config(n) and n not in NOT_IN_FINGERPRINT and n.partition(".")[0] not in own]
+    said = ["how hard each arm was tuned is not known here; python -m rnnexp.compare gives each the same budget"]
+    for name, group in groups.items():
+        if mixed := mixed_keys(group, by):
+            said.append(mixed_text(f"arm {name}", mixed))
+        elif group["seed"].duplicated().any():
+            said.append(f"arm {name} has several runs of one seed, which are not independent")
+    unlike = [key for key in keys if len({frozenset(group[key].astype(str)) for group in groups.values()}) > 1]
+    if unlike:
+        said.append(f"not the same in all arms: {', '.join(unlike)}")
+    counts = {name: len(group) for name, group in groups.items()}
+    if len(set(counts.values())) > 1:
+        said.append(f"not as many runs of each: {', '.join(f'{name} {n}' for name, n in counts.items())}")
+    epochs = {name: group["epochs"].mean() for name, group in groups.items()}
+    if max(epochs.values()) > 1.1 * min(epochs.values()):
+        said.append(f"not as many epochs of training: {', '.join(f'{name} {n:.1f}' for name, n in epochs.items())}")
+    if "data.valid_from" in frame and (frame["data.valid_from"] == "test").any():
+        kept = (
+            "the kept epoch was the best on the test set" if (frame["train.keep"] == "best").any() else "tested anyway"
+        )
+        said.append(
+            f"validation was the test set itself ({kept}): whatever was chosen by it, was chosen by the test set"
+        )
+    if metric.startswith("valid_"):
+        said.append("validation has chosen the epoch that was kept, if nothing more: these accuracies are optimistic")
+    if frame["git.commit"].nunique(dropna=False) > 1:
+        said.append(f"made by {frame['git.commit'].nunique(dropna=False)} versions of the code")
+    return said

@@ -1,0 +1,1 @@
+"""Images as sequences, and where their files come from."""

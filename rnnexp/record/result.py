@@ -1,0 +1,112 @@
+"""What a run gives back, and what `result.json` and `test_outcomes.npz` hold. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+
+class Status(str, Enum):
+    """How a run ended, or, of a folder without a readable result, how it looks."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    RUNNING = "running"
+    UNFINISHED = "unfinished"
+    CORRUPT = "corrupt"
+
+
+# Columns of history.csv, one row an epoch: losses in nats per image, accuracies in [0, 1].
+HISTORY_COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "epoch_seconds")
+# All that may differ between two runs of one configuration and seed: times, and the sum in the file that is over them.
+TIME_COLUMNS = ("epoch_seconds", "crc32")
+# What a run is measured by; those of the test set are there for complete runs alone, and never in a search.
+METRICS = (
+    "test_accuracy",
+    "test_loss",
+    "valid_accuracy",
+    "valid_loss",
+    "train_accuracy",
+    "train_loss",
+    "best_epoch",
+    "epochs",
+    "num_parameters",
+    "train_seconds",
+)
+
+
+@dataclass
+class RunResult:
+    """What `result.json` holds.
+
+    `metrics` has `epochs`, `best_epoch`, `train_loss`, `train_accuracy`, `valid_loss`, `valid_accuracy` (of the kept
+    epoch), `test_loss`, `test_accuracy` (complete runs alone), `num_parameters` and `train_seconds`; losses in nats per
+    image, accuracies in [0, 1]. `precision` is the one that was computed in, be it asked for or `auto`'s choice.
+    """
+
+    status: Status
+    reason: str | None
+    metrics: dict[str, float]
+    seed: int
+    attempt: int
+    choices: dict[str, str]
+    config: dict[str, Any]
+    fingerprint: str
+    device: str
+    threads: int
+    precision: str
+    precision_reason: str
+    environment: dict[str, Any]
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> RunResult:
+        """Raises: ValueError if the text is not a whole result."""
+        try:
+            loaded = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        names = {f.name for f in dataclasses.fields(cls)}
+        later = {"precision", "precision_reason"}  # than the first records
+        if not isinstance(loaded, dict) or not names - later <= loaded.keys():
+            raise ValueError("not a result of rnnexp")
+        kinds = dict.fromkeys(("metrics", "choices", "config", "environment"), dict) | {"seed": int, "attempt": int}
+        for name, kind in kinds.items():
+            if not isinstance(value := loaded[name], kind):
+                raise ValueError(f"{name} must be {kind.__name__}, got {value!r:.40}")
+        for name, value in loaded["metrics"].items():
+            if not isinstance(value, (int, float)) or (isinstance(value, int) and abs(value) >= 2**63):
+                raise ValueError(f"metrics.{name} must be a number, got {value!r:.40}")
+        if not later <= loaded.keys():
+            train = loaded["config"].get("train")
+            asked = train.get("precision", "fp32") if isinstance(train, dict) else "fp32"
+            loaded |= {"precision": asked, "precision_reason": f"train.precision={asked}"}
+        return cls(**{name: loaded[name] for name in names} | {"status": Status(loaded["status"])})
+
+
+@dataclass(frozen=True)
+class TestOutcomes:
+    """What a run made of each test image: N labels and readings as uint8, and losses in nats as float32."""
+
+    __test__ = False  # pytest would take it for a test
+
+    labels: np.ndarray[Any, Any]
+    predicted: np.ndarray[Any, Any]
+    losses: np.ndarray[Any, Any]
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.predicted == self.labels).mean())
+
+    @property
+    def loss(self) -> float:
+        return float(self.losses.mean(dtype="float64"))

@@ -1,0 +1,247 @@
+"""What a run leaves on disk: its names, writing it so that a kill or a full disk loses nothing, and reading it back.
+
+Nothing else in the project spells the name of a file in a run's folder. No torch, except to
+load tensors.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from hydra_sweep.errors import UserError
+from hydra_sweep.files import (
+    BROKEN_ZIP,
+    YAML_MARK,
+    atomic,
+    check_csv,
+    check_json,
+    check_zip,
+    explained,
+    read_bytes,
+    read_yaml,
+    remove_partial_files,
+    whole_lines,
+    with_csv_checksums,
+    with_json_checksum,
+    with_yaml_checksum,
+)
+from rnnexp.record.result import HISTORY_COLUMNS, RunResult, TestOutcomes
+from rnnexp.schema.config import GROUPS
+
+if TYPE_CHECKING:
+    pass
+
+RESUME_HINT = "what was saved before is intact: make room and go on with train.resume=true"
+MAX_OUTCOMES_BYTES = 1 << 26  # unpacked
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The record of one run. `result.json` is written last: where it is, the run is over."""
+
+    path: Path
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.pt"
+
+    @property
+    def test_outcomes(self) -> Path:
+        return self.path / "test_outcomes.npz"
+
+    @property
+    def hydra_config(self) -> Path:
+        return self.path / ".hydra" / "config.yaml"
+
+    @property
+    def hydra_choices(self) -> Path:
+        return self.path / ".hydra" / "hydra.yaml"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    def is_run(self) -> bool:
+        """Whether something of a run is here."""
+        return any(p.exists() for p in (self.result, self.history, self.checkpoint, self.hydra_config))
+
+    @property
+    def taken(self) -> str:
+        """What a command is told that would run here anew."""
+        return f"{self.path} holds a run already; choose another name=, or train.resume=true to go on with it"
+
+    def hold(self) -> FileLock:
+        """Returns the folder's lock, held.
+
+        Raises:
+            UserError: another process holds it, or it can't be written.
+        """
+        with explained(self.path, RESUME_HINT):
+            self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.lock)
+        with explained(self.lock, RESUME_HINT):
+            try:
+                lock.acquire(timeout=2)
+            except Timeout:
+                message = f"another process is running in {self.path}; wait for it, or choose another name="
+                raise UserError(message) from None
+        return lock
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Holds the folder for this run.
+
+        Raises:
+            UserError: another process holds it, or it can't be written.
+        """
+        lock = self.hold()
+        try:
+            self._tidy()
+            yield
+        finally:
+            lock.release()
+
+    def _tidy(self) -> None:
+        """Deletes what a writer that was killed has left of its files; whoever claims the folder is alone in it."""
+        own = (self.result, self.history, self.checkpoint, self.model, self.test_outcomes)
+        remove_partial_files((*own, self.hydra_config, self.hydra_choices))
+
+    def is_claimed(self) -> bool:
+        """Whether a living process holds the folder."""
+        if not self.lock.exists():
+            return False
+        try:
+            with FileLock(self.lock, blocking=False):
+                return False
+        except Timeout:
+            return True
+        except (OSError, NotImplementedError):  # a folder that we may only read, or one without locks
+            return False
+
+    def read_result(self) -> RunResult | None:
+        """Returns the result, or None if there is none.
+
+        Raises:
+            ValueError: the file is there but is not a whole result.
+        """
+        try:
+            return RunResult.from_json(check_json(read_bytes(self.result).decode()))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ValueError(f"{self.result.name} can't be read: {error.strerror}") from error
+
+    def read_history(self) -> list[dict[str, str]]:
+        """Returns the rows of history.csv as text; a torn last row, and a file that is not there, count as nothing.
+
+        Raises:
+            ValueError: it can't be read, or is damaged.
+        """
+        try:
+            table = csv.DictReader(check_csv(whole_lines(read_bytes(self.history)).splitlines()))
+            rows = [row for row in table if None not in row and None not in row.values()]
+            if tuple(table.fieldnames or HISTORY_COLUMNS) != HISTORY_COLUMNS:
+                raise ValueError("it has other columns")
+            return rows
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, csv.Error) as error:
+            raise ValueError(f"{self.history.name} can't be read: {error}") from error
+
+    def read_test_outcomes(self) -> TestOutcomes | None:
+        """Returns what the run made of each test image; None if it was not tested.
+
+        Raises:
+            ValueError: the file is damaged, or holds other things.
+        """
+        import numpy as np
+
+        try:
+            content = io.BytesIO(read_bytes(self.test_outcomes))
+            check_zip(content, MAX_OUTCOMES_BYTES)
+            with np.load(content, allow_pickle=False) as saved:
+                outcomes = TestOutcomes(**{f.name: saved[f.name] for f in dataclasses.fields(TestOutcomes)})
+        except FileNotFoundError:
+            return None
+        except (*BROKEN_ZIP, OSError, EOFError, ValueError, LookupError, TypeError) as error:
+            raise ValueError(f"{self.test_outcomes.name} can't be read: {error}") from error
+        shapes = {array.shape for array in vars(outcomes).values()}
+        kinds = "".join(array.dtype.kind for array in vars(outcomes).values())
+        if len(shapes) != 1 or len(shapes.pop()) != 1 or kinds != "uuf" or not len(outcomes.labels):
+            raise ValueError(
+                f"{self.test_outcomes.name} can't be read: not a label, a reading and a loss for each image"
+            )
+        return outcomes
+
+    def read_hydra_config(self) -> dict[str, Any]:
+        """Returns the configuration that Hydra wrote when the run began, or nothing.
+
+        Raises:
+            ValueError: it can't be read.
+        """
+        return read_yaml(self.hydra_config)
+
+    def read_hydra_choices(self) -> dict[str, str]:
+        """Returns the group options that Hydra chose, or nothing.
+
+        Raises:
+            ValueError: they can't be read.
+        """
+        choices: Any = read_yaml(self.hydra_choices)
+        for key in ("hydra", "runtime", "choices") if choices else ():
+            choices = choices.get(key)
+            if not isinstance(choices, dict):
+                raise ValueError(f"{self.hydra_choices.name} has no {key}")
+        return {group: str(choices[group]) for group in GROUPS if choices.get(group) is not None}
+
+    def write_history(self, rows: list[dict[str, float]]) -> None:
+        """Writes history.csv anew."""
+        with atomic(self.history, RESUME_HINT) as out:
+            out.write("".join(with_csv_checksums([",".join(HISTORY_COLUMNS), *map(_csv_row, rows)])).encode())
+
+    def append_history(self, row: Mapping[str, float]) -> None:
+        with explained(self.history, RESUME_HINT), self.history.open("a+", encoding="utf-8") as out:
+            out.seek(0)
+            out.writelines(with_csv_checksums([_csv_row(row)], before=out.read()))
+
+    def write_test_outcomes(self, outcomes: TestOutcomes) -> None:
+        import numpy as np
+
+        with atomic(self.test_outcomes, RESUME_HINT) as out:
+            np.savez_compressed(out, **vars(outcomes))
+
+    def write_result(self, result: RunResult) -> None:
+        with atomic(self.result, RESUME_HINT) as out:
+            out.write(with_json_checksum(result.to_json()).encode())
+
+    def add_checksums_to_hydra_files(self) -> None:
+        """Gives the files that Hydra wrote, and that the table reads, their sums."""
+        for file in (self.hydra_config, self.hydra_choices):
+            if file.exists() and not (content := file.read_bytes()).startswith(YAML_MARK.encode()):
+                with atomic(file, RESUME_HINT) as out:
+                    out.write(with_yaml_checksum(content))
+
+
+def _csv_row(row: Mapping[str, Any]) -> str:
+    return ",".join(str(row[name]) for name in HISTORY_COLUMNS)

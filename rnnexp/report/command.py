@@ -1,0 +1,45 @@
+"""`python -m rnnexp.report PATH`: one HTML file about a run, a sweep or a comparison, and its figures as files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra_sweep import streams
+from hydra_sweep.arguments import Parser
+from hydra_sweep.errors import UserError
+from rnnexp.report.pages import FORMATS, gather, write_figures, write_page
+
+
+@streams.command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the page and returns the exit status."""
+    parser = Parser("rnnexp.report", description="Write a page about a run, a sweep or a comparison.")
+    parser.add_argument("path", type=Path, help="folder of a run, a sweep or a comparison, or any folder of runs")
+    parser.add_argument("--output", metavar="FILE", type=Path, help="the page (default: PATH/report.html)")
+    parser.add_argument("--figures", metavar="FOLDER", type=Path, help="write each figure into this folder, too")
+    parser.add_argument(
+        "--format", default=",".join(FORMATS), help="of the figures: png, svg or png,svg (default: both)"
+    )
+    args = parser.parse_args(argv)
+    try:
+        for line in _lines(args):
+            print(line)
+    except (UserError, OSError) as error:
+        print(f"rnnexp.report: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _lines(args: argparse.Namespace) -> Iterator[str]:
+    formats = args.format.split(",")
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise UserError(f"--format must be png, svg or png,svg, got {unknown[0]}")
+    page = gather(args.path)
+    target = args.output or args.path / "report.html"
+    yield f"page     {write_page(page, target)}"
+    if args.figures:
+        written = write_figures(page, args.figures, formats)
+        yield f"figures  {args.figures}: {', '.join(path.name for path in written)}"

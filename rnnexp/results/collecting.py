@@ -1,0 +1,269 @@
+"""What the runs below a folder are and did, as pandas tables: a row for each run, or for each run and epoch.
+
+The tables are read from the runs' folders alone: no database, and no torch. What a folder holds is `store.py`'s matter.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from hydra_sweep.errors import UserError
+from hydra_sweep.files import read_csv, read_yaml
+from hydra_sweep.hints import nearest
+from rnnexp.record.result import HISTORY_COLUMNS, METRICS, RunResult, Status
+from rnnexp.record.run_folder import RunFolder
+from rnnexp.results.columns import ENVIRONMENT, OWN, is_config, natural
+from rnnexp.schema.config import GROUPS
+
+# The columns of every table, in their order. Those of the configuration, `optim.lr` and the like, come between HEAD
+# and TAIL, `versions.*` at the end: whatever has a dot can't collide with a metric.
+HEAD = ("path", "status", "reason", *GROUPS, "seed", "attempt", *METRICS)
+TAIL = ("fingerprint", "device", "threads", "precision", "git.commit", "git.dirty", "started", "ended", "host")
+# What a result says beside its metrics.
+ABOUT = ("reason", "seed", "attempt", "fingerprint", "device", "threads", "precision")
+
+
+def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
+    """Returns one row for each run in `root` or below it, in the natural order of their paths.
+
+    A folder that is half-written, truncated or corrupt is a row too: `status` and `reason` say so. Lists, such as
+    `optim.betas`, are cells of text. Hidden folders, links to folders and folders inside a run are not looked into.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"no folder {root}; type the folder that holds the runs, such as outputs")
+    unlisted: list[OSError] = []
+    paths = tqdm(list(_run_paths(root, unlisted)), "reading", unit="run", leave=False, disable=None, delay=1)
+    trials = SweepTables()
+    rows = [{"path": path} | row for path in paths if (row := _row(RunFolder(Path(path)), trials)) is not None]
+    for error in unlisted:
+        if not isinstance(error, FileNotFoundError):  # deleted a moment ago
+            rows.append({"path": error.filename, "status": Status.CORRUPT.value, "reason": _explain(error)})
+    for row in rows:
+        row["path"] = _tidy(row["path"].removeprefix(str(root)).lstrip(os.sep) or ".")
+    rows.sort(key=lambda row: natural(row["path"]))
+    names: dict[str, Any] = {}
+    for row in rows:
+        names.update(row)
+    config = sorted(filter(is_config, names), key=_group_rank)
+    versions = [name for name in names if name.startswith(ENVIRONMENT) and name not in TAIL]
+    reached = [name for name in trials.columns if name not in OWN]
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=[*HEAD, *reached, *config, *TAIL, *versions])
+    for name in (*METRICS, *(name for name in reached if name in trials.objectives)):
+        frame[name] = pd.to_numeric(frame[name])
+    return frame
+
+
+def histories(
+    root: str | os.PathLike[str] = "outputs",
+    columns: Sequence[str] = ("path", "status", *GROUPS, "seed"),
+    frame: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Returns one row for each run and epoch, tidy: the run's columns, then those of its history.csv.
+
+    Runs that still go on have the epochs that are over, runs whose history can't be read have none.
+
+    Args:
+        columns: of the table of runs, to tell the rows apart; a metric's comes as `run_valid_loss`, beside the epoch's.
+        frame: the runs, as `collect(root)` returned them or a part of that; by default all.
+
+    Raises:
+        UserError: there is no such folder, or no such column.
+    """
+    runs = collect(root) if frame is None else frame
+    for name in columns:
+        if name not in runs.columns:
+            raise UserError(f"no column {name}{nearest(name, runs.columns)}")
+    renamed = {name: f"run_{name}" if name in HISTORY_COLUMNS else name for name in columns}
+    rows: list[dict[str, Any]] = []
+    for path, about in zip(runs["path"], runs[list(columns)].rename(columns=renamed).to_dict("records"), strict=True):
+        try:
+            epochs = RunFolder(Path(root) / path).read_history()
+            rows += [about | {name: float(epoch[name]) for name in HISTORY_COLUMNS} for epoch in epochs]
+        except (ValueError, KeyError):
+            continue
+    found: pd.DataFrame = pd.DataFrame(rows, columns=[*renamed.values(), *HISTORY_COLUMNS])
+    found["epoch"] = found["epoch"].astype(int)
+    return found
+
+
+def _run_paths(root: Path, unlisted: list[OSError]) -> Iterator[str]:
+    result = RunFolder(root).result.name
+    for top, folders, files in os.walk(root, onerror=unlisted.append):
+        try:
+            is_run = result in files or RunFolder(Path(top)).is_run()
+        except OSError:  # no permission: its row will say so
+            is_run = True
+        if is_run:
+            yield top
+        folders[:] = [] if is_run else [name for name in folders if not name.startswith(".")]
+
+
+class SweepTables:
+    """What the tables of sweeps say of trials of any other Hydra app, which leave no record of ours.
+
+    `objectives` and `columns` are the names of all that were found so far: of values, and of values and sampled keys.
+    """
+
+    def __init__(self) -> None:
+        self.tables: dict[Path, dict[str, dict[str, Any]]] = {}
+        self.objectives: dict[str, None] = {}
+        self.columns: dict[str, None] = {}
+
+    def row(self, folder: Path) -> dict[str, Any]:
+        """Returns status, reason, objectives and sampled keys of a trial that has ended; nothing if it isn't known.
+
+        Raises:
+            OSError, ValueError: the sweep's table can't be read.
+        """
+        for sweep in (folder.parent, folder.parent.parent):  # with repeats a trial's folder has one for each
+            if (sweep / "sweep.yaml").exists() and (sweep / "results.csv").exists():
+                if sweep not in self.tables:
+                    self.tables[sweep] = {}  # of a damaged table, for its other trials
+                    self.tables[sweep] = self._read(sweep)
+                return self.tables[sweep].get(str(folder.relative_to(sweep)), {})
+        return {}
+
+    def _read(self, sweep: Path) -> dict[str, dict[str, Any]]:
+        asked = read_yaml(sweep / "sweep.yaml").get("request") or {}
+        directions = asked.get("direction") or ["minimize"]
+        numbered = ["value"] if len(directions) == 1 else [f"value_{i}" for i in range(len(directions))]
+        objectives = [str(name) for name in asked.get("objective") or numbered]
+        keys = dict.fromkeys(str(name).partition(" @ ")[0] for name in asked.get("space") or {})
+        free = [name for name in dict.fromkeys([*objectives, *keys]) if not is_config(name)]
+        columns = [name for name in free if name not in OWN or name in METRICS]  # none may pass for a run's own status
+        self.objectives.update(dict.fromkeys(objectives))
+        self.columns.update(dict.fromkeys(columns))
+        found: dict[str, dict[str, Any]] = {}
+        for row in csv.DictReader(io.StringIO(read_csv(sweep / "results.csv"))):
+            cells = {name: _number(row[name]) for name in columns if row.get(name)}
+            cells |= {"status": row["state"], "reason": row["reason"] or None}
+            found.setdefault(row["folder"], cells)  # a trial that another one's result answers comes later
+        return found
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return _tidy(text)
+
+
+def _row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
+    """Returns the cells of a run, as far as it can be read; None if it has been deleted since it was listed."""
+    row: dict[str, Any] = {}
+    problems: list[str] = []
+    is_running = False
+    with _noting(problems, folder.result):
+        result = folder.read_result()
+        if not result:
+            is_running = folder.is_claimed()
+            result = folder.read_result()  # asked again: the run may have ended between the two questions
+        if result:
+            return _result_cells(result)
+    with _noting(problems, folder.hydra_config):
+        config = folder.read_hydra_config()
+        row |= _flat(config, _config_column) | ({"seed": _cell(config["seed"])} if "seed" in config else {})
+    with _noting(problems, folder.hydra_choices):
+        row |= _choice_cells(folder.read_hydra_choices())
+    with _noting(problems, folder.history):
+        row |= _history_cells(folder.read_history())
+    if not problems and not any(value is not None for value in row.values()) and not folder.is_run():
+        return None
+    with _noting(problems, folder.path.parent / "results.csv"):
+        is_foreign = not is_running and not folder.history.exists() and not folder.checkpoint.exists()
+        if not problems and is_foreign and (ended := trials.row(folder.path)):
+            return row | ended
+    status = Status.CORRUPT if problems else Status.RUNNING if is_running else Status.UNFINISHED
+    return row | {"status": status.value, "reason": _tidy("; ".join(problems)) or None}
+
+
+@contextmanager
+def _noting(problems: list[str], file: Path) -> Iterator[None]:
+    """Turns a file that can't be read into a line."""
+    try:
+        yield
+    except (ValueError, OSError, RecursionError) as error:  # YAML can hold itself
+        problem = _explain(error)
+        problems.append(problem if problem.startswith(file.name) else f"{file.name}: {problem}")
+
+
+def _explain(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return (text or type(error).__name__).splitlines()[0]
+
+
+def _result_cells(result: RunResult) -> dict[str, Any]:
+    return (
+        {"status": result.status.value}
+        | _choice_cells(result.choices)
+        | {name: result.metrics[name] for name in METRICS if name in result.metrics}
+        | _flat(result.config, _config_column)
+        | _flat(result.environment, _environment_column)
+        | {name: _cell(getattr(result, name)) for name in ABOUT}
+    )
+
+
+def _choice_cells(choices: Mapping[str, Any]) -> dict[str, Any]:
+    return {group: _cell(choices.get(group)) for group in GROUPS}
+
+
+def _flat(config: Mapping[Any, Any], column: Callable[[str], str], prefix: str = "") -> dict[str, Any]:
+    """Returns the cells of nested keys, named as `flatten` does and then by `column`; an empty name is left out."""
+    cells: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):  # as JSON and YAML have them
+            cells.update(_flat(value, column, f"{prefix}{key}."))
+        elif name := column(f"{prefix}{key}"):
+            cells[name] = _cell(value)
+    return cells
+
+
+# The same string object for every run: ten thousand runs with names of their own would be most of the memory.
+@lru_cache(maxsize=10_000)
+def _config_column(key: str) -> str:
+    return _tidy(key) if is_config(key) else ""
+
+
+@lru_cache(maxsize=10_000)
+def _environment_column(key: str) -> str:
+    return _tidy(key) if key in TAIL or key.startswith(ENVIRONMENT) else ""
+
+
+def _history_cells(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Returns the last epoch's figures, without those that are no numbers."""
+    cells: dict[str, Any] = {"epochs": len(rows)} if rows else {}
+    for name in METRICS:
+        try:
+            cells[name] = float(rows[-1][name])
+        except (IndexError, KeyError, ValueError):
+            continue
+    return cells
+
+
+def _group_rank(name: str) -> int:
+    group = name.partition(".")[0]
+    return GROUPS.index(group) if group in GROUPS else len(GROUPS)
+
+
+def _cell(value: Any) -> Any:
+    """Returns what a table can sort, group and write: a number, a text, a truth, or None."""
+    return value if value is None or isinstance(value, (bool, int, float)) else _tidy(str(value))
+
+
+def _tidy(text: str) -> str:
+    """Returns text that UTF-8 can hold: a path's undecodable bytes, and JSON's lone surrogates, are spelled out."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()

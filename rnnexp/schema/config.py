@@ -1,0 +1,259 @@
+"""What a configuration may say and what a run gives back, as dataclasses.
+
+The values themselves are in `conf/`: every field here is missing until a YAML file sets it, so that a default lives in
+one place. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from hydra_sweep.differences import plain_values
+
+TRAIN_FILE_SIZE = 60_000  # images in the training file of MNIST, Fashion-MNIST and KMNIST alike
+TEST_FILE_SIZE = 10_000
+NUM_CLASSES = 10
+SWEEPS = Path("outputs/sweeps")
+
+
+def number(
+    *, gt: float | None = None, ge: float | None = None, lt: float | None = None, le: float | None = None
+) -> Any:
+    """Returns a required dataclass field for a number, or a list of numbers, within bounds."""
+    return field(default=MISSING, metadata={">": gt, ">=": ge, "<": lt, "<=": le})
+
+
+def one_of(*allowed: str) -> Any:
+    """Returns a required dataclass field for one of a few words."""
+    return field(default=MISSING, metadata={"allowed": allowed})
+
+
+@dataclass
+class RecurrentSchema:
+    _target_: str = MISSING
+    cell: str = one_of("rnn", "gru", "lstm")
+    hidden_size: int = number(ge=1)
+    num_layers: int = number(ge=1)
+    bidirectional: bool = MISSING
+    dropout: float = number(ge=0, lt=1)
+    readout: str = one_of("last", "mean")
+    backend: str = one_of("auto", "torch", "fused")
+
+
+@dataclass
+class RnnSchema(RecurrentSchema):
+    cell: str = one_of("rnn")
+    nonlinearity: str = one_of("tanh", "relu")
+
+
+@dataclass
+class GruSchema(RecurrentSchema):
+    cell: str = one_of("gru")
+
+
+@dataclass
+class LstmSchema(RecurrentSchema):
+    cell: str = one_of("lstm")
+    backend: str = one_of("auto", "torch")
+
+
+@dataclass
+class OptimSchema:
+    _target_: str = MISSING
+    lr: float = number(gt=0)
+    weight_decay: float = number(ge=0)
+    foreach: bool | None = MISSING
+
+
+@dataclass
+class AdadeltaSchema(OptimSchema):
+    rho: float = number(ge=0, le=1)
+    eps: float = number(gt=0)
+
+
+@dataclass
+class AdamSchema(OptimSchema):
+    betas: list[float] = number(ge=0, lt=1)
+    eps: float = number(gt=0)
+    amsgrad: bool = MISSING
+    decoupled_weight_decay: bool = MISSING
+    fused: bool | None = MISSING
+
+
+@dataclass
+class SgdSchema(OptimSchema):
+    momentum: float = number(ge=0, lt=1)
+    dampening: float = number(ge=0, le=1)
+    nesterov: bool = MISSING
+    fused: bool | None = MISSING
+
+
+@dataclass
+class ScheduleSchema:
+    _target_: str = MISSING
+
+
+@dataclass
+class ConstantSchema(ScheduleSchema):
+    pass
+
+
+@dataclass
+class CosineSchema(ScheduleSchema):
+    final_factor: float = number(ge=0, le=1)
+
+
+@dataclass
+class OneCycleSchema(ScheduleSchema):
+    rise_fraction: float = number(gt=0, lt=1)
+    initial_factor: float = number(gt=0, le=1)
+    final_factor: float = number(ge=0, le=1)
+
+
+@dataclass
+class StepSchema(ScheduleSchema):
+    step_epochs: int = number(ge=1)
+    gamma: float = number(gt=0, le=1)
+
+
+@dataclass
+class JitterConfig:
+    degrees: float = number(ge=0, le=180)
+    translate: float = number(ge=0, lt=1)
+    scale: float = number(ge=0, lt=1)
+    shear: float = number(ge=0, lt=90)
+    elastic: float = number(ge=0, lt=1)
+
+
+@dataclass
+class DataConfig:
+    name: str = one_of("mnist", "fashion_mnist", "kmnist")
+    root: str | None = MISSING
+    sequence: str = one_of("columns", "rows", "pixels", "permuted")
+    permutation_seed: int = number(ge=0, lt=2**32)
+    valid_from: str = one_of("train", "test")
+    valid_size: int = number(ge=0, le=TRAIN_FILE_SIZE - NUM_CLASSES)
+    split_seed: int = number(ge=0)
+    limit: int | None = number(ge=NUM_CLASSES)
+    mean: float = number()
+    std: float = number(gt=0)
+    augment: bool = MISSING
+    jitter: JitterConfig = field(default_factory=JitterConfig)
+
+
+@dataclass
+class TrainConfig:
+    epochs: int = number(ge=1)
+    batch_size: int = number(ge=1)
+    eval_batch_size: int = number(ge=1)
+    clip_norm: float | None = number(gt=0)
+    label_smoothing: float = number(ge=0, lt=1)
+    monitor: str = one_of("valid_accuracy", "valid_loss")
+    keep: str = one_of("best", "last")
+    patience: int | None = number(ge=1)
+    precision: str = one_of("auto", "fp32", "bf16")
+    device: str = one_of("auto", "cpu", "cuda", "mps")
+    threads: int | None = number(ge=1)
+    checkpoint_seconds: float = number(gt=0)
+    resume: bool = MISSING
+
+
+@dataclass
+class Config:
+    """The whole configuration of one run.
+
+    `model`, `optim` and `schedule` are callables by `_target_`, so that a user's own is one YAML file away:
+    `model(**keys, input_size=I, num_classes=O) -> nn.Module` from (B, T, I) to logits (B, O);
+    `optim(parameters, **keys) -> torch.optim.Optimizer`;
+    `schedule(step, num_steps, epoch, **keys) -> float`, a factor of the learning rate.
+    """
+
+    name: str = MISSING
+    seed: int = number(ge=0)
+    objective: Any = MISSING  # a metric, or a list of them
+    direction: Any = MISSING
+    n_trials: int | None = number(ge=0)
+    workers: int | None = number(ge=1)
+    wait: bool = True
+    storage: str | None = None
+    artifact_store: str | None = None
+    repeats: int = number(ge=1)
+    resume: str = one_of("auto", "force")
+    model: Any = MISSING
+    optim: Any = MISSING
+    schedule: Any = MISSING
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    experiment: Any = None
+    search: Any = None
+
+
+@dataclass
+class CompareConfig:
+    arms: Any = MISSING  # a group, a list of groups, or a list of overrides
+    trials: int = number(ge=0)
+    budget: str = one_of("trials", "epochs")
+    seeds: int = number(ge=1, le=1000)
+    first_seed: int = number(ge=0)
+    final: list[str] = MISSING
+    smallest_effect: float = number(gt=0, lt=1)
+
+
+@dataclass
+class ComparisonConfig(Config):
+    """The whole configuration of one comparison: that of its runs, and `compare`."""
+
+    compare: CompareConfig = field(default_factory=CompareConfig)
+
+
+GROUPS = ("model", "optim", "schedule", "data", "train", "experiment")
+SCHEMAS: dict[str, dict[str, type]] = {
+    "model": {"rnn": RnnSchema, "gru": GruSchema, "lstm": LstmSchema},
+    "optim": {"adadelta": AdadeltaSchema, "adam": AdamSchema, "sgd": SgdSchema},
+    "schedule": {
+        "constant": ConstantSchema,
+        "cosine": CosineSchema,
+        "onecycle": OneCycleSchema,
+        "step": StepSchema,
+    },
+}
+
+
+def options_with(group: str, name: str) -> list[str]:
+    """Returns the options of a group whose schema has a key that not all of them have."""
+    options = SCHEMAS.get(group, {})
+    found = [option for option, kind in options.items() if name in {f.name for f in dataclasses.fields(kind)}]
+    return found if len(found) < len(options) else []
+
+
+def register_schemas() -> None:
+    """Makes the schemas known to Hydra, as `<option>_schema` of their group."""
+    store = ConfigStore.instance()
+    store.store(name="rnnexp_schema", node=Config)
+    store.store(name="rnnexp_comparison_schema", node=ComparisonConfig)
+    for group, options in SCHEMAS.items():
+        for option, schema in options.items():
+            store.store(group=group, name=f"{option}_schema", node=schema)
+
+
+def plain_config(cfg: DictConfig) -> dict[str, Any]:
+    """Returns the configuration resolved, as plain dictionaries that JSON can hold."""
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in plain_values(resolved).items()}
+
+
+def with_schema(config: DictConfig | Mapping[str, Any]) -> DictConfig:
+    """Returns the configuration with its schema, be it composed by Hydra or read back from a record."""
+    if isinstance(config, DictConfig) and OmegaConf.get_type(config) is Config:
+        return config
+    merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(dict(config)))
+    assert isinstance(merged, DictConfig)
+    return merged

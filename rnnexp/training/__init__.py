@@ -1,0 +1,1 @@
+"""The loop, and the machine that it runs on."""

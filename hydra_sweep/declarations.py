@@ -97,7 +97,7 @@ def build(
     if not problems:
         problems += space.problems(compose)
     if problems:
-        raise UserError("\n".join(dict.fromkeys(problems)))
+        raise UserError(problems)
     return space
 
 

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
-    """A mistake of the user's, or of the machine's: its one line says what is wrong and what to type."""
+    """One or several mistakes of the user's, or of the machine's.
+
+    Args:
+        problems: a line for each, which says what is wrong and what to type.
+    """
+
+    exit_status = 2
+
+    def __init__(self, problems: str | Iterable[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(dict.fromkeys(problems))
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[list[str]]]:
+        return type(self), (self.problems,)
 
 
 def escape_unprintable(text: str) -> str:

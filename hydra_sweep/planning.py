@@ -75,7 +75,7 @@ def make(
             config_loader=config_loader,
         )
     except UserError as error:
-        raise UserError("\n".join([*problems, *str(error).splitlines()])) from error
+        raise UserError([*problems, *error.problems]) from error
     objectives, directions = _names(settings.objective), _names(settings.direction)
     problems += _problems_together(settings, found, objectives, directions, sampler, pruner)
     configs: dict[str, Any] = {key: OmegaConf.to_container(node[key], resolve=True) for key in ("sampler", "pruner")}
@@ -93,7 +93,7 @@ def make(
     if not problems and settings.custom_search_space:
         problems += custom.problems(settings.custom_search_space, found, compose)
     if problems:
-        raise UserError("\n".join(dict.fromkeys(problems)))
+        raise UserError(problems)
     if settings.enqueue_defaults:
         queue.insert(0, found.defaults(compose))
     taken = {key_of(text) for text in arguments} | {parameter.key for parameter in found.parameters}

@@ -14,11 +14,9 @@ from __future__ import annotations
 import inspect
 import multiprocessing
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
@@ -124,51 +122,6 @@ def _exit_status(error: BaseException) -> int:
         return (error.code or 0) & 0xFF
     print(error.code, file=sys.stderr)
     return 1
-
-
-@contextmanager
-def handling(handlers: Mapping[int, Any]) -> Iterator[dict[int, Any]]:
-    """Installs handlers of signals, which what a task forks doesn't inherit. Yields the handlers of before.
-
-    A handler in Python is heard too late by a process that is about to wait for a lock, and a pool that ends its
-    processes would wait for it for ever. So forks get the system's own handlers; but not of Ctrl-C, which is the
-    sweeper's to pass on. Outside the main thread, where Python allows no handlers, there are none.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield {}
-        return
-    outer = dict(_HANDLERS)
-    _HANDLERS.update(handlers)
-    before = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
-    try:
-        yield before
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-        _HANDLERS.clear()
-        _HANDLERS.update(outer)
-
-
-_HANDLERS: dict[int, Any] = {}  # from signals to the handlers of the sweep
-
-
-def _before_fork() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLERS)  # a signal at the wrong moment would be lost
-
-
-def _after_fork() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLERS)
-
-
-def _after_fork_in_child() -> None:
-    for signum, handler in _HANDLERS.items():
-        if signal.getsignal(signum) == handler:  # and not one that the task has installed
-            signal.signal(signum, signal.SIG_IGN if signum == signal.SIGINT else signal.SIG_DFL)
-    _after_fork()
-    _HANDLERS.clear()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
 @contextmanager

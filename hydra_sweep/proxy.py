@@ -8,32 +8,33 @@ from __future__ import annotations
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import run_grpc_proxy_server
 
 from hydra_sweep import streams
-from hydra_sweep.arguments import Parser
+from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError
 from hydra_sweep.storage import open_storage, problems
 
 
-@streams.command
-def main(program: str = "hydra_sweep.proxy") -> int:
+def run(program: str) -> int:
+    """Serves a database until Ctrl-C and returns the exit status."""
     parser = Parser(program, description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("url", help="postgresql://user@host/database; the password in PGPASSWORD or ~/.pgpass")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=13000, help="(default: %(default)s)")
     parser.add_argument("--threads", type=int, default=32, help="requests at once (default: %(default)s)")
     args = parser.parse_args()
-    try:
+    with suppress(KeyboardInterrupt):
         serve(args.url, args.host, args.port, args.threads)
-    except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        pass
     return 0
+
+
+@command("hydra_sweep.proxy")
+def main() -> int:
+    return run("hydra_sweep.proxy")
 
 
 def serve(url: str, host: str, port: int, threads: int) -> None:

@@ -53,7 +53,7 @@ def open_study(plan: Plan) -> SweepStudy:
                 lines = [f"{plan.folder} holds a sweep that asked for something else:"]
                 lines += [f"  {change}" for change in changes]
                 lines += ["choose another name, or resume=force to go on with it all the same"]
-                raise UserError("\n".join(lines))
+                raise UserError(lines)
             if differences(recorded, plan.request):
                 migrate(plan, study)
             study.set_aside(plan.aside(study.trials()))

@@ -1,11 +1,13 @@
-"""SIGTERM and Ctrl-C as a flag that a loop reads where it can stop without losing anything."""
+"""Signals: who handles them, and SIGTERM and Ctrl-C as a flag that a loop reads where it can stop without loss."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from types import FrameType
 from typing import Any
 
@@ -37,6 +39,51 @@ STOPPING = Stop()  # set by a signal in this process, be it a worker's or the sw
 
 
 @contextmanager
+def handling(handlers: Mapping[int, Any]) -> Iterator[dict[int, Any]]:
+    """Installs handlers of signals, which what a task forks doesn't inherit. Yields the handlers of before.
+
+    A handler in Python is heard too late by a process that is about to wait for a lock, and a pool that ends its
+    processes would wait for it for ever. So forks get the system's own handlers; but not of Ctrl-C, which is the
+    sweeper's to pass on. Outside the main thread, where Python allows no handlers, there are none.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield {}
+        return
+    _INSTALLED.append(handlers)
+    before = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
+    try:
+        yield before
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        _INSTALLED.pop()
+
+
+_INSTALLED: list[Mapping[int, Any]] = []  # by the blocks that are open, the outermost first
+
+
+def _before_fork() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*chain(*_INSTALLED)})  # a signal at the wrong moment would be lost
+
+
+def _after_fork() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*chain(*_INSTALLED)})
+
+
+def _after_fork_in_child() -> None:
+    for handlers in _INSTALLED:
+        for signum, handler in handlers.items():
+            if signal.getsignal(signum) == handler:  # and not one that the task has installed
+                signal.signal(signum, signal.SIG_IGN if signum == signal.SIGINT else signal.SIG_DFL)
+    _after_fork()
+    _INSTALLED.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+
+
+@contextmanager
 def catch() -> Iterator[Stop]:
     """Yields a flag that the first SIGTERM or SIGINT sets; the second one acts as it did before.
 
@@ -45,9 +92,6 @@ def catch() -> Iterator[Stop]:
     flag stays unset.
     """
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
     before: dict[int, Any] = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
 
     def handle(signum: int, frame: FrameType | None) -> None:
@@ -59,12 +103,7 @@ def catch() -> Iterator[Stop]:
             stop.is_heard = True
             own(signum, frame)
 
-    for signum in before:
-        signal.signal(signum, handle)
-    try:
+    with handling(dict.fromkeys(before, handle)):
         yield stop
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
     if stop.signum is not None and not stop.is_heard:
         signal.raise_signal(stop.signum)

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hydra_sweep import streams
-from hydra_sweep.arguments import Parser
+from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.files import read_yaml
 from hydra_sweep.plan import Goal
@@ -29,8 +28,8 @@ PAUSE = timedelta(seconds=10)  # without any trial: more than a worker takes bet
 SWEEPS = Path("multirun")  # where Hydra has them, unless an app says otherwise
 
 
-@streams.command
-def main(program: str = "hydra_sweep.status", sweeps: Path = SWEEPS) -> int:
+def run(program: str, sweeps: Path) -> int:
+    """Shows one sweep, or all of those below a folder, and returns the exit status."""
     parser = Parser(program, description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("name", nargs="?", help=f"a sweep below {sweeps}, or its folder; without it, all of them")
     parser.add_argument("--watch", action="store_true", help="show it again every two seconds, until Ctrl-C")
@@ -43,12 +42,14 @@ def main(program: str = "hydra_sweep.status", sweeps: Path = SWEEPS) -> int:
             if not args.watch:
                 break
             time.sleep(2)
-    except (UserError, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         pass
     return 0
+
+
+@command("hydra_sweep.status")
+def main() -> int:
+    return run("hydra_sweep.status", SWEEPS)
 
 
 def trust_help(sweeps: Path) -> str:

@@ -8,31 +8,30 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hydra_sweep import streams
-from hydra_sweep.arguments import Parser
-from hydra_sweep.errors import UserError
+from hydra_sweep.commands import Parser, command
 from hydra_sweep.status import SWEEPS, headline, open_sweep, trust_help
 from hydra_sweep.storage import explained
 from hydra_sweep.study import StopMode
 
 
-@streams.command
-def main(program: str = "hydra_sweep.stop", sweeps: Path = SWEEPS) -> int:
+def run(program: str, sweeps: Path) -> int:
+    """Tells a sweep to stop and returns the exit status."""
     parser = Parser(program, description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("name", help=f"a sweep below {sweeps}, or its folder")
     parser.add_argument("--now", action="store_true", help="save running trials and give them back")
     parser.add_argument("--trust", action="store_true", help=trust_help(sweeps))
     args = parser.parse_args()
-    try:
-        sweep = open_sweep(args.name, sweeps, args.trust, to_write=True)
-        with explained(sweep.study.url):
-            sweep.study.stop(StopMode.PREEMPT if args.now else StopMode.DRAIN)
-        print(headline(sweep))
-        print("asked to stop" + (", running trials are saved" if args.now else " when the running trials finished"))
-    except (UserError, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 2
+    sweep = open_sweep(args.name, sweeps, args.trust, to_write=True)
+    with explained(sweep.study.url):
+        sweep.study.stop(StopMode.PREEMPT if args.now else StopMode.DRAIN)
+    print(headline(sweep))
+    print("asked to stop" + (", running trials are saved" if args.now else " when the running trials finished"))
     return 0
+
+
+@command("hydra_sweep.stop")
+def main() -> int:
+    return run("hydra_sweep.stop", SWEEPS)
 
 
 if __name__ == "__main__":

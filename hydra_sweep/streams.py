@@ -12,7 +12,6 @@ every `print`, log handler and progress bar:
 from __future__ import annotations
 
 import errno
-import functools
 import io
 import logging
 import math
@@ -21,14 +20,12 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-P = ParamSpec("P")
 STDOUT, STDERR = 1, 2
 PATIENCE_SECONDS = 2.0  # for the readers of a process that was asked to stop
 CAN_WAIT = os.name == "posix"  # Windows can't select files, nor does it have select.PIPE_BUF
@@ -36,28 +33,6 @@ PIECE_BYTES = getattr(select, "PIPE_BUF", 512)
 
 _is_aside = False  # whether what is printed is no more than an aside of something that goes on
 _waits_until = math.inf  # the monotonic time after which a reader that has paused is waited for no longer
-
-
-def command(main: Callable[P, int]) -> Callable[P, int]:
-    """Returns the `main` of a command with safe streams; Ctrl-C ends it without a traceback."""
-
-    @functools.wraps(main)
-    def safe(*args: P.args, **kwargs: P.kwargs) -> int:
-        protect()
-        try:
-            os.getcwd()
-        except FileNotFoundError:
-            print("this working directory has been deleted; type cd to one that is there", file=sys.stderr)
-            return 2
-        try:
-            return main(*args, **kwargs)
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
-            return 128 + signal.SIGINT
-        finally:
-            sys.stdout.flush()  # here, where a failure can still become the exit status
-
-    return safe
 
 
 def keep_going() -> None:

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hydra_sweep import artifacts, progress, storage, streams
 from hydra_sweep.background import Background
+from hydra_sweep.commands import show
 from hydra_sweep.compat import BASIC_LAUNCHER, trial_id
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import UserError, counted, describe_error
@@ -29,9 +30,8 @@ from hydra_sweep.machine import num_physical_cores, visible_gpus
 from hydra_sweep.plan import Plan
 from hydra_sweep.planning import code_version, make, refuse_official
 from hydra_sweep.process import Process
-from hydra_sweep.processes import handling
 from hydra_sweep.resume import open_study
-from hydra_sweep.signals import STOPPING
+from hydra_sweep.signals import STOPPING, handling
 from hydra_sweep.stop_rules import End, due, too_many_failures
 from hydra_sweep.study import (
     FULL,
@@ -126,11 +126,8 @@ class Sweeper:
         screen.summary(STOPPING.signum, self.end.why if self.end else None)
         if self.plan.settings.storage is None and not (self.plan.folder / "study.db").exists():
             self.end = End("study.db was deleted while it ran", StopMode.KILL, is_success=False)
-            print(
-                f"sweep: {self.plan.folder / 'study.db'} was deleted while it ran: results.csv has what was found, but "
-                "the sweep can't go on; put it back, or choose another name",
-                file=sys.stderr,
-            )
+            lost = f"{self.plan.folder / 'study.db'} was deleted while it ran: results.csv has what was found, but "
+            show("sweep", [f"{lost}the sweep can't go on; put it back, or choose another name"])
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
         all_failed = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}
@@ -170,12 +167,11 @@ class Sweeper:
     def fetch(self) -> None:
         """Fetches the folders of trials that were run elsewhere, unless somebody waits for the end."""
         if STOPPING.signum is None and (place := self.plan.artifact_store()):
-            for problem in artifacts.fetch(place, self.plan.folder):
-                print(f"sweep: {problem}", file=sys.stderr)
+            show("sweep", artifacts.fetch(place, self.plan.folder))
 
     def say(self, text: str) -> None:
         if not self.is_stopping():
-            print(f"sweep: {text}", file=sys.stderr)
+            show("sweep", [text])
 
     def write_request(self) -> None:
         """Writes sweep.yaml: what was asked, resolved, and how to go on. Deletes halves that killed ones have left."""

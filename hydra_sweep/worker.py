@@ -27,8 +27,8 @@ from hydra_sweep import streams
 from hydra_sweep.heartbeat import Heartbeat, follow
 from hydra_sweep.plan import Plan
 from hydra_sweep.process import Process
-from hydra_sweep.processes import Program, handling
-from hydra_sweep.signals import STOPPING, Interrupted
+from hydra_sweep.processes import Program
+from hydra_sweep.signals import STOPPING, Interrupted, handling
 from hydra_sweep.storage import explained
 from hydra_sweep.study import FULL, STOP, WORKER, SweepStudy
 from hydra_sweep.task import Task

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hydra
 from filelock import FileLock
@@ -20,9 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 
 import hydra_sweep
 from hydra_sweep import streams
-from hydra_sweep.arguments import Parser
-from hydra_sweep.compose import ComposeError
-from hydra_sweep.errors import UserError, escape_unprintable
+from hydra_sweep.commands import Parser, command, fail
+from hydra_sweep.errors import UserError
 from hydra_sweep.files import atomic
 from hydra_sweep.signals import Interrupted
 from rnnexp import __version__
@@ -37,7 +36,6 @@ PACKAGED = Path(__file__).parent / "conf"
 CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 
 log = logging.getLogger("rnnexp")
-MAX_LINE = 1000  # characters of a fault
 HELP = """\
 rnnexp {version} trains recurrent networks on images read as sequences.
 
@@ -113,7 +111,7 @@ class Claim(Callback):
             if folder.is_run() and not config.train.resume:
                 raise UserError(f"{folder.taken}: {resume_command(sys.argv[1:], config.name, folder.path)}")
         except UserError as error:
-            fail(str(error).splitlines())
+            fail("rnnexp", error)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         if self.lock is not None:  # whoever gets it now sees that a run is here
@@ -141,7 +139,7 @@ def app(cfg: DictConfig) -> dict[str, float]:
     except UserError as error:
         if is_trial:
             raise
-        fail(str(error).splitlines())
+        fail("rnnexp", error)
     except Interrupted as stopped:
         if is_trial:
             raise
@@ -157,7 +155,7 @@ def app(cfg: DictConfig) -> dict[str, float]:
     return result.metrics
 
 
-@streams.command
+@command("rnnexp")
 def main() -> int:
     """Checks the command line, then hands it to Hydra."""
     logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
@@ -171,17 +169,14 @@ def main() -> int:
     flags = [argument for argument in sys.argv[1:] if argument not in args.overrides]
     sys.argv[1:] = [*flags, *expand_aliases(args.overrides)]  # Hydra's parser wants the flags together
     if not (args.hydra_help or args.info or args.shell_completion):
-        command = CommandLine(args, CONFIG_DIR)
+        typed = CommandLine(args, CONFIG_DIR)
         if args.help:
-            try:
-                print(help_text(command))
-            except ComposeError as error:
-                fail([str(error)])
+            print(help_text(typed))
             return 0
-        if problems := command.problems():
-            fail(problems)
+        if problems := typed.problems():
+            raise UserError(problems)
         if args.cfg and args.multirun:  # Hydra refuses the two together
-            print(command.shown_space(args.cfg))
+            print(typed.shown_space(args.cfg))
             return 0
     gc.enable()
     app()
@@ -206,7 +201,9 @@ def parsed(name: str, arguments: list[str], config_name: str | None = None) -> a
             known = key if has_key(presets, key) else command.nearest_key(key, presets)
             known = known.removeprefix(" (did you mean ").removesuffix("?)")
             lines.append(f"{line}; type {known}={value or 'VALUE'}" if known else f"{line}; {parser.prog} --help")
-        fail(lines or [f"{' '.join(unknown)}: options are written key=value; {parser.prog} --help lists them"])
+        raise UserError(
+            lines or [f"{' '.join(unknown)}: options are written key=value; {parser.prog} --help lists them"]
+        )
     return args
 
 
@@ -217,11 +214,3 @@ def help_text(command: CommandLine) -> str:
     groups = "\n".join(f"  {group:<12}{', '.join(command.options(group))}" for group in (*GROUPS, "search"))
     keys = "".join(f"  {line}\n" for line in OmegaConf.to_yaml(cfg).splitlines())
     return HELP.format(version=__version__, groups=groups, keys=keys.rstrip())
-
-
-def fail(lines: list[str]) -> NoReturn:
-    """Prints one line for each fault and leaves with status 2."""
-    for line in lines:
-        shown = line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 4]} ..."
-        print(f"rnnexp: {escape_unprintable(shown)}", file=sys.stderr)
-    sys.exit(2)

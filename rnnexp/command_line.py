@@ -212,7 +212,7 @@ class CommandLine:
         try:
             plan = self.plan()
         except UserError as error:
-            yield from str(error).splitlines()
+            yield from error.problems
             return
         flat_presets = flat_without_hydra(presets)
         examples = [without_hydra(self.composer(overrides)) for overrides in plan.space.examples()]

@@ -2,8 +2,15 @@
 
 import sys
 
-from hydra_sweep.fetch import main
+from hydra_sweep import fetch
+from hydra_sweep.commands import command
 from rnnexp.schema.config import SWEEPS
 
+
+@command("rnnexp.fetch")
+def main() -> int:
+    return fetch.run("rnnexp.fetch", SWEEPS)
+
+
 if __name__ == "__main__":
-    sys.exit(main("rnnexp.fetch", SWEEPS))
+    sys.exit(main())

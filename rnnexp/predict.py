@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from hydra_sweep import streams
-from hydra_sweep.arguments import Parser
+from hydra_sweep.commands import Parser, command, show
 from hydra_sweep.errors import UserError
 from rnnexp.record.result import RunResult, Status
 from rnnexp.record.run_folder import RunFolder
@@ -117,7 +116,7 @@ def probabilities(predictor: Predictor, prepared_NHW: Tensor) -> Tensor:
     return torch.cat(logits).double().softmax(1)
 
 
-@streams.command
+@command("rnnexp.predict")
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line for each image, or JSON. Returns 2 if the run or an image was bad."""
     parser = Parser("rnnexp.predict", description="Classify images with a run's model.")
@@ -126,12 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print path, label and every probability as JSON")
     parser.add_argument("--trust", action="store_true", help="build the run's own network, whoever wrote it")
     args = parser.parse_args(argv)
-    try:
-        predictor = load(args.run_dir, args.trust)
-    except UserError as error:
-        return _complain(error)
+    predictor = load(args.run_dir, args.trust)
     if predictor.result.status is not Status.COMPLETE:
-        _complain(f"note: {_ending(predictor.result)}")
+        show("rnnexp.predict", [f"note: {_ending(predictor.result)}"])
     from rnnexp.data.photographs import prepare
 
     answers, exit_status = [], 0
@@ -139,10 +135,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             prepared = prepare(_open(path), predictor.dataset)
         except UserError as error:
-            exit_status = _complain(error)
+            show("rnnexp.predict", error.problems)
+            exit_status = error.exit_status
             continue
         if prepared.num_characters > 1:
-            _complain(f"note: {path} seems to hold {prepared.num_characters} characters; this is the largest")
+            note = f"note: {path} seems to hold {prepared.num_characters} characters; this is the largest"
+            show("rnnexp.predict", [note])
         p_O = probabilities(predictor, prepared.image[None])[0].tolist()
         of_class = dict(zip(predictor.labels, p_O, strict=True))
         label = max(of_class, key=lambda name: of_class[name])
@@ -199,12 +197,6 @@ def _ending(result: RunResult) -> str:
 
 def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-
-
-def _complain(problem: object) -> int:
-    """Prints a line to stderr and returns the exit status of a user's mistake."""
-    print(f"rnnexp.predict: {problem}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -2,7 +2,14 @@
 
 import sys
 
-from hydra_sweep.proxy import main
+from hydra_sweep import proxy
+from hydra_sweep.commands import command
+
+
+@command("rnnexp.proxy")
+def main() -> int:
+    return proxy.run("rnnexp.proxy")
+
 
 if __name__ == "__main__":
-    sys.exit(main("rnnexp.proxy"))
+    sys.exit(main())

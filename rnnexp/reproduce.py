@@ -13,7 +13,7 @@ from pathlib import Path
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_sweep import streams
-from hydra_sweep.arguments import Parser
+from hydra_sweep.commands import Parser, command
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
@@ -24,7 +24,7 @@ from rnnexp.record.trust import trust_problems
 from rnnexp.schema.config import plain_config, with_schema
 
 
-@streams.command
+@command("rnnexp.reproduce")
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 if history and metrics are identical but for times, 1 if not, 2 for a mistake in the command."""
     parser = Parser("rnnexp.reproduce", description="Run a recorded run again and compare its history and metrics.")
@@ -37,10 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() if args.out is None else nullcontext(args.out) as out:
         try:
             differences = reproduce(args.run_dir, out, args.trust)
-        except (UserError, OSError) as error:
-            for line in str(error).splitlines():
-                print(f"rnnexp.reproduce: {line}", file=sys.stderr)
-            return 2
         except Interrupted as stopped:
             return 128 + stopped.signum
     print("\n".join(differences.shown(args.run_dir)))
@@ -84,7 +80,7 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Difference
     if recorded is None:
         raise UserError(f"{run_dir} holds no finished run: there is no {folder.result.name}")
     if (problems := trust_problems(recorded.config)) and not trust:
-        raise UserError("\n".join(problems))
+        raise UserError(problems)
     try:
         cfg = with_schema(recorded.config)
         config = plain_config(cfg)

@@ -108,7 +108,7 @@ def check(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
     if not problems and (problem := precision_problem(cfg)):
         problems = [problem]
     if problems:
-        raise UserError("\n".join(problems))
+        raise UserError(problems)
     return cfg
 
 

@@ -2,8 +2,15 @@
 
 import sys
 
-from hydra_sweep.stop import main
+from hydra_sweep import stop
+from hydra_sweep.commands import command
 from rnnexp.schema.config import SWEEPS
 
+
+@command("rnnexp.stop")
+def main() -> int:
+    return stop.run("rnnexp.stop", SWEEPS)
+
+
 if __name__ == "__main__":
-    sys.exit(main("rnnexp.stop", SWEEPS))
+    sys.exit(main())

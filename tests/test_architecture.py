@@ -25,7 +25,7 @@ SWEEPER = (
         "settings",
         "hydra_sweep",
     },
-    {"arguments", "differences", "files", "signals", "processes", "text_table"},
+    {"differences", "files", "signals", "processes", "text_table", "commands"},
     {"compose", "launchers", "storage"},
     {"grammar", "artifacts", "study"},
     {"space"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
@@ -10,6 +9,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_sweep import settings
+from hydra_sweep.commands import fail
 from hydra_sweep.errors import UserError
 
 settings.register()
@@ -33,6 +33,4 @@ class OptunaSweeper(Sweeper):
         try:
             return sweep(self.config, self.hydra_context, self.task_function, arguments)
         except UserError as error:
-            for line in str(error).splitlines():
-                print(f"sweep: {line}", file=sys.stderr)
-            sys.exit(2)
+            fail("sweep", error)

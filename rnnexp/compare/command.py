@@ -17,10 +17,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_sweep import signals, streams
-from hydra_sweep.arguments import Parser
+from hydra_sweep.commands import Parser, command, fail
 from hydra_sweep.errors import UserError
-from hydra_sweep.files import atomic, with_json_checksum
-from rnnexp.cli import CONFIG_DIR, fail, parsed
+from hydra_sweep.files import atomic, explained, with_json_checksum
+from rnnexp.cli import CONFIG_DIR, parsed
 from rnnexp.command_line import CommandLine
 from rnnexp.compare import recorded
 from rnnexp.compare.arms import arms_text
@@ -96,7 +96,7 @@ def finish(place: ComparisonFolder, result: Verdict) -> Iterator[str]:
     yield f"page     {pages.write(place.path, place.page)}"
 
 
-@streams.command
+@command("rnnexp.compare")
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks the command line, then compares."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -105,22 +105,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     register_schemas()
     args = parsed("rnnexp.compare", arguments, "compare")
     if args.multirun:
-        fail(["a comparison runs its own sweeps; leave -m out"])
-    command = ComparisonCommandLine(args, CONFIG_DIR)
-    if problems := command.problems() if not args.help else []:
-        fail(problems)
-    try:
-        full = command.compose(command.texts)
-        if args.help:
-            keys = "".join(f"  compare.{line}\n" for line in OmegaConf.to_yaml(full.compare).splitlines())
-            print(HELP.format(keys=keys))
-            return 0
-        comparison = Comparison.typed(args, full, Path(full.hydra.run.dir).absolute(), command)
-        if not args.cfg and (problems := comparison.problems(args)):
-            fail(problems)
-        comparison.state()
-    except UserError as error:
-        fail(str(error).splitlines())
+        raise UserError("a comparison runs its own sweeps; leave -m out")
+    typed = ComparisonCommandLine(args, CONFIG_DIR)
+    if problems := typed.problems() if not args.help else []:
+        raise UserError(problems)
+    full = typed.compose(typed.texts)
+    if args.help:
+        keys = "".join(f"  compare.{line}\n" for line in OmegaConf.to_yaml(full.compare).splitlines())
+        print(HELP.format(keys=keys))
+        return 0
+    comparison = Comparison.typed(args, full, Path(full.hydra.run.dir).absolute(), typed)
+    if not args.cfg and (problems := comparison.problems(args)):
+        raise UserError(problems)
+    comparison.state()
 
     @hydra.main(config_path=str(CONFIG_DIR), config_name="compare", version_base="1.3")
     def app(cfg: DictConfig) -> None:
@@ -131,9 +128,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             for line in finish(comparison.place, result):
                 log.info("%s", line)
         except Timeout:
-            fail([f"another process compares in {comparison.place.path}; wait for it, or choose another name="])
+            busy = f"another process compares in {comparison.place.path}; wait for it, or choose another name="
+            fail("rnnexp.compare", UserError(busy))
         except UserError as error:
-            fail(str(error).splitlines())
+            fail("rnnexp.compare", error)
 
     sys.argv[1:] = arguments
     streams.keep_going()
@@ -155,26 +153,17 @@ def recorded_main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", metavar="FOLDER", type=Path, help="write comparison.json and report.html here")
     args = parser.parse_args(arguments)
     by = [name.strip() for name in args.by.split(",") if name.strip()]
-    try:
-        relative_to = args.output or args.root
-        arms, warnings = recorded.arms(args.root, by, args.metric, args.where, relative_to)
-        method = ["These runs existed before the comparison: what the warnings name was not controlled."]
-        result = judge(
-            args.root.name,
-            arms,
-            metric=args.metric,
-            smallest_effect=args.smallest_effect,
-            warnings=warnings,
-            method=method,
-        )
-        if args.output:
+    relative_to = args.output or args.root
+    arms, warnings = recorded.arms(args.root, by, args.metric, args.where, relative_to)
+    method = ["These runs existed before the comparison: what the warnings name was not controlled."]
+    result = judge(
+        args.root.name, arms, metric=args.metric, smallest_effect=args.smallest_effect, warnings=warnings, method=method
+    )
+    if args.output:
+        with explained(args.output):
             args.output.mkdir(parents=True, exist_ok=True)
-        shown = finish(ComparisonFolder(args.output), result) if args.output else text.lines(result, _width())
-        print("\n".join(shown))
-    except UserError as error:
-        fail(str(error).splitlines())
-    except OSError as error:
-        fail([f"cannot write {args.output}: {error.strerror or error}"])
+    shown = finish(ComparisonFolder(args.output), result) if args.output else text.lines(result, _width())
+    print("\n".join(shown))
     return 0
 
 

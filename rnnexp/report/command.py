@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hydra_sweep import streams
-from hydra_sweep.arguments import Parser
+from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError
 from rnnexp.report.pages import FORMATS, gather, write_figures, write_page
 
 
-@streams.command
+@command("rnnexp.report")
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the page and returns the exit status."""
     parser = Parser("rnnexp.report", description="Write a page about a run, a sweep or a comparison.")
@@ -23,13 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--format", default=",".join(FORMATS), help="of the figures: png, svg or png,svg (default: both)"
     )
-    args = parser.parse_args(argv)
-    try:
-        for line in _lines(args):
-            print(line)
-    except (UserError, OSError) as error:
-        print(f"rnnexp.report: {error}", file=sys.stderr)
-        return 2
+    for line in _lines(parser.parse_args(argv)):
+        print(line)
     return 0
 
 

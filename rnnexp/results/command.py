@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,8 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from hydra_sweep import streams
-from hydra_sweep.arguments import Parser
+from hydra_sweep.commands import Parser, command, show
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.files import atomic
 from hydra_sweep.hints import nearest, nearest_key
@@ -40,17 +38,14 @@ from rnnexp.results.filtering import where
 class NothingFound(UserError):
     """The folder holds no runs."""
 
+    exit_status = 1
 
-@streams.command
+
+@command("rnnexp.results")
 def main(argv: Sequence[str] | None = None) -> int:
     """Shows the table and returns the exit status."""
-    args = _parser().parse_args(argv)
-    try:
-        for line in _lines(args):
-            print(line)
-    except UserError as error:
-        print(f"rnnexp.results: {error}", file=sys.stderr)
-        return 1 if isinstance(error, NothingFound) else 2
+    for line in _lines(_parser().parse_args(argv)):
+        print(line)
     return 0
 
 
@@ -97,7 +92,7 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
         warnings.simplefilter("ignore", MixedConfigurations)  # said below, with what to type
         shown, exact = (_plain if is_plain else _shaped)(frame, args, width)
     if not is_plain and (warning := _mixed_warning(frame, args)):
-        print(f"rnnexp.results: warning: {warning}", file=sys.stderr)
+        show("rnnexp.results", [f"warning: {warning}"])
     contents = {}
     for path, name in files.items():
         if name == "parquet":

@@ -20,6 +20,7 @@ from hydra_sweep.differences import flatten, is_same
 from hydra_sweep.grammar import literal
 from hydra_sweep.settings import SweeperConfig
 from hydra_sweep.space import Cell, Space
+from hydra_sweep.sweep_folder import SweepFolder
 
 Compose = Callable[[list[str]], DictConfig]  # from overrides to a configuration, Hydra's part included
 CELL = "cell"  # a trial's attribute: what the command has fixed in it, recorded as it begins
@@ -100,7 +101,7 @@ class Plan(Goal):
     the number of its trial, so a sweep may be typed again with more cells, with fewer, or in another order.
     """
 
-    folder: Path
+    folder: SweepFolder
     url: str
     study_name: str
     settings: SweeperConfig

@@ -27,11 +27,11 @@ from hydra_sweep import custom, declarations, official, sources, storage
 from hydra_sweep.compose import one_line
 from hydra_sweep.differences import as_recorded, flatten, plain_values
 from hydra_sweep.errors import UserError
-from hydra_sweep.files import read_yaml
 from hydra_sweep.hints import nearest
 from hydra_sweep.plan import Command, Plan, constraint_of, key_of
 from hydra_sweep.settings import ALLOWED, PRUNERS, SAMPLERS, SweeperConfig
 from hydra_sweep.space import Space
+from hydra_sweep.sweep_folder import SweepFolder
 
 Compose = Callable[[list[str]], DictConfig]  # from overrides to a configuration, Hydra's part included
 MAX_CELLS = 100_000  # of a grid: every command that goes on with it looks at all of them
@@ -99,7 +99,7 @@ def make(
     taken = {key_of(text) for text in arguments} | {parameter.key for parameter in found.parameters}
     always = [text for text in settings.trial_overrides if key_of(text) not in taken]
     typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)  # ${...} stays as it was typed
-    folder = Path(config.hydra.sweep.dir).absolute()
+    folder = SweepFolder(Path(config.hydra.sweep.dir).absolute())
     total = settings.n_trials
     if total is None:
         assert found.num_cells is not None
@@ -123,8 +123,8 @@ def make(
         request["custom_search_space"] = settings.custom_search_space
     plan = Plan(
         folder=folder,
-        url=storage.absolute(settings.storage) if settings.storage else f"sqlite:///{folder / 'study.db'}",
-        study_name=settings.study_name or (not settings.storage and _recorded_name(folder)) or folder.name,
+        url=storage.absolute(settings.storage) if settings.storage else folder.database_url,
+        study_name=settings.study_name or (not settings.storage and _recorded_name(folder)) or folder.path.name,
         settings=settings,
         sampler_name=sampler,
         pruner_name=pruner,
@@ -147,10 +147,10 @@ def make(
     return plan
 
 
-def _recorded_name(folder: Path) -> str | None:
+def _recorded_name(folder: SweepFolder) -> str | None:
     """Returns the name of the study in a sweep's folder, which may have been renamed since."""
     with suppress(OSError, ValueError):
-        if isinstance(name := read_yaml(folder / "sweep.yaml").get("study"), str):
+        if isinstance(name := folder.read_request().get("study"), str):
             return name.partition("~")[0]
     return None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import shutil
 import statistics
@@ -17,7 +15,6 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from hydra_sweep.errors import UserError, counted
-from hydra_sweep.files import atomic, with_csv_checksums, yaml_text
 from hydra_sweep.plan import Goal, Plan, key_of
 from hydra_sweep.storage import hide_password
 from hydra_sweep.study import Outcome, SweepStudy
@@ -31,7 +28,6 @@ WORDS = {
     TrialState.WAITING: "waiting",
 }
 BAR_FORMAT = "{n_fmt}/{total_fmt} {unit}, {remaining} left{postfix} |{bar}|"  # cut at the right: what matters is first
-HINT = "the sweep goes on; make room"
 
 
 class ProgressDisplay:
@@ -153,13 +149,7 @@ def write_results(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
     table_rows = rows(plan, trials)
     last = ("reports", "attempt", "seconds", "worker", "folder")
     names = [name for name in dict.fromkeys(name for row in table_rows for name in row) if name not in last]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*names, *last], lineterminator="\n")
-    writer.writeheader()
-    for row in table_rows:
-        writer.writerow({name: " ".join(c.splitlines()) if isinstance(c, str) else c for name, c in row.items()})
-    with atomic(plan.folder / "results.csv", HINT) as out:
-        out.write("".join(with_csv_checksums(text.getvalue().split("\n")[:-1])).encode())
+    plan.folder.write_table([*names, *last], table_rows)
 
 
 def write_best(plan: Plan, study: SweepStudy, trials: Sequence[FrozenTrial]) -> None:
@@ -170,11 +160,8 @@ def write_best(plan: Plan, study: SweepStudy, trials: Sequence[FrozenTrial]) -> 
     chosen = top[:1] if len(plan.directions) == 1 else top
     entries = [_best_entry(plan, trial) for trial in chosen]
     content: Any = entries[0] if len(plan.directions) == 1 else {"pareto_front": entries}
-    with atomic(plan.folder / "best.yaml", HINT) as out:
-        out.write(yaml_text(content).encode())
-    if plan.settings.optimization_results:
-        with atomic(plan.folder / "optimization_results.yaml", HINT) as out:
-            out.write(yaml_text(_official_results(chosen, len(plan.directions) > 1)).encode())
+    official = _official_results(chosen, len(plan.directions) > 1) if plan.settings.optimization_results else None
+    plan.folder.write_best(content, official)
 
 
 def _official_results(chosen: Sequence[FrozenTrial], has_several: bool) -> dict[str, Any]:
@@ -187,7 +174,7 @@ def _official_results(chosen: Sequence[FrozenTrial], has_several: bool) -> dict[
 def _best_entry(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
     values = {plan.label(i): value for i, value in enumerate(trial.values)}
     outcome = Outcome.of(trial)
-    folder = plan.folder / str(trial.number if outcome.same_as is None else outcome.same_as)
+    folder = plan.folder.trial(trial.number if outcome.same_as is None else outcome.same_as)
     return values | {
         "trial": trial.number,
         "command": best_command(plan, trial),
@@ -223,7 +210,7 @@ def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) 
     counts = [f"{n} {word}" for word, n in states.items() if n]
     lines += [*([""] if top else []), f"{counted(plan.n_trials, 'trial')}: {', '.join(counts)}"]
     lines += [saved] if (saved := saved_by_pruning(trials)) else []
-    lines += [f"folder   {plan.folder}", f"table    {plan.folder / 'results.csv'}"]
+    lines += [f"folder   {plan.folder}", f"table    {plan.folder.table}"]
     if top and top[0].values:
         lines += [f"best     {best_command(plan, top[0])}"]
     lines += [f"resume   {plan.resume_command()}"]
@@ -309,9 +296,9 @@ def dry_run(plan: Plan) -> list[str]:
     return lines
 
 
-def request_yaml(plan: Plan, study_name: str) -> str:
-    """Returns sweep.yaml."""
-    content = {
+def request(plan: Plan, study_name: str) -> dict[str, Any]:
+    """Returns what was asked, resolved, and how to go on."""
+    return {
         "resume": plan.resume_command(),
         "study": study_name,
         "storage": hide_password(plan.url),
@@ -321,7 +308,6 @@ def request_yaml(plan: Plan, study_name: str) -> str:
         "versions": {"optuna": optuna.__version__},
         "request": plan.request,
     }
-    return yaml_text(content)
 
 
 def finished_text(ended: int, total: int) -> str:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
@@ -26,6 +25,7 @@ from hydra_sweep.study import (
     SweepStudy,
     open_checked,
 )
+from hydra_sweep.sweep_folder import SweepFolder
 
 
 def open_study(plan: Plan) -> SweepStudy:
@@ -35,12 +35,12 @@ def open_study(plan: Plan) -> SweepStudy:
         UserError: the folder holds another sweep, or one whose study is gone.
     """
     try:
-        plan.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(plan.folder / ".open.lock"):
+        plan.folder.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(plan.folder.open_lock):
             if plan.settings.storage is None:
-                if not (plan.folder / "study.db").exists():
+                if not plan.folder.database.exists():
                     refuse_orphans(plan.folder)
-                for file in plan.folder.glob("study.db*"):  # SQLite's own files beside it, too
+                for file in plan.folder.database_files():
                     if not os.access(file, os.W_OK):
                         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
             study = open_checked(plan.url, plan.study_name, plan.settings.storage_seconds)
@@ -62,10 +62,9 @@ def open_study(plan: Plan) -> SweepStudy:
     return study
 
 
-def refuse_orphans(folder: Path) -> None:
+def refuse_orphans(folder: SweepFolder) -> None:
     """Raises: UserError if trials are here without their study: their numbers would be given out again."""
-    trials = [path.name for path in folder.iterdir() if path.name.isdigit()]
-    if trials:
+    if trials := folder.trials():
         raise UserError(
             f"{folder} holds {counted(len(trials), 'trial')} but not the study; choose another name, or move them away"
         )

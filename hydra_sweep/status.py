@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError, counted
-from hydra_sweep.files import read_yaml
 from hydra_sweep.plan import Goal
 from hydra_sweep.progress import WORDS, best, duration, finished_text, number_text, short_number
 from hydra_sweep.storage import SQLITE, hide_password
 from hydra_sweep.study import REQUEST, STOP, Lease, Outcome, open_checked
+from hydra_sweep.sweep_folder import SweepFolder
 from hydra_sweep.text_table import table
 
 RECENT = 20  # trials that the pace is measured by
@@ -70,24 +70,25 @@ class RecordedSweep:
 
     def __init__(self, folder: Path, sweeps: Path = SWEEPS, trust: bool = False, to_write: bool = False) -> None:
         self.folder = folder
+        files = SweepFolder(folder)
         try:
-            self.recorded = read_yaml(folder / "sweep.yaml")
+            self.recorded = files.read_request()
             url, name = str(self.recorded["storage"]), str(self.recorded["study"])
             self.n_trials = int(self.recorded["n_trials"])
         except (KeyError, TypeError, ValueError) as error:
-            if not (folder / "sweep.yaml").exists():
+            if not files.is_sweep():
                 raise UserError(f"{folder} holds no sweep; without a name, those of {sweeps} are listed") from error
-            raise UserError(f"{folder / 'sweep.yaml'} is damaged; rerun the sweep's command") from error
+            raise UserError(f"{files.request} is damaged; rerun the sweep's command") from error
         if url.startswith(SQLITE):
-            if not (folder / "study.db").exists():
-                raise UserError(f"{folder} has lost its study.db")
-            place = folder.absolute()  # it may have been moved
-            if not to_write and not all(os.access(path, os.W_OK) for path in (folder, folder / "study.db")):
-                place = Path(tempfile.mkdtemp())  # SQLite reads nothing where it may write nothing
-                weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
-                for file in folder.glob("study.db*"):
-                    shutil.copyfile(file, place / file.name)
-            url = f"{SQLITE}{place / 'study.db'}"
+            if not files.database.exists():
+                raise UserError(f"{folder} has lost its {files.database.name}")
+            place = SweepFolder(folder.absolute())  # it may have been moved
+            if not to_write and not all(os.access(path, os.W_OK) for path in (folder, files.database)):
+                place = SweepFolder(Path(tempfile.mkdtemp()))  # SQLite reads nothing where it may write nothing
+                weakref.finalize(self, shutil.rmtree, place.path, ignore_errors=True)
+                for file in files.database_files():
+                    shutil.copyfile(file, place.path / file.name)
+            url = place.database_url
         elif not trust and not folder.resolve().is_relative_to(sweeps.resolve()):
             raise UserError(f"{folder} has its study at {hide_password(url)}; if you trust that server, add --trust")
         self.study = open_checked(url, name.partition("~")[0], seconds=10)
@@ -103,18 +104,18 @@ class RecordedSweep:
 def open_sweep(name: str, sweeps: Path = SWEEPS, trust: bool = False, to_write: bool = False) -> RecordedSweep:
     """Returns a sweep by its name below a folder of sweeps, or by its own folder."""
     named = sweeps / name
-    return RecordedSweep(named if (named / "sweep.yaml").exists() else Path(name), sweeps, trust, to_write)
+    return RecordedSweep(named if SweepFolder(named).is_sweep() else Path(name), sweeps, trust, to_write)
 
 
 def overview(root: Path) -> list[str]:
     """Returns a line for each sweep below a folder, the newest last."""
-    files = sorted(root.glob("*/sweep.yaml"), key=lambda path: path.stat().st_mtime)
+    found = [folder for folder in map(SweepFolder, root.glob("*")) if folder.is_sweep()]
     lines = []
-    for file in files:
+    for folder in sorted(found, key=lambda folder: folder.request.stat().st_mtime):
         try:
-            lines.append(headline(RecordedSweep(file.parent, root)))
+            lines.append(headline(RecordedSweep(folder.path, root)))
         except (UserError, OSError) as error:
-            lines.append(f"{file.parent.name}: {error}")
+            lines.append(f"{folder.path.name}: {error}")
     return lines or [f"there are no sweeps in {root}"]
 
 

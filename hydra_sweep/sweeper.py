@@ -23,7 +23,6 @@ from hydra_sweep.commands import show
 from hydra_sweep.compat import BASIC_LAUNCHER, trial_id
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import UserError, counted, describe_error
-from hydra_sweep.files import atomic, remove_partial_files
 from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.launchers import JOBLIB, WorkerPool
 from hydra_sweep.machine import num_physical_cores, visible_gpus
@@ -42,8 +41,6 @@ from hydra_sweep.study import (
     StopMode,
 )
 from hydra_sweep.worker import Worker, prepare
-
-PARTIAL_FILE_SECONDS = 3600  # after which nobody still writes a file; another sweeper may be at work in the folder
 
 
 def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, arguments: Sequence[str]) -> None:
@@ -90,7 +87,7 @@ class Sweeper:
             )
         self.study = open_study(plan)
         self.watch = StaleTrialDetector(plan.settings.lease_seconds)
-        self.reap_lock = FileLock(plan.folder / ".reap.lock")
+        self.reap_lock = FileLock(plan.folder.reap_lock)
         self.started = time.monotonic()
         self.ended_before = {t.number for t in self.trials() if t.state.is_finished()}
         self.failed_before = self.study.num_failed(plan.n_trials)
@@ -112,7 +109,7 @@ class Sweeper:
         STOPPING.signum = None
         self.study.set(f"{STOP}:{self.process.name}", 0)  # that of an earlier sweeper with this pid
         self.study.set(f"{FULL}:{self.process.name}", None)
-        with self.handlers(), display, monitor, self.pool.tidy(self.plan.folder / "workers"):
+        with self.handlers(), display, monitor, self.pool.tidy(self.plan.folder.workers):
             self.run_workers(num_workers, monitor)
             if not self.plan.settings.wait and self.pool.jobs and not self.is_stopping():
                 look = f"{self.plan.settings.status_command} {self.plan.folder}"
@@ -124,10 +121,17 @@ class Sweeper:
             self.pool.cancel()  # those that still wait for their turn
         self.fetch()
         screen.summary(STOPPING.signum, self.end.why if self.end else None)
-        if self.plan.settings.storage is None and not (self.plan.folder / "study.db").exists():
-            self.end = End("study.db was deleted while it ran", StopMode.KILL, is_success=False)
-            lost = f"{self.plan.folder / 'study.db'} was deleted while it ran: results.csv has what was found, but "
-            show("sweep", [f"{lost}the sweep can't go on; put it back, or choose another name"])
+        if self.plan.settings.storage is None and not self.plan.folder.database.exists():
+            self.end = End(
+                f"{self.plan.folder.database.name} was deleted while it ran", StopMode.KILL, is_success=False
+            )
+            show(
+                "sweep",
+                [
+                    f"{self.plan.folder.database} was deleted while it ran: {self.plan.folder.table.name} has what was "
+                    "found, but the sweep can't go on; put it back, or choose another name"
+                ],
+            )
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
         all_failed = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}
@@ -167,23 +171,16 @@ class Sweeper:
     def fetch(self) -> None:
         """Fetches the folders of trials that were run elsewhere, unless somebody waits for the end."""
         if STOPPING.signum is None and (place := self.plan.artifact_store()):
-            show("sweep", artifacts.fetch(place, self.plan.folder))
+            show("sweep", artifacts.fetch(place, self.plan.folder.path))
 
     def say(self, text: str) -> None:
         if not self.is_stopping():
             show("sweep", [text])
 
     def write_request(self) -> None:
-        """Writes sweep.yaml: what was asked, resolved, and how to go on. Deletes halves that killed ones have left."""
-        names = ("sweep.yaml", "multirun.yaml", "results.csv", "best.yaml")
-        remove_partial_files((self.plan.folder / name for name in names), PARTIAL_FILE_SECONDS)
-        texts = {
-            "sweep.yaml": progress.request_yaml(self.plan, self.study.name),
-            "multirun.yaml": OmegaConf.to_yaml(self.config),  # as Hydra's own sweeper does
-        }
-        for name, text in texts.items():
-            with atomic(self.plan.folder / name, "make room and rerun") as out:
-                out.write(text.encode())
+        """Writes what was asked. Deletes what killed writers have left."""
+        self.plan.folder.remove_partial_files()
+        self.plan.folder.write_request(progress.request(self.plan, self.study.name), OmegaConf.to_yaml(self.config))
 
     def progress(self) -> tuple[int, int]:
         """Returns how many trials finished, and how many reports there are."""

@@ -33,7 +33,7 @@ class Task:
 
     def compose(self, overrides: Sequence[str], number: int, subdir: str) -> DictConfig:
         """Returns a trial's configuration, its folder and number included."""
-        place = [f"hydra.sweep.dir='{_quoted(self.plan.folder)}'", f"hydra.sweep.subdir={subdir}"]
+        place = [f"hydra.sweep.dir='{_quoted(self.plan.folder.path)}'", f"hydra.sweep.subdir={subdir}"]
         cfg = self.composer([*self.plan.trial_overrides(overrides), *place])
         with open_dict(cfg):
             cfg.hydra.job.id, cfg.hydra.job.num = f"{cfg.hydra.job.name}_{number}", number

@@ -86,7 +86,7 @@ class Worker:
         is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
         if is_alone and self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[HydraConfig.get().job.num % len(self.gpus)]
-        place = self.plan.folder / "workers"
+        place = self.plan.folder.workers
         with explained(self.plan.url), _redirected(place, self.process.name, is_alone), _handlers(is_alone):
             settings = self.plan.settings
             self.study = SweepStudy(self.plan.url, self.plan.study_name, settings.storage_seconds, is_patient=True)
@@ -116,7 +116,7 @@ class Worker:
         """Runs a claimed trial to its end and tells it, or gives it back when it is stopped."""
         started, before = time.monotonic(), trial.lease.seconds
         trial_id, lease = trial.trial_id, trial.lease
-        folder = self.plan.folder / str(trial.number)
+        folder = self.plan.folder.trial(trial.number)
         if self.artifact_store and lease.attempt > 1 and (problem := self.artifact_store.get_if_there(folder)):
             log.warning("trial %d restarts from scratch: %s", trial.number, problem)
         hydra_sweep.listen(trial)

@@ -65,7 +65,7 @@ rnnexp {version} trains recurrent networks on images read as sequences.
 A run leaves its record in outputs/runs/NAME (the time, unless name=... is
 given), each of many in outputs/sweeps/NAME/NUMBER: result.json, history.csv,
 model.pt, checkpoint.pt, test_outcomes.npz, run.log and .hydra/. A sweep adds
-results.csv, best.yaml, hydra_sweep.yaml and study.db; hydra.sweeper.*,
+results.csv, best.yaml, sweep.yaml and study.db; hydra.sweeper.*,
 hydra/sweeper/sampler= and hydra/sweeper/pruner= set its details.
 
 Groups, chosen as group=option:

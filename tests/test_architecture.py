@@ -26,6 +26,7 @@ SWEEPER = (
         "hydra_sweep",
     },
     {"differences", "files", "signals", "processes", "text_table", "commands"},
+    {"sweep_folder"},
     {"compose", "launchers", "storage"},
     {"grammar", "artifacts", "study"},
     {"space"},
@@ -98,6 +99,26 @@ def test_every_module_has_a_floor_and_imports_from_those_below(package):
 
 def test_no_module_imports_itself_by_way_of_others():
     list(TopologicalSorter({module: imports(module) for module in ALL}).static_order())  # raises CycleError
+
+
+FOLDERS = {"hydra_sweep.sweep_folder", "rnnexp.record.comparison_folder", "rnnexp.record.run_folder"}
+
+
+def test_one_module_each_names_the_files_of_a_run_a_sweep_and_a_comparison():
+    def strings(module):
+        return {node.value for node in ast.walk(ast.parse(ALL[module].read_text())) if isinstance(node, ast.Constant)}
+
+    named = {name: strings(name) for name in FOLDERS}
+    files = {
+        text
+        for found in named.values()
+        for text in found
+        if re.fullmatch(r"[\w.]+\.(yaml|csv|json|db|pt|npz)", str(text))
+    }
+    assert {"sweep.yaml", "results.csv", "study.db", "comparison.json", "result.json", "checkpoint.pt"} < files
+    for file in files:
+        assert sum(file in found for found in named.values()) == 1, file
+        assert not [name for name in ALL.keys() - FOLDERS if file in strings(name)], file
 
 
 def test_no_module_is_longer_than_400_lines():

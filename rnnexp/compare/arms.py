@@ -8,14 +8,13 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest
 from hydra_sweep.plan import key_of
 from rnnexp.command_line import CommandLine
-from rnnexp.record.comparison_folder import ComparisonFolder
+from rnnexp.record.comparison_folder import folder_name
 from rnnexp.schema.config import GROUPS
 
 
@@ -50,7 +49,7 @@ def arm_specs(arms: Any, options: Callable[[str], list[str]]) -> list[ArmSpec]:
             if "=" not in word:
                 raise UserError(f"compare.arms: {word!r} is no override; write key=value, or groups alone")
         found = [ArmSpec(" ".join(word.split()), shlex.split(word)) for word in wanted]
-    folders = {ComparisonFolder(Path()).sweep("", arm.name) for arm in found}
+    folders = {folder_name(arm.name) for arm in found}
     if len(found) < 2 or len(folders) < len(found):
         raise UserError(f"compare.arms must name at least two different arms, got {', '.join(a.name for a in found)}")
     return found

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_sweep import signals, streams
 from hydra_sweep.commands import Parser, command, fail
 from hydra_sweep.errors import UserError
-from hydra_sweep.files import atomic, explained, with_json_checksum
+from hydra_sweep.files import explained
 from rnnexp.cli import CONFIG_DIR, parsed
 from rnnexp.command_line import CommandLine
 from rnnexp.compare import recorded
@@ -83,17 +83,16 @@ class ComparisonCommandLine(CommandLine):
         return []
 
 
-def finish(place: ComparisonFolder, result: Verdict) -> Iterator[str]:
-    """Writes comparison.json and the page, and yields what to show."""
-    with atomic(place.result, "make room and rerun") as out:
-        out.write(with_json_checksum(result.to_json()).encode())
+def finish(folder: ComparisonFolder, result: Verdict) -> Iterator[str]:
+    """Writes the verdict and the page, and yields what to show."""
+    folder.write_verdict(result.to_json())
     yield ""
     yield from text.lines(result, _width())
     yield ""
-    yield f"numbers  {place.result}"
+    yield f"numbers  {folder.verdict}"
     from rnnexp.report import pages
 
-    yield f"page     {pages.write(place.path, place.page)}"
+    yield f"page     {pages.write(folder.path)}"
 
 
 @command("rnnexp.compare")
@@ -121,14 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     @hydra.main(config_path=str(CONFIG_DIR), config_name="compare", version_base="1.3")
     def app(cfg: DictConfig) -> None:
-        comparison.place = ComparisonFolder(Path(HydraConfig.get().runtime.output_dir))
+        comparison.folder = ComparisonFolder(Path(HydraConfig.get().runtime.output_dir))
         try:
-            with FileLock(comparison.place.path / ".lock", blocking=False), signals.catch() as stop:
+            with FileLock(comparison.folder.lock, blocking=False), signals.catch() as stop:
                 result = comparison.run(stop)
-            for line in finish(comparison.place, result):
+            for line in finish(comparison.folder, result):
                 log.info("%s", line)
         except Timeout:
-            busy = f"another process compares in {comparison.place.path}; wait for it, or choose another name="
+            busy = f"another process compares in {comparison.folder.path}; wait for it, or choose another name="
             fail("rnnexp.compare", UserError(busy))
         except UserError as error:
             fail("rnnexp.compare", error)

@@ -26,8 +26,8 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_sweep import signals
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError, counted
-from hydra_sweep.files import atomic, read_yaml, yaml_text
 from hydra_sweep.plan import key_of
+from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine
 from rnnexp.compare import recorded
@@ -52,7 +52,7 @@ class Comparison:
     """One comparison on its way: which arms, with which commands, and what is done of it."""
 
     name: str
-    place: ComparisonFolder
+    folder: ComparisonFolder
     cfg: DictConfig
     arms: list[ArmSpec]
     flags: list[str]  # -cd and the like, for every sweep
@@ -75,17 +75,18 @@ class Comparison:
         if settings.budget == "epochs":
             epochs = settings.trials * self.cfg.train.epochs
             budget = [f"n_trials={epochs}", f"hydra.sweeper.stop.steps={epochs}"]
-        return merged(self.overrides, arm.overrides, budget, self.named("search", arm))
+        return merged(self.overrides, arm.overrides, budget, self.named(self.folder.search(arm.name)))
 
     def final_overrides(self, arm: ArmSpec, chosen: Sequence[str], seeds: Sequence[int]) -> list[str]:
         grid = [f"seed={','.join(map(str, seeds))}", *GRID]
         kept = [t for t in self.overrides if not key_of(t).startswith(("hydra.sweeper.", "hydra/sweeper/sampler"))]
-        place = self.named("final", arm, "-".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))))
+        first_to_last = "-".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+        place = self.named(self.folder.final(arm.name) / first_to_last)
         return merged(kept, arm.overrides, chosen, list(self.cfg.compare.final), grid, place)
 
-    def named(self, stage: str, arm: ArmSpec, part: str = "") -> list[str]:
-        folder = self.place.sweep(stage, arm.name) / part
-        name = "-".join([self.name, *folder.relative_to(self.place.path).parts])
+    def named(self, folder: Path) -> list[str]:
+        """Returns the overrides that give a sweep its folder, and a name after it."""
+        name = "-".join([self.name, *folder.relative_to(self.folder.path).parts])
         return [f"name={quoted(name)}", f"hydra.sweep.dir={quoted(str(folder))}", "hydra.sweeper.summary=false"]
 
     def request(self) -> dict[str, Any]:
@@ -156,20 +157,20 @@ class Comparison:
                 log.info("\n== arm %d of %d, %s: search", number, len(self.arms), arm.name)
                 self.sweep(self.search_overrides(arm), stop)
                 state["chosen"][arm.name] = self.choose(arm)
-                self.keep(state)
+                self.folder.save_state(state)
         for number, arm in enumerate(self.arms, 1):
             batches = state["final"].setdefault(arm.name, [])
             first = settings.first_seed + sum(len(batch["seeds"]) for batch in batches)
             if new := list(range(first, settings.first_seed + settings.seeds)):
                 batches.append({"seeds": new, "is_done": False})
-                self.keep(state)
+                self.folder.save_state(state)
             for batch in batches:
                 if not batch["is_done"]:
                     log.info("\n== arm %d of %d, %s: fresh seeds %s", number, len(self.arms), arm.name, batch["seeds"])
                     chosen = state["chosen"][arm.name]["overrides"]
                     self.sweep(self.final_overrides(arm, chosen, batch["seeds"]), stop)
                     batch["is_done"] = True
-                    self.keep(state)
+                    self.folder.save_state(state)
         return self.judge(state)
 
     def state(self) -> dict[str, Any]:
@@ -180,22 +181,18 @@ class Comparison:
         """
         request = self.request()
         try:
-            if not (state := read_yaml(self.place.request)):
+            if not (state := self.folder.read_state()):
                 return {"request": request, "chosen": {}, "final": {}}
             recorded_request = state["request"]
             state["chosen"], state["final"] = dict(state["chosen"]), dict(state["final"])
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.place.request} can't be read ({error}); choose another name=") from error
+            raise UserError(f"{self.folder.state} can't be read ({error}); choose another name=") from error
         if recorded_request != request and self.cfg.resume != "force":
             old, new = (flatten(r) for r in (recorded_request, request))
             changes = [f"{k}: {old.get(k)} -> {new.get(k)}" for k in {**old, **new} if old.get(k) != new.get(k)]
-            what = f"{self.place.path} holds another comparison ({'; '.join(changes)})"
+            what = f"{self.folder.path} holds another comparison ({'; '.join(changes)})"
             raise UserError(f"{what}; choose another name=, or resume=force")
         return {**state, "request": request}
-
-    def keep(self, state: Mapping[str, Any]) -> None:
-        with atomic(self.place.request, "make room and rerun") as out:
-            out.write(yaml_text(dict(state)).encode())
 
     def sweep(self, overrides: list[str], stop: signals.Stop) -> None:
         """Runs one sweep as a command of its own, and passes signals on to it.
@@ -225,12 +222,12 @@ class Comparison:
         Raises:
             UserError: it has found none.
         """
-        folder = self.place.sweep("search", arm.name)
+        folder = SweepFolder(self.folder.search(arm.name))
         try:
-            if best := read_yaml(folder / "best.yaml"):
+            if best := folder.read_best():
                 return {name: best[name] for name in ("trial", self.cfg.objective, "overrides")}
         except (ValueError, KeyError) as error:
-            raise UserError(f"{folder}: {error}; delete its best.yaml and rerun") from error
+            raise UserError(f"{folder}: {error}; delete its {folder.best.name} and rerun") from error
         raise UserError(f"arm {arm.name}: no trial of its search ended well; see {folder}")
 
     def judge(self, state: Mapping[str, Any]) -> Verdict:
@@ -238,12 +235,12 @@ class Comparison:
         arms, warnings = [], []
         for arm in self.arms:
             chosen = state["chosen"][arm.name]["overrides"]
-            found = recorded.final_runs(self.place.sweep("final", arm.name), self.place.path)
+            found = recorded.final_runs(self.folder.final(arm.name), self.folder.path)
             warnings += [f"arm {arm.name}: {text}" for text in found.warnings]
             if not found.runs:
                 raise UserError(f"arm {arm.name}: none of its final runs ended well; see {found.folder}")
-            place = self.place.sweep("search", arm.name)
-            search = recorded.search(place, self.place.path) if self.cfg.compare.trials else None
+            place = SweepFolder(self.folder.search(arm.name))
+            search = recorded.search(place, self.folder.path) if self.cfg.compare.trials else None
             texts = merged(self.overrides, arm.overrides, chosen, list(self.cfg.compare.final))
             texts = [t for t in texts if not key_of(t).startswith("hydra") and key_of(t) not in VOLATILE]
             command = shlex.join(["python", "-m", "rnnexp", *self.flags, *texts])

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from hydra_sweep.errors import UserError, counted
-from hydra_sweep.files import read_csv
 from hydra_sweep.hints import nearest
+from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.result import Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
@@ -24,7 +24,7 @@ from rnnexp.schema.identity import NOT_IN_FINGERPRINT
 from rnnexp.verdict import statistics
 from rnnexp.verdict.values import Arm, Run, Search
 
-FAILED = ("failed", "waiting", "running")  # in results.csv of a sweep
+FAILED = ("failed", "waiting", "running")  # states in the table of a sweep
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def _runs(frame: pd.DataFrame, root: Path, relative_to: Path) -> list[Run]:
     return runs
 
 
-def search(folder: Path, relative_to: Path) -> Search:
-    """Returns what an arm's search took, from its sweep's results.csv."""
+def search(folder: SweepFolder, relative_to: Path) -> Search:
+    """Returns what an arm's search took, from its sweep's table."""
     try:
-        rows = pd.read_csv(io.StringIO(read_csv(folder / "results.csv")), dtype={"folder": str})
+        rows = pd.read_csv(io.StringIO(folder.read_table()), dtype={"folder": str})
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder / 'results.csv'} can't be read ({error}); rerun the sweep's command") from error
+        raise UserError(f"{folder.table} can't be read ({error}); rerun the sweep's command") from error
     rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, "valid_accuracy", "epochs", "train_seconds"])))
     states = rows.groupby("trial")["state"].first()
     is_draw = ~rows["state"].isin(FAILED)
@@ -73,7 +73,7 @@ def search(folder: Path, relative_to: Path) -> Search:
     paid = rows.drop_duplicates("folder")  # a repeated configuration costs nothing
     curve = statistics.expected_best(values.tolist())
     return Search(
-        folder=os.path.relpath(folder, relative_to),
+        folder=os.path.relpath(folder.path, relative_to),
         trials=len(states),
         complete=int((states == "complete").sum()),
         pruned=int((states == "pruned").sum()),

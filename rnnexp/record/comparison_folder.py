@@ -1,10 +1,16 @@
-"""Every file that a comparison leaves."""
+"""Every file that a comparison leaves in its folder, written and read here and nowhere else; its sweeps have theirs."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from hydra_sweep.files import atomic, read_json, read_yaml, with_json_checksum, yaml_text
+
+HINT = "make room and rerun"
 
 
 @dataclass(frozen=True)
@@ -14,17 +20,53 @@ class ComparisonFolder:
     path: Path
 
     @property
-    def request(self) -> Path:
+    def state(self) -> Path:
+        """What was asked and what is done: the comparison goes on from it."""
         return self.path / "compare.yaml"
 
     @property
-    def result(self) -> Path:
+    def verdict(self) -> Path:
         return self.path / "comparison.json"
 
     @property
-    def page(self) -> Path:
-        return self.path / "report.html"
+    def lock(self) -> Path:
+        return self.path / ".lock"
 
-    def sweep(self, stage: str, arm: str) -> Path:
-        """Returns the folder of an arm's search or final runs."""
-        return self.path / stage / re.sub(r"[^\w.+-]+", "_", arm).strip("._")
+    @property
+    def searches(self) -> Path:
+        return self.path / "search"
+
+    @property
+    def finals(self) -> Path:
+        return self.path / "final"
+
+    def search(self, arm: str) -> Path:
+        """Returns the sweep's folder of an arm's search."""
+        return self.searches / folder_name(arm)
+
+    def final(self, arm: str) -> Path:
+        """Returns the folder that the sweeps of an arm's final runs are in."""
+        return self.finals / folder_name(arm)
+
+    def read_state(self) -> dict[str, Any]:
+        """Returns what was asked and done; nothing if it has not begun. Raises: ValueError if it is damaged."""
+        return read_yaml(self.state)
+
+    def save_state(self, state: Mapping[str, Any]) -> None:
+        """Raises: UserError if there is no room."""
+        with atomic(self.state, HINT) as out:
+            out.write(yaml_text(dict(state)).encode())
+
+    def read_verdict(self) -> Any:
+        """Raises: OSError, or ValueError if it is damaged."""
+        return read_json(self.verdict)
+
+    def write_verdict(self, text: str) -> None:
+        """Args: text: as `Verdict.to_json` returns it. Raises: UserError if there is no room."""
+        with atomic(self.verdict, HINT) as out:
+            out.write(with_json_checksum(text).encode())
+
+
+def folder_name(arm: str) -> str:
+    """Returns an arm's name as a folder can have it."""
+    return re.sub(r"[^\w.+-]+", "_", arm).strip("._")

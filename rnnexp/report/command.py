@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError
-from rnnexp.report.pages import FORMATS, gather, write_figures, write_page
+from rnnexp.report.pages import FORMATS, PAGE, gather, write_figures, write_page
 
 
 @command("rnnexp.report")
@@ -31,7 +31,7 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
     if unknown := [name for name in formats if name not in FORMATS]:
         raise UserError(f"--format must be png, svg or png,svg, got {unknown[0]}")
     page = gather(args.path)
-    target = args.output or args.path / "report.html"
+    target = args.output or args.path / PAGE
     yield f"page     {write_page(page, target)}"
     if args.figures:
         written = write_figures(page, args.figures, formats)

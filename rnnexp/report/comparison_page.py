@@ -1,4 +1,4 @@
-"""The page of a comparison, from its comparison.json and the records of its final runs."""
+"""The page of a comparison, from its verdict and the records of its final runs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 import pandas as pd
 
 from hydra_sweep.errors import UserError, counted
-from hydra_sweep.files import read_json
+from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.report import comparison_figures, sweep_figures
 from rnnexp.report.page import Cell, Page, Table, history
 from rnnexp.verdict import text
 
 
-def page(path: Path) -> Page:
-    file = path / "comparison.json"
+def page(folder: ComparisonFolder) -> Page:
+    """Raises: UserError if the verdict is damaged."""
     try:
-        found = read_json(file)
-        return _page(path, found)
+        return _page(folder.path, folder.read_verdict())
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UserError(f"{file} is damaged ({type(error).__name__}: {error}); run the comparison again") from error
+        raise UserError(
+            f"{folder.verdict} is damaged ({type(error).__name__}: {error}); run the comparison again"
+        ) from error
 
 
 def _page(path: Path, found: Mapping[str, Any]) -> Page:

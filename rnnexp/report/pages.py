@@ -10,12 +10,15 @@ from pathlib import Path
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import atomic
+from hydra_sweep.sweep_folder import SweepFolder
+from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.report import comparison_page, run_page, sweep_page
 from rnnexp.report.page import Page
 from rnnexp.results import collect
 
 FORMATS = ("png", "svg")
+PAGE = "report.html"  # in the folder that it is about
 
 
 def gather(path: str | Path) -> Page:
@@ -27,15 +30,16 @@ def gather(path: str | Path) -> Page:
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"no folder {path}; type the folder of a run, a sweep or a comparison")
-    if (path / "comparison.json").exists():
-        return comparison_page.page(path)
-    if (path / "sweep.yaml").exists():
-        return sweep_page.page(path)
+    comparison, sweep = ComparisonFolder(path), SweepFolder(path)
+    if comparison.verdict.exists():
+        return comparison_page.page(comparison)
+    if sweep.is_sweep():
+        return sweep_page.page(sweep)
     if RunFolder(path).is_run():
         return run_page.page(path)
-    if (path / "compare.yaml").exists():
+    if comparison.state.exists():
         raise UserError(
-            f"{path} holds a comparison without a verdict yet; look at {path / 'search'} or {path / 'final'}"
+            f"{path} holds a comparison without a verdict yet; look at {comparison.searches} or {comparison.finals}"
         )
     frame = collect(path)
     if frame.empty:
@@ -51,7 +55,7 @@ def write(path: str | Path, output: str | Path | None = None) -> Path:
     Raises:
         UserError: the folder is none of the three, or the page can't be written.
     """
-    return write_page(gather(path), Path(output) if output else Path(path) / "report.html")
+    return write_page(gather(path), Path(output) if output else Path(path) / PAGE)
 
 
 def write_page(page: Page, target: Path) -> Path:

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hydra_sweep.errors import UserError, counted
-from hydra_sweep.files import read_csv, read_yaml
+from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.result import Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.report import sweep_figures
@@ -31,16 +30,24 @@ MAX_TRIALS = 2000  # in the figures; more would only be ink
 class Sweep:
     """A sweep's folder as its files have it."""
 
-    path: Path
-    request: dict[str, Any]  # sweep.yaml
-    trials: pd.DataFrame  # results.csv, one row a trial, and `value`: the objective, an accuracy in percent
+    folder: SweepFolder
+    request: dict[str, Any]  # what was asked
+    best: dict[str, Any]  # nothing, if there is none yet
+    trials: pd.DataFrame  # one row a trial, and `value`: the objective, an accuracy in percent
 
     @classmethod
-    def read(cls, path: Path) -> Sweep:
+    def read(cls, folder: SweepFolder) -> Sweep:
         """Raises: UserError if a file is damaged."""
-        found = cls(path, _yaml(path / "sweep.yaml"), _trials(path))
+        file = folder.request
+        try:
+            request = folder.read_request()
+            file = folder.best
+            best = folder.read_best()
+        except ValueError as error:
+            raise UserError(f"{file} can't be read ({error}); the sweep's command writes it anew") from error
+        found = cls(folder, request, best, _trials(folder))
         if "n_trials" not in found.request:
-            raise UserError(f"{path / 'sweep.yaml'} is no sweep's; the sweep's command writes it anew")
+            raise UserError(f"{folder.request} is no sweep's; the sweep's command writes it anew")
         if len(found.trials) and "value" not in found.trials:
             missing = pd.Series(np.nan, index=found.trials.index)
             found.trials["value"] = found.scale * pd.to_numeric(found.trials.get(found.objective, missing), "coerce")
@@ -51,7 +58,7 @@ class Sweep:
 
     @property
     def objectives(self) -> list[str]:
-        """Returns the names of what is improved, as results.csv has them: a task may return mere numbers."""
+        """Returns the names of what is improved, as the table has them: a task may return mere numbers."""
         if named := [str(name) for name in self.asked("objective")]:
             return named
         several = len(self.asked("direction"))
@@ -96,11 +103,6 @@ class Sweep:
         keys = dict.fromkeys(str(name).partition(" @ ")[0] for name in self.asked("space"))
         return [key for key in keys if key in self.trials and self.trials[key].nunique(dropna=False) > 1]
 
-    @cached_property
-    def best(self) -> dict[str, Any]:
-        """Returns best.yaml, or nothing."""
-        return _yaml(self.path / "best.yaml") if (self.path / "best.yaml").exists() else {}
-
     def best_folder(self) -> str | None:
         complete = self.trials[(self.trials["state"] == "complete") & self.trials["value"].notna()]
         if not len(complete) or "folder" not in complete:
@@ -117,9 +119,9 @@ def runs_page(path: Path, frame: pd.DataFrame) -> Page:
     return page
 
 
-def page(path: Path) -> Page:
+def page(folder: SweepFolder) -> Page:
     """Raises: UserError if the sweep's files are damaged."""
-    sweep = Sweep.read(path)
+    sweep, path = Sweep.read(folder), folder.path
     request, trials = sweep.request, sweep.trials
     page = Page(path, "sweep", path.resolve().name)
     page.subtitle = f"{'grid' if sweep.is_grid else request.get('sampler')}, pruner {request.get('pruner')}"
@@ -146,7 +148,7 @@ def page(path: Path) -> Page:
     if sweep.is_grid:
         _add_cells(page, frame, [name for name in sweep.parameters if name != "seed"])
     else:
-        _add_importance(page, path, str(request.get("study")))
+        _add_importance(page, folder, str(request.get("study")))
     hidden = [name for name in ("worker", "attempt", "value") if name in trials and name not in sweep.objectives]
     first = [name for name in ("trial", "state", *sweep.objectives, *sweep.parameters, "seconds") if name in trials]
     order = dict.fromkeys([*first, *(str(name) for name in trials if name not in hidden)])
@@ -190,21 +192,21 @@ def _add_cells(page: Page, frame: pd.DataFrame, names: Sequence[str]) -> None:
         page.first_tables.append(Table.of("Cells of the grid", cells.rename(columns=names_of), note))
 
 
-def _add_importance(page: Page, path: Path, study: str) -> None:
+def _add_importance(page: Page, folder: SweepFolder, study: str) -> None:
     """Adds each parameter's importance by Optuna, from a copy of the study, or says why not."""
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-    if not (path / "study.db").exists():
+    if not folder.database.exists():
         page.missing.append("No parameter importance: the study is not in this folder.")
         return
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
         try:
-            for file in path.glob("study.db*"):
-                shutil.copy(file, folder)
-            storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
+            for file in folder.database_files():
+                shutil.copy(file, scratch)
+            storage = optuna.storages.RDBStorage(SweepFolder(Path(scratch)).database_url)
             try:
                 loaded = optuna.load_study(study_name=study, storage=storage)
                 shares = get_param_importances(loaded, evaluator=PedAnovaImportanceEvaluator())
@@ -223,26 +225,17 @@ def _add_importance(page: Page, path: Path, study: str) -> None:
         )
 
 
-def _trials(path: Path) -> pd.DataFrame:
-    """Returns a sweep's results.csv, one row for each trial, repeats averaged."""
+def _trials(folder: SweepFolder) -> pd.DataFrame:
+    """Returns a sweep's table, one row for each trial, repeats averaged."""
     try:
-        rows: pd.DataFrame = pd.read_csv(io.StringIO(read_csv(path / "results.csv")))
+        rows: pd.DataFrame = pd.read_csv(io.StringIO(folder.read_table()))
     except FileNotFoundError:
         rows = pd.DataFrame()
     except (OSError, ValueError) as error:  # pandas' own among them
-        raise UserError(
-            f"{path / 'results.csv'} can't be read ({error}); the sweep writes it anew when it goes on"
-        ) from error
+        raise UserError(f"{folder.table} can't be read ({error}); the sweep writes it anew when it goes on") from error
     if "repeat" not in rows:
         return rows
     numbers = [name for name in rows.select_dtypes("number").columns if name not in ("trial", "repeat")]
     others = [str(name) for name in rows if name not in ("trial", "repeat", "folder")]
     how: dict[str, Any] = {name: "mean" if name in numbers else "first" for name in others}
     return rows.groupby("trial", as_index=False).agg(how)
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        return read_yaml(path)
-    except ValueError as error:
-        raise UserError(f"{path} can't be read ({error}); the sweep's command writes it anew") from error

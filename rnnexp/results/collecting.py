@@ -1,6 +1,6 @@
 """What the runs below a folder are and did, as pandas tables: a row for each run, or for each run and epoch.
 
-The tables are read from the runs' folders alone: no database, and no torch. What a folder holds is `store.py`'s matter.
+The tables are read from the runs' folders alone: no database, and no torch. What a folder holds is `record`'s matter.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from hydra_sweep.errors import UserError
-from hydra_sweep.files import read_csv, read_yaml
 from hydra_sweep.hints import nearest
+from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.result import HISTORY_COLUMNS, METRICS, RunResult, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results.columns import ENVIRONMENT, OWN, is_config, natural
@@ -129,16 +129,17 @@ class SweepTables:
         Raises:
             OSError, ValueError: the sweep's table can't be read.
         """
-        for sweep in (folder.parent, folder.parent.parent):  # with repeats a trial's folder has one for each
-            if (sweep / "sweep.yaml").exists() and (sweep / "results.csv").exists():
-                if sweep not in self.tables:
-                    self.tables[sweep] = {}  # of a damaged table, for its other trials
-                    self.tables[sweep] = self._read(sweep)
-                return self.tables[sweep].get(str(folder.relative_to(sweep)), {})
+        for path in (folder.parent, folder.parent.parent):  # with repeats a trial's folder has one for each
+            sweep = SweepFolder(path)
+            if sweep.is_sweep() and sweep.table.exists():
+                if path not in self.tables:
+                    self.tables[path] = {}  # of a damaged table, for its other trials
+                    self.tables[path] = self._read(sweep)
+                return self.tables[path].get(str(folder.relative_to(path)), {})
         return {}
 
-    def _read(self, sweep: Path) -> dict[str, dict[str, Any]]:
-        asked = read_yaml(sweep / "sweep.yaml").get("request") or {}
+    def _read(self, sweep: SweepFolder) -> dict[str, dict[str, Any]]:
+        asked = sweep.read_request().get("request") or {}
         directions = asked.get("direction") or ["minimize"]
         numbered = ["value"] if len(directions) == 1 else [f"value_{i}" for i in range(len(directions))]
         objectives = [str(name) for name in asked.get("objective") or numbered]
@@ -148,7 +149,7 @@ class SweepTables:
         self.objectives.update(dict.fromkeys(objectives))
         self.columns.update(dict.fromkeys(columns))
         found: dict[str, dict[str, Any]] = {}
-        for row in csv.DictReader(io.StringIO(read_csv(sweep / "results.csv"))):
+        for row in csv.DictReader(io.StringIO(sweep.read_table())):
             cells = {name: _number(row[name]) for name in columns if row.get(name)}
             cells |= {"status": row["state"], "reason": row["reason"] or None}
             found.setdefault(row["folder"], cells)  # a trial that another one's result answers comes later
@@ -183,7 +184,7 @@ def _row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
         row |= _history_cells(folder.read_history())
     if not problems and not any(value is not None for value in row.values()) and not folder.is_run():
         return None
-    with _noting(problems, folder.path.parent / "results.csv"):
+    with _noting(problems, SweepFolder(folder.path.parent).table):
         is_foreign = not is_running and not folder.history.exists() and not folder.checkpoint.exists()
         if not problems and is_foreign and (ended := trials.row(folder.path)):
             return row | ended

@@ -15,6 +15,7 @@ from comparisons import SMALL, TWO, compare, result
 from sweeps import wait_for
 
 from hydra_sweep.errors import UserError
+from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.compare import recorded
 from rnnexp.compare.arms import arm_specs, merged
 from rnnexp.compare.command import main
@@ -338,7 +339,7 @@ def test_what_a_search_took_is_read_from_its_table(tmp_path):
     ]
     names = ["trial", "state", "valid_accuracy", "epochs", "train_seconds", "folder"]
     pd.DataFrame(rows, columns=names).to_csv(tmp_path / "results.csv", index=False)
-    found = recorded.search(tmp_path, tmp_path)
+    found = recorded.search(SweepFolder(tmp_path), tmp_path)
     assert (found.trials, found.complete, found.pruned, found.failed) == (5, 2, 2, 1)
     assert (found.epochs, found.seconds) == (4, 14.0)
     assert found.values == [0.9, 0.5, 0.9, 0.0]

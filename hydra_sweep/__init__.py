@@ -26,7 +26,7 @@ class Pruned(Exception):
         metrics: as a complete task would return them, as far as they are known.
     """
 
-    def __init__(self, reason: str = "pruned", metrics: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, reason: str = "", metrics: Mapping[str, Any] | None = None) -> None:
         super().__init__(reason)
         self.metrics = dict(metrics or {})
 

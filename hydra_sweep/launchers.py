@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,45 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hydra_sweep import compat, processes
 from hydra_sweep.errors import UserError, describe_error
 
-JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
-PACKAGES = {"hydra_submitit_launcher": "hydra-submitit-launcher", "hydra_ray_launcher": "hydra-ray-launcher"}
+
+class LauncherKind(Enum):
+    """The launchers that are known here, by their classes or their packages; workers of any other are waited for."""
+
+    BASIC = compat.BASIC_LAUNCHER
+    JOBLIB = "hydra_plugins.hydra_joblib_launcher"
+    SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+    SUBMITIT = "hydra_plugins.hydra_submitit_launcher"  # its other executors, which run here
+    RAY = "hydra_plugins.hydra_ray_launcher"
+    OTHER = ""
+
+    @classmethod
+    def of(cls, launcher: DictConfig) -> LauncherKind:
+        """Returns the kind of `hydra.launcher`."""
+        return next(kind for kind in cls if f"{launcher._target_}.".startswith(f"{kind.value}.") or not kind.value)
+
+    @property
+    def package(self) -> str | None:
+        """What must be installed for it, if anything."""
+        return {
+            LauncherKind.SLURM: "hydra-submitit-launcher",
+            LauncherKind.SUBMITIT: "hydra-submitit-launcher",
+            LauncherKind.RAY: "hydra-ray-launcher",
+        }.get(self)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a launch returns only after all of its workers have ended."""
+        return self not in (LauncherKind.SLURM, LauncherKind.SUBMITIT, LauncherKind.RAY)
+
+    @property
+    def outlives_sweeper(self) -> bool:
+        """Whether the workers go on when the command that launched them is gone."""
+        return self is LauncherKind.SLURM
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether the workers are on this machine for certain."""
+        return self in (LauncherKind.BASIC, LauncherKind.JOBLIB)
 
 
 @dataclass
@@ -59,27 +97,16 @@ class WorkerPool:
 
     def __init__(self, config: DictConfig, hydra_context: HydraContext, say: Callable[[str], None]) -> None:
         self.config, self.hydra_context, self.say = config.copy(), hydra_context, say
-        self.target = str(config.hydra.launcher._target_)
+        self.kind = LauncherKind.of(config.hydra.launcher)
         self.jobs: list[Job] = []
         self.mark: str | None = None  # of the processes that workers and their tasks start
         if root := self.config.hydra.hydra_logging.get("root"):
             with open_dict(self.config):
                 root.level = "WARNING"  # "launching 2 jobs", the workers, would mislead
         logging.getLogger("hydra_plugins").setLevel(logging.WARNING)
-        plugin = self.target.split(".")[1]
-        if plugin in PACKAGES and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
-            raise UserError(f"this launcher is a package of its own: type pip install {PACKAGES[plugin]}")
-        self.collect = {"hydra_submitit_launcher": _submitit_jobs, "hydra_ray_launcher": _ray_jobs}.get(plugin)
-
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether `launch` returns only after all of its workers have ended."""
-        return self.collect is None
-
-    @property
-    def outlives_sweeper(self) -> bool:
-        """Whether the workers go on when the command that launched them is gone."""
-        return self.target.endswith("SlurmLauncher")
+        package = self.kind.package
+        if package and importlib.util.find_spec(f"hydra_plugins.{package.replace('-', '_')}") is None:
+            raise UserError(f"this launcher is a package of its own: type pip install {package}")
 
     def launch(self, task: TaskFunction, overrides: Sequence[Sequence[str]], prepare: partial[None]) -> None:
         """Starts a worker for each list of overrides.
@@ -95,10 +122,10 @@ class WorkerPool:
         launcher = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=self.hydra_context, task_function=task
         )
-        if self.collect is not None:
-            self.jobs += self.collect(launcher, overrides)
+        if not self.kind.is_waited_for:
+            self.jobs += (_ray_jobs if self.kind is LauncherKind.RAY else _submitit_jobs)(launcher, overrides)
             return
-        if self.target == JOBLIB:
+        if self.kind is LauncherKind.JOBLIB:
             if "OMP_WAIT_POLICY" not in os.environ:
                 # GNU's OpenMP threads wait for one another by spinning until their time slice is over: workers beside
                 # each other stop one another for whole time slices. A thousand turns are some microseconds.
@@ -141,14 +168,14 @@ class WorkerPool:
         Args:
             folder: for logs.
         """
-        if not self.is_waited_for:
+        if not self.kind.is_waited_for:
             yield
             return
-        if self.target == JOBLIB:
+        if self.kind is LauncherKind.JOBLIB:
             _start_trackers(folder / "resources.log")
         with processes.marked() as self.mark:
             try:
-                with processes.OrphansKiller(self.mark) if self.target == JOBLIB else nullcontext():
+                with processes.OrphansKiller(self.mark) if self.kind is LauncherKind.JOBLIB else nullcontext():
                     yield
             finally:
                 _end_joblib_workers()

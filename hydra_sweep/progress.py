@@ -122,7 +122,7 @@ def line(plan: Plan, trial: FrozenTrial, is_best: bool) -> str:
     sampled = [f"{key}={short_number(text)}" for key, text in sampled_texts(plan, trial).items()]
     parts = [f"trial {trial.number:>{width}} {WORDS[trial.state]:<8}", *values, *sampled]
     parts.append(f"{outcome.seconds:.1f} s")
-    parts += [f"({outcome.reason})"] if outcome.reason and not outcome.reason.startswith("pruned") else []
+    parts += [f"({outcome.reason})"] if outcome.reason else []
     return "  ".join(parts) + ("  best so far" if is_best else "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -14,19 +15,38 @@ from hydra_sweep.plan import Plan
 from hydra_sweep.study import Outcome, StopMode
 
 
+class Cause(Enum):
+    """What may end a sweep early: what is shown, how its workers stop, whether the command did what was asked."""
+
+    SECONDS = "stop.seconds: {:g} s have passed", StopMode.PREEMPT, True
+    VALUE = "stop.value: {:g} is reached", StopMode.DRAIN, True
+    STEPS = "stop.steps: {} of {} steps are done", StopMode.DRAIN, True
+    PATIENCE = "stop.patience: no better trial among the last {}", StopMode.DRAIN, True
+    FAILURES = "{} failed, the last: {} (hydra.sweeper.max_failures)", StopMode.PREEMPT, False
+    STOP_REQUESTED = "stopped from elsewhere", StopMode.DRAIN, True
+    DISK_FULL = "the disk is full: {}; make room and rerun", StopMode.PREEMPT, False
+    NO_PROGRESS = "the workers end without getting any further; see the files in {}", StopMode.DRAIN, False
+    DATABASE_LOST = "the study's database was deleted while it ran", StopMode.KILL, False
+
+    def __init__(self, message: str, mode: StopMode, is_success: bool) -> None:
+        self.message, self.mode, self.is_success = message, mode, is_success
+
+
 @dataclass(frozen=True)
 class End:
     """That a sweep is to end.
 
     Args:
-        why: as it is shown.
-        mode: how its workers are to stop.
-        is_success: whether the command has done what was asked of it.
+        values: for the message.
+        mode: how the workers are to stop, if not as usual for the cause.
     """
 
-    why: str
-    mode: StopMode
-    is_success: bool
+    cause: Cause
+    values: tuple[object, ...] = ()
+    mode: StopMode | None = None
+
+    def __str__(self) -> str:
+        return self.cause.message.format(*self.values)
 
 
 def due(plan: Plan, trials: Sequence[FrozenTrial], seconds: float, num_failed: int) -> End | None:
@@ -41,21 +61,21 @@ def due(plan: Plan, trials: Sequence[FrozenTrial], seconds: float, num_failed: i
     if end := too_many_failures(plan, trials, num_failed):
         return end
     if stop.seconds is not None and seconds >= stop.seconds:
-        return End(f"stop.seconds: {stop.seconds:g} s have passed", StopMode.PREEMPT, True)
+        return End(Cause.SECONDS, (stop.seconds,))
     finished = [trial for trial in trials if trial.state.is_finished()]
     best = progress.best(plan, finished) if stop.value is not None or stop.patience is not None else []
     if stop.value is not None and best:
         value = best[0].values[0]
         if value >= stop.value if plan.directions[0] == "maximize" else value <= stop.value:
-            return End(f"stop.value: {stop.value:g} is reached", StopMode.DRAIN, True)
+            return End(Cause.VALUE, (stop.value,))
     if stop.steps is not None:
         steps = sum(len(trial.intermediate_values) for trial in trials)
         if steps >= stop.steps:
-            return End(f"stop.steps: {steps} of {stop.steps} steps are done", StopMode.DRAIN, True)
+            return End(Cause.STEPS, (steps, stop.steps))
     if stop.patience is not None and best:
         since = sum(_ended_at(trial) > _ended_at(best[0]) for trial in finished)
         if since >= stop.patience:
-            return End(f"stop.patience: no better trial among the last {since}", StopMode.DRAIN, True)
+            return End(Cause.PATIENCE, (since,))
     return None
 
 
@@ -65,8 +85,7 @@ def too_many_failures(plan: Plan, trials: Sequence[FrozenTrial], num_failed: int
         return None
     failed = [Outcome.of(trial) for trial in trials if trial.state is TrialState.FAIL]
     reason = next(outcome.reason for outcome in reversed(failed) if outcome.same_as is None)
-    why = f"{counted(num_failed, 'trial')} failed, the last: {reason} (hydra.sweeper.max_failures)"
-    return End(why, StopMode.PREEMPT, False)
+    return End(Cause.FAILURES, (counted(num_failed, "trial"), reason))
 
 
 def _ended_at(trial: FrozenTrial) -> datetime:

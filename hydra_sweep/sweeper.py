@@ -20,18 +20,18 @@ from optuna.trial import FrozenTrial, TrialState
 from hydra_sweep import artifacts, progress, storage, streams
 from hydra_sweep.background import Background
 from hydra_sweep.commands import show
-from hydra_sweep.compat import BASIC_LAUNCHER, trial_id
+from hydra_sweep.compat import trial_id
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import UserError, counted, describe_error
 from hydra_sweep.heartbeat import StaleTrialDetector
-from hydra_sweep.launchers import JOBLIB, WorkerPool
+from hydra_sweep.launchers import LauncherKind, WorkerPool
 from hydra_sweep.machine import num_physical_cores, visible_gpus
 from hydra_sweep.plan import Plan
 from hydra_sweep.planning import code_version, make, refuse_official
 from hydra_sweep.process import Process
 from hydra_sweep.resume import open_study
 from hydra_sweep.signals import STOPPING, handling
-from hydra_sweep.stop_rules import End, due, too_many_failures
+from hydra_sweep.stop_rules import Cause, End, due, too_many_failures
 from hydra_sweep.study import (
     FULL,
     LOSSES,
@@ -76,11 +76,11 @@ class Sweeper:
         self.process = Process.current()
         self.end: End | None = None  # that came early
         self.pool = WorkerPool(config, hydra_context, self.say)
-        if not plan.settings.wait and not self.pool.outlives_sweeper:
+        if not plan.settings.wait and not self.pool.kind.outlives_sweeper:
             raise UserError(
                 "wait=false needs hydra/launcher=slurm; the workers of this launcher end with their command"
             )
-        if plan.settings.hang_seconds is not None and self.pool.target == BASIC_LAUNCHER:
+        if plan.settings.hang_seconds is not None and self.pool.kind is LauncherKind.BASIC:
             raise UserError(
                 "hang_seconds kills the process of a trial that hangs, which is this one with the basic launcher; "
                 "try hydra/launcher=joblib"
@@ -120,11 +120,9 @@ class Sweeper:
                 monitor.end(end)  # for the last trials
             self.pool.cancel()  # those that still wait for their turn
         self.fetch()
-        screen.summary(STOPPING.signum, self.end.why if self.end else None)
+        screen.summary(STOPPING.signum, str(self.end) if self.end else None)
         if self.plan.settings.storage is None and not self.plan.folder.database.exists():
-            self.end = End(
-                f"{self.plan.folder.database.name} was deleted while it ran", StopMode.KILL, is_success=False
-            )
+            self.end = End(Cause.DATABASE_LOST)
             show(
                 "sweep",
                 [
@@ -135,7 +133,7 @@ class Sweeper:
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
         all_failed = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}
-        if (self.end and not self.end.is_success) or all_failed:
+        if (self.end and not self.end.cause.is_success) or all_failed:
             sys.exit(1)
 
     def run_workers(self, num_workers: int, monitor: Monitor) -> None:
@@ -148,7 +146,7 @@ class Sweeper:
             monitor.check_rules()  # a rule of an earlier command may hold already
             if self.is_stopping():
                 break
-            crash_suspects = self.crash_suspects() if self.pool.is_waited_for else frozenset[int]()
+            crash_suspects = self.crash_suspects() if self.pool.kind.is_waited_for else frozenset[int]()
             missing = min(1 if crash_suspects else num_workers - self.pool.count(), num_open)
             if missing <= 0:  # workers are at the rest, and may leave some of it to us
                 time.sleep(0.5)
@@ -156,8 +154,7 @@ class Sweeper:
             before, progress = progress, self.progress()
             idle_launches = idle_launches + 1 if progress == before else 0
             if idle_launches >= 3 * self.plan.settings.max_attempts:
-                why = "the workers end without getting any further; see the files in workers/"
-                self.end = End(why, StopMode.DRAIN, is_success=False)
+                self.end = End(Cause.NO_PROGRESS, (self.plan.folder.workers,))
                 break
             self.launch(missing, crash_suspects)
             if not self.plan.settings.wait:
@@ -229,9 +226,9 @@ class Sweeper:
 
     def num_workers(self) -> int:
         """Returns how many workers are wanted at once."""
-        self.gpus = visible_gpus() if self.pool.target == JOBLIB else []
+        self.gpus = visible_gpus() if self.pool.kind is LauncherKind.JOBLIB else []
         wanted = self.plan.settings.workers
-        if self.pool.target == BASIC_LAUNCHER:
+        if self.pool.kind is LauncherKind.BASIC:
             if (wanted or 1) > 1:
                 print("sweep: the basic launcher runs one worker; for more add hydra/launcher=joblib")
             return 1
@@ -239,12 +236,12 @@ class Sweeper:
 
     def launch(self, num_workers: int, only: frozenset[int]) -> None:
         """Starts workers, and waits for them if the launcher does; on these trials, if any, and on no others."""
-        parent = None if self.pool.outlives_sweeper else self.process
+        parent = None if self.pool.kind.outlives_sweeper else self.process
         context = self.hydra_context, self.task, self.process
         worker = Worker(self.plan, self.config, *context, parent, self.gpus, self.failed_before, only)
         place = ["hydra.output_subdir=null", "hydra.sweep.subdir=workers", "hydra/job_logging=none"]
         self.pool.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers, partial(prepare, parent))
-        if self.pool.is_waited_for:
+        if self.pool.kind.is_waited_for:
             self.reap(is_over=True)
 
     @contextmanager
@@ -359,13 +356,13 @@ class Monitor(Background):
             return
         sweeper, attrs = self.sweeper, self.sweeper.study.attrs()
         if told := attrs.get(f"{STOP}:{sweeper.process.name}"):
-            self.end(End("stopped from elsewhere", told, True))
+            self.end(End(Cause.STOP_REQUESTED, mode=StopMode(told)))
         elif full := attrs.get(f"{FULL}:{sweeper.process.name}"):
-            self.end(End(f"the disk is full: {full}; make room and rerun", StopMode.PREEMPT, False))
+            self.end(End(Cause.DISK_FULL, (full,)))
         elif end := due(sweeper.plan, sweeper.trials(), time.monotonic() - sweeper.started, sweeper.num_failed()):
             self.end(end)
 
     def end(self, end: End) -> None:
         self.sweeper.end = end
-        self.display.say(end.why)
-        self.pass_on(end.mode)
+        self.display.say(str(end))
+        self.pass_on(end.mode or end.cause.mode)

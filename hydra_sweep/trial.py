@@ -169,7 +169,7 @@ class RunningTrial:
                 job = self._run_once(overrides, repeat)
                 if isinstance(job, hydra_sweep.Pruned):
                     self.runs.append(_numbers(job.metrics))
-                    outcome.reason = safe_str(job)
+                    outcome.reason = safe_str(job) or None
                     return TrialState.PRUNED, outcome
                 self.runs.append(job)
                 if repeats > 1:
@@ -214,7 +214,7 @@ class RunningTrial:
         if isinstance(returned, hydra_sweep.Pruned):
             return returned
         if isinstance(returned, optuna.TrialPruned):
-            return hydra_sweep.Pruned(safe_str(returned) or "pruned")
+            return hydra_sweep.Pruned(safe_str(returned))
         if isinstance(returned, BaseException):
             raise (
                 DiskFullError(describe_error(returned))

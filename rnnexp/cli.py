@@ -148,7 +148,7 @@ def app(cfg: DictConfig) -> dict[str, float]:
         sys.exit(128 + stopped.signum)
     log.info("results in %s", state.runtime.output_dir)
     if is_trial and result.status is not Status.COMPLETE:
-        diverged = "diverged: " if result.status is Status.DIVERGED else ""  # tells the search to keep away
+        diverged = "diverged: " if result.status is Status.DIVERGED else ""
         raise hydra_sweep.Pruned(f"{diverged}{result.reason}", result.metrics)
     if result.status is Status.DIVERGED:
         sys.exit(1)

@@ -32,7 +32,7 @@ def machine_problems(cfg: DictConfig) -> Iterator[str]:
     try:
         ensure(cfg.data)
     except UserError as error:
-        yield str(error)
+        yield from error.problems
         return
     if cfg.train.precision == "bf16":
         from rnnexp.run import precision_problem
@@ -43,10 +43,9 @@ def machine_problems(cfg: DictConfig) -> Iterator[str]:
 
 def runs_here(master: DictConfig) -> bool:
     """Returns whether a sweep's launcher runs its workers on this machine, and not on those of a cluster."""
-    from hydra_sweep.compat import BASIC_LAUNCHER
-    from hydra_sweep.launchers import JOBLIB
+    from hydra_sweep.launchers import LauncherKind
 
-    return master.hydra.launcher._target_ in (BASIC_LAUNCHER, JOBLIB)
+    return LauncherKind.of(master.hydra.launcher).runs_here
 
 
 def unresolved(full: DictConfig, keys: Iterable[str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from hydra_sweep.differences import plain_values
+from rnnexp.schema.identity import SWEEP_KEYS, VOLATILE
 
 TRAIN_FILE_SIZE = 60_000  # images in the training file of MNIST, Fashion-MNIST and KMNIST alike
 TEST_FILE_SIZE = 10_000
@@ -238,6 +239,9 @@ def register_schemas() -> None:
     store = ConfigStore.instance()
     store.store(name="rnnexp_schema", node=Config)
     store.store(name="rnnexp_comparison_schema", node=ComparisonConfig)
+    store.store(
+        name="rnnexp_sweep_keys", package="hydra.sweeper", node={"sweep_keys": SWEEP_KEYS, "volatile": VOLATILE}
+    )
     for group, options in SCHEMAS.items():
         for option, schema in options.items():
             store.store(group=group, name=f"{option}_schema", node=schema)

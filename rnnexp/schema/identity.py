@@ -9,17 +9,17 @@ from typing import Any
 
 from hydra_sweep.differences import as_recorded, flatten, is_same, plain_values
 
-# Keys that say where, how fast and how often, but not what is computed.
-NOT_IN_FINGERPRINT = (
-    *("name", "experiment", "search", "objective", "direction", "n_trials", "workers"),
+# What is not part of the computation, said here and nowhere else: keys of a sweep, which its runs don't have ...
+SWEEP_KEYS = (
+    *("name", "search", "objective", "direction", "n_trials", "workers"),
     *("wait", "storage", "artifact_store", "repeats", "resume"),
-    "data.root",
-    "train.eval_batch_size",
-    "train.device",
-    "train.threads",
-    "train.checkpoint_seconds",
-    "train.resume",
 )
+# ... and keys of a run that say where and how fast, but not what. They may change when a run or a sweep goes on.
+VOLATILE = (
+    *("data.root", "train.eval_batch_size", "train.device", "train.threads"),
+    *("train.checkpoint_seconds", "train.resume"),
+)
+NOT_IN_FINGERPRINT = (*SWEEP_KEYS, "experiment", *VOLATILE)
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:

@@ -36,7 +36,7 @@ from rnnexp.compat import ConfigLoaderImpl, Hydra, create_config_search_path
 from rnnexp.environment import folder_problem, machine_problems, recorded_difference, runs_here, unresolved
 from rnnexp.record.result import METRICS
 from rnnexp.schema import validation
-from rnnexp.schema.config import GROUPS, SCHEMAS, options_with, plain_config
+from rnnexp.schema.config import GROUPS, options_with
 from rnnexp.schema.synonyms import NOTES
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class CommandLine:
         except ComposeError as error:
             return [*problems, str(error)]
         problems += unresolved(full, [o.key_or_group for o in values if o.key_or_group.startswith("hydra.")])
-        problems += self.range_problems(without_hydra(full), presets)
+        problems += validation.problems(without_hydra(full), flat_without_hydra(presets), imports_known=False)
         if self.multirun and not problems:
             problems += self.sweep_problems(presets)
         elif without_typed := self.searched_keys(full):
@@ -201,12 +201,6 @@ class CommandLine:
             return hint or (nearest_key(key, keys) if leaf in {k.rpartition(".")[2] for k in keys} else "")
         return nearest_key(key, [*keys, *(f"hydra/sweeper/{part}" for part in ("sampler", "pruner"))])
 
-    def range_problems(self, cfg: DictConfig, presets: DictConfig) -> Iterator[str]:
-        """Yields a line for every value out of its range, and for keys that a user's own class doesn't take."""
-        yield from validation.range_problems(cfg, flat_without_hydra(presets))
-        if any(OmegaConf.get_type(cfg, group) is dict for group in SCHEMAS):
-            yield from validation.target_problems(plain_config(cfg))
-
     def sweep_problems(self, presets: DictConfig) -> Iterator[str]:
         """Yields a line for everything that is wrong with a grid or a search: its space, its budget, its values."""
         try:
@@ -219,10 +213,9 @@ class CommandLine:
         if plan.n_trials != 0 and runs_here(self.composer.master):
             self.run_here = examples
         for cfg in examples:
-            yield from validation.range_problems(cfg, flat_presets)
-            if cfg.data.valid_from == "test" and plan.space.is_search:
-                yield "a search with data.valid_from=test would choose by the test set; try data.valid_from=train"
-            elif cfg.data.valid_from == "test" and plan.objectives and plan.settings.summary:
+            is_search = plan.space.is_search
+            yield from validation.problems(cfg, flat_presets, is_search=is_search, imports_known=False)
+            if cfg.data.valid_from == "test" and not is_search and plan.objectives and plan.settings.summary:
                 yield (
                     "a grid with data.valid_from=test would name the best by the test set; try data.valid_from=train, "
                     "or objective=null, which names none"

@@ -35,7 +35,7 @@ def machine_problems(cfg: DictConfig) -> Iterator[str]:
         yield from error.problems
         return
     if cfg.train.precision == "bf16":
-        from rnnexp.run import precision_problem
+        from rnnexp.training.build import precision_problem
 
         if problem := precision_problem(cfg):
             yield problem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -11,29 +10,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
-from torch import nn
+from omegaconf import DictConfig, OmegaConf
 
 import rnnexp
 from hydra_sweep import signals, sources
 from hydra_sweep.errors import UserError, describe_error
-from hydra_sweep.machine import num_physical_cores
-from hydra_sweep.seeds import derive
-from rnnexp.data import loading
+from rnnexp.environment import machine_problems
 from rnnexp.record.result import RunResult, Status, TestOutcomes
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.record.tensors import load_tensors, save_tensors
 from rnnexp.schema import validation
-from rnnexp.schema.config import NUM_CLASSES, plain_config, with_schema
-from rnnexp.schema.identity import difference, fingerprint
-from rnnexp.training import machine, precision
+from rnnexp.schema.config import plain_config, with_schema
+from rnnexp.schema.identity import difference
+from rnnexp.training.attempt import Attempt
+from rnnexp.training.build import build, describe, num_parameters
 from rnnexp.training.loop import Row, Trainer
+from rnnexp.training.machine import pick_device
 
 LATER = {"precision", "own_code"}  # in checkpoints than in the first ones
 log = logging.getLogger("rnnexp")
-CONSTANT = "rnnexp.schedules.constant"  # the schedule that asks for no learning rate
 
 
 def run(
@@ -57,8 +52,7 @@ def run(
         UserError: the configuration can't run here, or the folder holds another run.
         Interrupted: SIGTERM or Ctrl-C came; the checkpoint is written.
     """
-    cfg = check(config, test)
-    folder = RunFolder(Path(out))
+    cfg, folder = checked(config, test), RunFolder(Path(out))
     with folder.claim(), signals.catch() as stop:
         folder.add_checksums_to_hydra_files()
         if done := recorded_result(folder, cfg):
@@ -67,65 +61,47 @@ def run(
             log.info("%s has finished already: %s, %s", folder.path, done.status.value, done.reason or tested)
             return done
         checkpoint = recorded_checkpoint(folder, cfg)
-        result = begin(cfg, checkpoint, choices or {})
+        attempt = Attempt.begin(cfg, checkpoint, choices or {})
+        precision = None  # as far as it is known if the run fails, as are the metrics
+        metrics: dict[str, float] = {"epochs": attempt.num_epochs}
         try:
-            trainer = build(cfg, result, folder, stop, on_epoch, test)
+            writers = partial(save, folder, attempt), partial(note, folder)
+            trainer = build(attempt, stop, *writers, on_epoch, test)
+            precision, metrics["num_parameters"] = trainer.precision, num_parameters(trainer.model)
+            describe(trainer, attempt)
             if checkpoint:
                 restore(trainer, checkpoint, folder)
-                log.info("resuming after epoch %d, batch %d", trainer.progress.epoch, trainer.progress.batch)
             folder.write_history(trainer.progress.history)
             try:
-                result.status, result.reason = trainer.fit()
+                status, reason = trainer.fit()
             finally:  # a failed run has metrics too
-                result.metrics |= summarize(trainer)
-            finish(trainer, result, folder)
+                metrics |= summarize(trainer)
+            metrics |= finish(trainer, status, reason, folder)
+            result = attempt.result(status, reason, metrics, precision)
+            folder.write_result(result)
         except signals.Interrupted:
             log.warning("stopped; train.resume=true goes on with it")
             raise
         except Exception as error:
-            result.status, result.reason = Status.FAILED, describe_error(error)
             with suppress(UserError):  # a full disk, say, is what failed
-                folder.write_result(result)
+                folder.write_result(attempt.result(Status.FAILED, describe_error(error), metrics, precision))
             raise
     return result
 
 
-def check(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
-    """Returns the configuration with its schema.
+def checked(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
+    """Returns the configuration with its schema, read-only from here on.
 
     Raises:
-        UserError: a value is out of range, a key is unknown to what it configures, the device is not there or can't do
-            the precision, or a run that must not see the test set is to validate on it.
+        UserError: a value is out of range, a key is unknown to what it configures, this machine lacks something, or a
+            run that must not see the test set is to validate on it.
     """
-    cfg = with_schema(config)
-    problems = validation.range_problems(cfg) or validation.target_problems(plain_config(cfg))
-    problems += [problem] if (problem := machine.device_problem(cfg.train.device)) else []
-    if not test and cfg.data.valid_from == "test":
-        problems.append(
-            "data.valid_from must be train in a search, got test: it would choose by the test set; "
-            "try data.valid_from=train data.valid_size=5000"
-        )
-    if not problems and (problem := precision_problem(cfg)):
-        problems = [problem]
+    cfg = with_schema(config).copy()
+    problems = validation.problems(cfg, is_search=not test) or list(machine_problems(cfg))
     if problems:
         raise UserError(problems)
+    OmegaConf.set_readonly(cfg, True)
     return cfg
-
-
-def precision_problem(cfg: DictConfig) -> str | None:
-    """Returns what to type if this machine can't train the configuration's network in the precision asked for."""
-    if cfg.train.precision != "bf16":
-        return None
-    x_BTI = loading.Sequences(cfg.data)(torch.zeros(2, 28, 28, dtype=torch.uint8))
-    make_model = partial(make_network, plain_config(cfg), x_BTI.shape[2])
-    problem = precision.bf16_problem(make_model, x_BTI.to(machine.pick_device(cfg.train.device)))
-    return problem and f"train.precision=bf16 {problem}; {precision.BF16_TRY}"
-
-
-def make_network(config: Mapping[str, Any], input_size: int) -> nn.Module:
-    """Returns a new network, its initial weights drawn from torch's generator."""
-    network: nn.Module = instantiate(config["model"], input_size=input_size, num_classes=NUM_CLASSES, _convert_="all")
-    return network
 
 
 def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
@@ -152,7 +128,7 @@ def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
 
 
 def recorded_checkpoint(folder: RunFolder, cfg: DictConfig) -> dict[str, Any] | None:
-    """Returns the checkpoint to go on from, or None to begin at the beginning.
+    """Returns the checkpoint to go on from, or None to start from scratch.
 
     Raises:
         UserError: it can't be read, or another configuration wrote it.
@@ -160,7 +136,7 @@ def recorded_checkpoint(folder: RunFolder, cfg: DictConfig) -> dict[str, Any] | 
     if not folder.checkpoint.exists():
         return None
     try:
-        checkpoint = load_tensors(folder.checkpoint, machine.pick_device(cfg.train.device))
+        checkpoint = load_tensors(folder.checkpoint, pick_device(cfg.train.device))
         if checkpoint.keys() | LATER != {"trainer", "attempt", "config", *LATER}:
             raise ValueError("it is no checkpoint of this version of rnnexp")
     except ValueError as error:
@@ -182,6 +158,7 @@ def restore(trainer: Trainer, checkpoint: Mapping[str, Any], folder: RunFolder) 
         raise UserError(
             f"{folder.checkpoint} is of another network or version ({cause}); delete it to start the run anew"
         ) from error
+    log.info("resuming after epoch %d, batch %d", trainer.progress.epoch, trainer.progress.batch)
 
 
 def refuse_another(
@@ -200,129 +177,7 @@ def refuse_another(
         raise UserError(f"{folder.path} holds a run of another {what} ({'; '.join(changes)}); choose another name")
 
 
-def begin(cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mapping[str, str]) -> RunResult:
-    """Sets up torch and returns the result as far as it is known before training."""
-    device, threads = machine.pick_device(cfg.train.device), cfg.train.threads or num_physical_cores()
-    torch.set_num_threads(threads)
-    if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    config = plain_config(cfg)
-    return RunResult(
-        status=Status.RUNNING,
-        reason=None,
-        metrics={"epochs": checkpoint["trainer"]["progress"]["epoch"] if checkpoint else 0},
-        seed=cfg.seed,
-        attempt=checkpoint["attempt"] + 1 if checkpoint else 1,
-        choices=dict(choices),
-        config=config,
-        fingerprint=fingerprint(config),
-        device=str(device),
-        threads=threads,
-        # A run goes on in the precision that it was begun in, whatever `auto` would choose by now.
-        precision=(checkpoint or {}).get("precision") or cfg.train.precision,
-        precision_reason="",
-        environment=machine.environment() | {"own_code": sources.versions(config, rnnexp.__path__)},
-    )
-
-
-def build(
-    cfg: DictConfig,
-    result: RunResult,
-    folder: RunFolder,
-    stop: signals.Stop,
-    on_epoch: Callable[[Row], bool],
-    test: bool,
-) -> Trainer:
-    """Returns everything that training needs, at its beginning, and says what it is."""
-    config, device = result.config, torch.device(result.device)
-    dataset = loading.load(cfg.data, device, with_test=test)
-    machine.keep_memory()  # from here on: the files that the dataset was taken from are given back
-    x_BTI = dataset.sequences(dataset.train.images[: cfg.train.batch_size])
-    make_model = partial(make_network, config, x_BTI.shape[2])
-    begun = result.precision if result.attempt > 1 else None
-    result.precision, result.precision_reason = precision.choose(cfg.train.precision, begun, make_model, x_BTI)
-    torch.manual_seed(derive(cfg.seed, "init"))
-    model = make_model()
-    result.metrics["num_parameters"] = sum(p.numel() for p in model.parameters())
-    model.to(device)
-    trainer = Trainer(
-        model=model,
-        optimizer=make_optimizer(config, model),
-        schedule=instantiate(config["schedule"], _partial_=True, _convert_="all"),
-        data=dataset,
-        cfg=cfg.train,
-        seed=cfg.seed,
-        augment=cfg.data.augment,
-        device=device,
-        precision=result.precision,
-        stop=stop,
-        save=lambda: save(trainer, result, folder),
-        on_epoch=on_epoch,
-        note=lambda row: note(row, trainer, folder),
-    )
-    describe(trainer, cfg, result, x_BTI)
-    return trainer
-
-
-def make_optimizer(config: Mapping[str, Any], model: nn.Module) -> torch.optim.Optimizer:
-    """Returns the optimizer of the network's parameters.
-
-    Raises:
-        UserError: the loop can't drive it: it is something else, its step needs a closure, or a schedule is to scale
-            the learning rate of an optimizer that has none.
-    """
-    name, schedule = config["optim"]["_target_"], config["schedule"]["_target_"]
-    optimizer = instantiate(config["optim"], _partial_=True, _convert_="all")(model.parameters())
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise UserError(f"optim: {name} returned a {type(optimizer).__name__}, which is not a torch.optim.Optimizer")
-    closure = inspect.signature(optimizer.step).parameters.get("closure")
-    if closure is not None and closure.default is closure.empty:
-        raise UserError(f"optim: {name} needs a closure at each step, which rnnexp does not give; choose another optim")
-    if schedule != CONSTANT and any("lr" not in group for group in optimizer.param_groups):
-        raise UserError(
-            f"schedule: {schedule} scales the learning rate, but the parameter groups of {name} have no lr; "
-            "type schedule=constant"
-        )
-    return optimizer
-
-
-def describe(trainer: Trainer, cfg: DictConfig, result: RunResult, x_BTI: torch.Tensor) -> None:
-    """Logs sizes and shapes, after one batch has been through the network to see that it fits.
-
-    Raises:
-        UserError: what comes out is not a row of logits for each image.
-    """
-    trainer.model.eval()
-    with torch.inference_mode():
-        logits_BO = precision.forward(trainer.model, x_BTI, trainer.precision)
-    if logits_BO.shape != (expected := (len(x_BTI), NUM_CLASSES)):
-        raise UserError(
-            f"{cfg.model._target_} returned {tuple(logits_BO.shape)} for {tuple(x_BTI.shape)}, not {expected}"
-        )
-    parts = trainer.data
-    sizes = f"{len(parts.train):,} images to train, {len(parts.valid):,} to validate"
-    tested = "; the test set stays unseen" if parts.test is None else f", {len(parts.test):,} to test"
-    log.info("%s by %s: %s%s", cfg.data.name, cfg.data.sequence, sizes, tested)
-    if cfg.data.valid_from == "test":
-        log.warning("validation is the test set itself (data.valid_from=test): choose nothing by these figures")
-    if cfg.model.get("dropout") and cfg.model.get("num_layers") == 1:
-        log.warning("model.dropout=%s does nothing with model.num_layers=1", cfg.model.dropout)
-    shapes = f"{tuple(x_BTI.shape)} -> {tuple(logits_BO.shape)}"
-    is_fused = getattr(trainer.model, "is_fused", lambda device: False)(x_BTI.device)
-    target = f"{cfg.model._target_}{', fused layers' * is_fused}"
-    log.info("%s, %s parameters: %s", target, f"{result.metrics['num_parameters']:,}", shapes)
-    for name, parameter in trainer.model.named_parameters():
-        log.info("  %-24s %s", name, tuple(parameter.shape))
-    if result.device == "cpu" and result.threads > 1 and machine.is_busy():
-        log.warning("other processes keep this machine busy: one thread may be faster; try train.threads=1")
-    threads = f"{result.threads} thread{'s' * (result.threads > 1)}"
-    why = "one for each physical core" if cfg.train.threads is None else f"train.threads={cfg.train.threads}"
-    log.info("%s, %s (%s), seed %d", result.device, threads, why, cfg.seed)
-    log.info("%s (%s)", result.precision, result.precision_reason)
-
-
-def note(row: Row, trainer: Trainer, folder: RunFolder) -> None:
+def note(folder: RunFolder, trainer: Trainer, row: Row) -> None:
     """Adds an epoch to the history and the log."""
     folder.append_history(row)
     log.info(
@@ -339,10 +194,14 @@ def note(row: Row, trainer: Trainer, folder: RunFolder) -> None:
     )
 
 
-def save(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
-    content = {"trainer": trainer.state_dict(), "attempt": result.attempt, "config": result.config}
-    content["own_code"] = result.environment["own_code"]
-    content["precision"] = trainer.precision
+def save(folder: RunFolder, attempt: Attempt, trainer: Trainer) -> None:
+    """Writes the checkpoint, whole or not at all: until the new one is on disk, the old one is there.
+
+    It comes before the epoch's line in the history and before its report: a process that dies in between has both to
+    make up for, which is why a resumed run writes the history anew from the checkpoint, and reports its epochs again.
+    """
+    content = {"trainer": trainer.state_dict(), "attempt": attempt.number, "config": attempt.config}
+    content |= {"own_code": attempt.environment["own_code"], "precision": trainer.precision.name}
     save_tensors(folder.checkpoint, content)
 
 
@@ -355,24 +214,24 @@ def summarize(trainer: Trainer) -> dict[str, float]:
     return metrics | {"epochs": p.epoch, "best_epoch": p.best_epoch, "train_seconds": seconds}
 
 
-def finish(trainer: Trainer, result: RunResult, folder: RunFolder) -> None:
-    """Tests a complete run on its kept weights, once, if at all, and writes the model and, last, the result."""
+def finish(trainer: Trainer, status: Status, reason: str | None, folder: RunFolder) -> dict[str, float]:
+    """Writes the kept weights, and tests a complete run on them, once, if at all. Returns the metrics of the test."""
     if trainer.progress.best_weights:
         trainer.model.load_state_dict(trainer.progress.best_weights)
         save_tensors(folder.model, trainer.model.state_dict())
-    if result.status is not Status.COMPLETE:
-        log.warning("%s: %s", result.status.value, result.reason)
-    elif trainer.data.test is not None:
-        labels = trainer.data.test.labels
-        losses, predicted = trainer.outcomes(trainer.data.test, "test")
-        outcomes = TestOutcomes(*(part.cpu().numpy() for part in (labels.byte(), predicted.byte(), losses)))
-        folder.write_test_outcomes(outcomes)
-        result.metrics |= {"test_loss": outcomes.loss, "test_accuracy": outcomes.accuracy}
-        log.info(
-            "test loss %.4f acc %.2f %% with the weights of epoch %d",
-            outcomes.loss,
-            100 * outcomes.accuracy,
-            trainer.progress.best_epoch,
-        )
-    result.environment["ended"] = machine.now()
-    folder.write_result(result)
+    if status is not Status.COMPLETE:
+        log.warning("%s: %s", status.value, reason)
+        return {}
+    if trainer.data.test is None:
+        return {}
+    labels = trainer.data.test.labels
+    losses, predicted = trainer.outcomes(trainer.data.test, "test")
+    outcomes = TestOutcomes(*(part.cpu().numpy() for part in (labels.byte(), predicted.byte(), losses)))
+    folder.write_test_outcomes(outcomes)
+    log.info(
+        "test loss %.4f acc %.2f %% with the weights of epoch %d",
+        outcomes.loss,
+        100 * outcomes.accuracy,
+        trainer.progress.best_epoch,
+    )
+    return {"test_loss": outcomes.loss, "test_accuracy": outcomes.accuracy}

@@ -45,9 +45,9 @@ RNNEXP = (
     {"record", "data", "status", "stop", "fetch"},
     {"training", "results"},
     {"verdict"},
-    {"run", "report"},
-    {"environment", "predict", "reproduce"},
-    {"command_line"},
+    {"environment", "report"},
+    {"run"},
+    {"predict", "reproduce", "command_line"},
     {"cli"},
     {"compare", "__main__"},
 )

@@ -14,6 +14,7 @@ from rnnexp.data import loading
 from rnnexp.schema.config import plain_config, register_schemas
 from rnnexp.training import machine
 from rnnexp.training.loop import Progress, Trainer
+from rnnexp.training.precision import Precision
 
 register_schemas()
 with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
@@ -31,9 +32,9 @@ trainer = Trainer(
     seed=0,
     augment=cfg.data.augment,
     device=torch.device("cpu"),
-    precision=cfg.train.precision,
+    precision=Precision(cfg.train.precision, ""),
     stop=signals.Stop(),
-    save=lambda: None,
+    save=lambda trainer: None,
     on_epoch=lambda row: False,
 )
 

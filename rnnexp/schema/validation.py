@@ -18,9 +18,36 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from hydra_sweep.hints import nearest
-from rnnexp.schema.config import NUM_CLASSES, SCHEMAS, TRAIN_FILE_SIZE, AdamSchema, SgdSchema
+from rnnexp.schema.config import NUM_CLASSES, SCHEMAS, TRAIN_FILE_SIZE, AdamSchema, SgdSchema, plain_config
 
 MAX_FOLDER_BYTES = 255  # of a folder's name, on every common file system
+
+
+def problems(
+    cfg: DictConfig,
+    presets: Mapping[str, Any] | None = None,
+    *,
+    is_search: bool = False,
+    imports_known: bool = True,
+) -> list[str]:
+    """Returns a line for everything that is wrong with a run's configuration, whoever runs it.
+
+    Args:
+        cfg: with its schema, all interpolations resolvable.
+        presets: the flat configuration as it was before anyone typed a value, for the `try` of a line.
+        is_search: a choice is made by its validation.
+        imports_known: looks at the targets of rnnexp's own options, too, which imports torch.
+    """
+    found = range_problems(cfg, presets)
+    has_own = any(OmegaConf.get_type(cfg, group) is dict for group in SCHEMAS)
+    if not found and (imports_known or has_own):
+        found = target_problems(plain_config(cfg))
+    if not found and is_search and cfg.data.valid_from == "test":
+        found = [
+            "a search with data.valid_from=test would choose by the test set; try data.valid_from=train "
+            "data.valid_size=5000"
+        ]
+    return found
 
 
 def range_problems(cfg: DictConfig, presets: Mapping[str, Any] | None = None) -> list[str]:

@@ -18,7 +18,7 @@ from hydra_sweep.signals import Interrupted, Stop
 from rnnexp.data.loading import Dataset, Images
 from rnnexp.record.result import Status
 from rnnexp.schema.config import TrainConfig
-from rnnexp.training.precision import forward
+from rnnexp.training.precision import Precision, forward
 
 Schedule = Callable[[int, int, int], float]  # (step, num_steps, epoch) -> factor of the learning rate
 Row = dict[str, float]  # one epoch, keys as schema.HISTORY_COLUMNS
@@ -58,11 +58,11 @@ class Trainer:
     seed: int
     augment: bool
     device: torch.device
-    precision: str  # fp32 or bf16
+    precision: Precision
     stop: Stop
-    save: Callable[[], None]  # writes a checkpoint
+    save: Callable[[Trainer], None]  # writes a checkpoint
     on_epoch: Callable[[Row], bool]  # is told each epoch's row, again when the run goes on; True prunes it
-    note: Callable[[Row], None] = lambda row: None  # is told each epoch's row once
+    note: Callable[[Trainer, Row], None] = lambda trainer, row: None  # is told each epoch's row once
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -90,10 +90,10 @@ class Trainer:
             except Diverged as diverged:
                 return Status.DIVERGED, str(diverged)
             except Interrupted:
-                self.save()
+                self.save(self)
                 raise
             self.save_checkpoint()
-            self.note(row)
+            self.note(self, row)
             is_pruned = self.on_epoch(row)
         return Status.COMPLETE, None
 
@@ -135,7 +135,7 @@ class Trainer:
         for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             if base_lr is not None:
                 group["lr"] = base_lr * factor
-        logits_BO = forward(self.model, x_BTI, self.precision)
+        logits_BO = forward(self.model, x_BTI, self.precision.name)
         loss = cross_entropy(logits_BO, labels, label_smoothing=cfg.label_smoothing)
         if not math.isfinite(value := loss.item()):
             raise Diverged(
@@ -228,11 +228,11 @@ class Trainer:
             for chunk in torch.split(index, self.cfg.eval_batch_size):
                 self.stop.check()
                 x_BTI = self.data.sequences(part.images[chunk])
-                yield forward(self.model, x_BTI, self.precision), part.labels[chunk]
+                yield forward(self.model, x_BTI, self.precision.name), part.labels[chunk]
                 bar.update(len(chunk))
 
     def save_checkpoint(self) -> None:
-        self.save()
+        self.save(self)
         self.saved_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,15 @@ MAX_SECONDS = 3.0  # of the rounds after the first one; long sequences take fewe
 BF16_TRY = "try train.precision=auto, which takes bf16 only where it works and is faster"
 
 
-def choose(asked: str, begun: str | None, make_model: Callable[[], nn.Module], x_BTI: Tensor) -> tuple[str, str]:
-    """Returns `fp32` or `bf16`, and why, after trying training steps in both if anything but fp32 is asked for.
+class Precision(NamedTuple):
+    """What a run computes in, `fp32` or `bf16`, and why."""
+
+    name: str
+    reason: str
+
+
+def choose(asked: str, begun: str | None, make_model: Callable[[], nn.Module], x_BTI: Tensor) -> Precision:
+    """Returns the precision to train in, after trying training steps in both if anything but fp32 is asked for.
 
     Draws from torch's random generators: seed them afterwards.
 
@@ -40,20 +48,21 @@ def choose(asked: str, begun: str | None, make_model: Callable[[], nn.Module], x
         UserError: bf16 is asked for, or was begun in, and does not work here.
     """
     if begun == "fp32" or asked == "fp32":
-        return "fp32", f"train.precision={asked}{', as the run was begun' if begun else ''}"
+        return Precision("fp32", f"train.precision={asked}{', as the run was begun' if begun else ''}")
     if problem := bf16_problem(make_model, x_BTI):
         if begun:
             raise UserError(f"this run was begun in bf16, which {problem}; resume it on a machine like its first one")
         if asked == "bf16":
             raise UserError(f"train.precision=bf16 {problem}; {BF16_TRY}")
-        return "fp32", f"train.precision=auto: bf16 {problem}"
+        return Precision("fp32", f"train.precision=auto: bf16 {problem}")
     if begun:
-        return "bf16", f"train.precision={asked}, as the run was begun"
+        return Precision("bf16", f"train.precision={asked}, as the run was begun")
     gain = speedup(make_model().to(x_BTI.device), x_BTI)
     found = f"a training step in bf16 is {gain:.2f} times as fast as in fp32"
     if asked == "bf16" and gain < 1:
         log.warning("%s here; try train.precision=auto", found)
-    return ("fp32" if asked == "auto" and gain < MIN_SPEEDUP else "bf16"), f"train.precision={asked}: {found}"
+    name = "fp32" if asked == "auto" and gain < MIN_SPEEDUP else "bf16"
+    return Precision(name, f"train.precision={asked}: {found}")
 
 
 def bf16_problem(make_model: Callable[[], nn.Module], x_BTI: Tensor) -> str | None:

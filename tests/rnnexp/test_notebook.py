@@ -9,8 +9,8 @@ from torchvision.datasets import MNIST
 from hydra_sweep import signals
 from hydra_sweep.seeds import derive
 from rnnexp.data.files import ensure
-from rnnexp.record.run_folder import RunFolder
-from rnnexp.run import begin, build
+from rnnexp.training.attempt import Attempt
+from rnnexp.training.build import build
 
 NUM_STEPS = 40
 
@@ -30,7 +30,7 @@ class Notebook(nn.Module):
 
 def test_the_recipe_takes_the_notebooks_steps(compose, tmp_path):
     cfg = compose("experiment=notebook", "train.threads=1", "seed=3")
-    trainer = build(cfg, begin(cfg, None, {}), RunFolder(tmp_path), signals.Stop(), lambda row: False, test=True)
+    trainer = build(Attempt.begin(cfg, None, {}), signals.Stop(), save=None, note=None, on_epoch=None, test=True)
     theirs = Notebook()
     theirs.load_state_dict(trainer.model.state_dict())
     optimizer = torch.optim.Adadelta(theirs.parameters(), lr=0.1)

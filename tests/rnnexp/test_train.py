@@ -15,10 +15,11 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted, Stop
 from rnnexp.data.loading import Dataset, Images, Sequences
 from rnnexp.record.result import HISTORY_COLUMNS, TIME_COLUMNS, Status
-from rnnexp.record.run_folder import RunFolder
-from rnnexp.run import begin, build, make_optimizer
 from rnnexp.schema.config import SCHEMAS, plain_config
+from rnnexp.training.attempt import Attempt
+from rnnexp.training.build import build, make_optimizer
 from rnnexp.training.loop import Trainer
+from rnnexp.training.precision import Precision
 
 TORCHS = {"adadelta": torch.optim.Adadelta, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 SMALL = ("train.epochs=3", "train.batch_size=16", "model.hidden_size=8", "model=gru", "optim=adam", "optim.lr=0.01")
@@ -36,7 +37,7 @@ def images(count, seed=0):
 
 @pytest.fixture
 def trainer(compose):
-    def build(*overrides, model=None, on_epoch=lambda row: False, note=lambda row: None):
+    def build(*overrides, model=None, on_epoch=lambda row: False, note=lambda trainer, row: None):
         cfg = compose(*SMALL, *overrides)
         config = plain_config(cfg)
         torch.manual_seed(0)
@@ -50,9 +51,9 @@ def trainer(compose):
             seed=cfg.seed,
             augment=cfg.data.augment,
             device=torch.device("cpu"),
-            precision=cfg.train.precision,
+            precision=Precision(cfg.train.precision, ""),
             stop=Stop(),
-            save=lambda: None,
+            save=lambda trainer: None,
             on_epoch=on_epoch,
             note=note,
         )
@@ -234,7 +235,7 @@ def test_a_step_that_is_no_number_changes_no_weight(trainer):
 
 def test_a_signal_is_obeyed_before_the_next_batch_and_a_checkpoint_written(trainer):
     t, saved = trainer(), []
-    t.save = lambda: saved.append(t.progress.batch)
+    t.save = lambda trainer: saved.append(t.progress.batch)
     step = t.step
 
     def interrupt_in_the_third(*args):
@@ -299,7 +300,9 @@ def state_after(t, batches):
 @pytest.mark.parametrize("batches", [0, 2])
 def test_going_on_tells_the_callback_of_each_epoch_again_and_notes_only_the_new_ones(trainer, batches):
     told, noted = [], []
-    t = trainer(on_epoch=lambda row: told.append(dict(row)) or row["epoch"] == 1, note=noted.append)
+    t = trainer(
+        on_epoch=lambda row: told.append(dict(row)) or row["epoch"] == 1, note=lambda trainer, row: noted.append(row)
+    )
     t.load_state_dict(state_after(trainer(), batches))
     assert t.fit() == (Status.COMPLETE, None)  # the answer to the first epoch came too late
     assert [row["epoch"] for row in told] == [1, 2, 3]
@@ -321,7 +324,7 @@ def test_a_callback_that_interrupts_finds_the_checkpoint_of_its_epoch_written(tr
         raise Interrupted(15)
 
     t, saved = trainer(on_epoch=interrupt), []
-    t.save = lambda: saved.append((t.progress.epoch, t.progress.batch))
+    t.save = lambda trainer: saved.append((t.progress.epoch, t.progress.batch))
     with pytest.raises(Interrupted):
         t.fit()
     assert saved == [(1, 0)]
@@ -353,11 +356,10 @@ def test_augmentation_and_dropout_leave_the_order_of_the_images_alone(trainer):
         assert (brightest_a - brightest_b).abs().float().mean() < 1.5  # the same squares, nudged
 
 
-def test_initial_weights_and_order_depend_on_neither_dropout_nor_augmentation(compose, small, tmp_path):
+def test_initial_weights_and_order_depend_on_neither_dropout_nor_augmentation(compose, small):
     def labels_and_weights(*overrides):
         cfg = compose(*small, "model.num_layers=2", *overrides)
-        folder = RunFolder(tmp_path)
-        t = build(cfg, begin(cfg, None, {}), folder, Stop(), lambda row: False, test=True)
+        t = build(Attempt.begin(cfg, None, {}), Stop(), save=None, note=None, on_epoch=None, test=True)
         initial, seen, step = weights(t.model), [], t.step
         t.step = lambda x_BTI, labels, *rest: seen.append(labels) or step(x_BTI, labels, *rest)
         t.train_epoch()
@@ -393,7 +395,7 @@ def test_a_trainer_goes_on_from_its_state_at_any_batch(trainer, optim):
     whole = trainer(*settings)
     states = []
     whole.cfg.checkpoint_seconds = 1e-9
-    whole.save = lambda: states.append(torch.utils._pytree.tree_map(copied, whole.state_dict()))
+    whole.save = lambda trainer: states.append(torch.utils._pytree.tree_map(copied, whole.state_dict()))
     whole.fit()
     assert len(states) == 2 * 10 + 2
     for state in states[3::5]:

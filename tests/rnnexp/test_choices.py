@@ -51,7 +51,8 @@ def searches():
 def test_no_search_validates_on_the_test_set(faults, part):
     for search in list(searches())[part::7]:
         found = faults(*search, *ON_TEST)
-        assert found == ["a search with data.valid_from=test would choose by the test set; try data.valid_from=train"]
+        [line] = found
+        assert line.startswith("a search with data.valid_from=test would choose by the test set; try ")
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -237,8 +237,8 @@ def test_a_trial_that_validates_on_the_test_set_is_refused(compose, tmp_path):
     with pytest.raises(UserError) as refused:
         run(compose(*SMALL, "data.valid_from=test", "data.valid_size=0"), tmp_path / "run", test=False)
     assert str(refused.value) == (
-        "a search with data.valid_from=test would choose by the test set, got test: it would choose by the test set; "
-        "try data.valid_from=train data.valid_size=5000"
+        "a search with data.valid_from=test would choose by the test set; try data.valid_from=train "
+        "data.valid_size=5000"
     )
     assert not (tmp_path / "run").exists()
 

@@ -8,13 +8,9 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import hydra
-from filelock import FileLock
-from hydra.core import utils as hydra_utils
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,14 +18,12 @@ import hydra_sweep
 from hydra_sweep import streams
 from hydra_sweep.commands import Parser, command, fail
 from hydra_sweep.errors import UserError
-from hydra_sweep.files import atomic
 from hydra_sweep.signals import Interrupted
 from rnnexp import __version__
 from rnnexp.arguments import dashed
 from rnnexp.command_line import CommandLine, expand_aliases, has_key, resume_command, without_hydra
 from rnnexp.compat import get_args_parser
 from rnnexp.record.result import Status
-from rnnexp.record.run_folder import RunFolder
 from rnnexp.schema.config import GROUPS, register_schemas
 
 PACKAGED = Path(__file__).parent / "conf"
@@ -87,37 +81,6 @@ Exit status: 0 done, 1 diverged or failed, 2 a mistake in the command,
 """
 
 
-def save_config(cfg: DictConfig, filename: str, output_dir: Path) -> None:
-    """Writes one of Hydra's files as Hydra does, but whole at any moment, for whoever reads the folder meanwhile."""
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with atomic(output_dir / filename) as out:
-        out.write(OmegaConf.to_yaml(cfg).encode())
-
-
-hydra_utils._save_config = save_config
-
-
-class Claim(Callback):
-    """Holds a run's folder while Hydra writes the configuration there, until the run itself claims it."""
-
-    lock: FileLock | None = None
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if config.hydra.output_subdir is None:
-            return
-        folder = RunFolder(Path(config.hydra.run.dir))
-        try:
-            self.lock = folder.hold()
-            if folder.is_run() and not config.train.resume:
-                raise UserError(f"{folder.taken}: {resume_command(sys.argv[1:], config.name, folder.path)}")
-        except UserError as error:
-            fail("rnnexp", error)
-
-    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if self.lock is not None:  # whoever gets it now sees that a run is here
-            self.lock.release()
-
-
 @hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
 def app(cfg: DictConfig) -> dict[str, float]:
     """Runs one configuration in the folder that Hydra made for it. Returns its metrics."""
@@ -127,12 +90,18 @@ def app(cfg: DictConfig) -> dict[str, float]:
     state = HydraConfig.get()
     choices = {k: str(v) for k, v in state.runtime.choices.items() if k in GROUPS and v is not None}
     is_trial = state.mode is RunMode.MULTIRUN
+    hydra_files = {
+        "config.yaml": OmegaConf.to_yaml(cfg),
+        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": state})),
+        "overrides.yaml": OmegaConf.to_yaml(state.overrides.task),
+    }
     cfg.train.resume = cfg.train.resume or is_trial  # a trial's folder is its own
     try:
         result = run(
             cfg,
             state.runtime.output_dir,
             choices=choices,
+            hydra_files=hydra_files,
             on_epoch=hydra_sweep.report,
             test=not hydra_sweep.is_search(),
         )

@@ -36,6 +36,7 @@ def run(
     out: str | os.PathLike[str],
     *,
     choices: Mapping[str, str] | None = None,
+    hydra_files: Mapping[str, str] | None = None,
     on_epoch: Callable[[Row], bool] = lambda row: False,
     test: bool = True,
 ) -> RunResult:
@@ -44,6 +45,7 @@ def run(
     Args:
         config: composed by Hydra, or read back from a record.
         choices: the group options behind it, for the table of results.
+        hydra_files: names and contents of what Hydra leaves in `.hydra/`; by default the configuration alone.
         on_epoch: is told each epoch's row and returns whether to prune the run. When the run goes on from a
             checkpoint, it is told the rows behind it again.
         test: False for a trial of a search, which a choice is made from: the test set is not even read.
@@ -54,13 +56,13 @@ def run(
     """
     cfg, folder = checked(config, test), RunFolder(Path(out))
     with folder.claim(), signals.catch() as stop:
-        folder.add_checksums_to_hydra_files()
         if done := recorded_result(folder, cfg):
             accuracy = done.metrics.get("test_accuracy")
             tested = "test set unseen" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
             log.info("%s has finished already: %s, %s", folder.path, done.status.value, done.reason or tested)
             return done
         checkpoint = recorded_checkpoint(folder, cfg)
+        folder.write_hydra_files(hydra_files or {folder.hydra_config.name: OmegaConf.to_yaml(cfg)})
         attempt = Attempt.begin(cfg, checkpoint, choices or {})
         precision = None  # as far as it is known if the run fails, as are the metrics
         metrics: dict[str, float] = {"epochs": attempt.num_epochs}

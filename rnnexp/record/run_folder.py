@@ -20,7 +20,6 @@ from filelock import FileLock, Timeout
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import (
     BROKEN_ZIP,
-    YAML_MARK,
     atomic,
     check_csv,
     check_json,
@@ -91,8 +90,11 @@ class RunFolder:
         """What a command is told that would run here anew."""
         return f"{self.path} holds a run already; choose another name=, or train.resume=true to go on with it"
 
-    def hold(self) -> FileLock:
-        """Returns the folder's lock, held.
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Holds the folder for this run.
+
+        The lock protects everything in the folder: of two commands of one name, the second writes nothing.
 
         Raises:
             UserError: another process holds it, or it can't be written.
@@ -106,16 +108,6 @@ class RunFolder:
             except Timeout:
                 message = f"another process is running in {self.path}; wait for it, or choose another name="
                 raise UserError(message) from None
-        return lock
-
-    @contextmanager
-    def claim(self) -> Iterator[None]:
-        """Holds the folder for this run.
-
-        Raises:
-            UserError: another process holds it, or it can't be written.
-        """
-        lock = self.hold()
         try:
             self._tidy()
             yield
@@ -235,12 +227,16 @@ class RunFolder:
         with atomic(self.result, RESUME_HINT) as out:
             out.write(with_json_checksum(result.to_json()).encode())
 
-    def add_checksums_to_hydra_files(self) -> None:
-        """Gives the files that Hydra wrote, and that the table reads, their sums."""
-        for file in (self.hydra_config, self.hydra_choices):
-            if file.exists() and not (content := file.read_bytes()).startswith(YAML_MARK.encode()):
-                with atomic(file, RESUME_HINT) as out:
-                    out.write(with_yaml_checksum(content))
+    def write_hydra_files(self, texts: Mapping[str, str]) -> None:
+        """Writes what Hydra leaves of a configuration: for the table while the run has no result yet, and for people.
+
+        Hydra's own writing is turned off (`output_subdir`): it would come before this folder is claimed.
+        """
+        with explained(self.hydra_config, RESUME_HINT):
+            self.hydra_config.parent.mkdir(exist_ok=True)
+        for name, text in texts.items():
+            with atomic(self.hydra_config.parent / name, RESUME_HINT) as out:
+                out.write(with_yaml_checksum(text.encode()))
 
 
 def _csv_row(row: Mapping[str, Any]) -> str:

@@ -115,7 +115,7 @@ def hostile_pickles(malice):
 def test_no_pickle_is_loaded_from_any_file(folder, malice, inject, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     hostile, owned = malice
-    (folder.path / ".hydra").mkdir()
+    (folder.path / ".hydra").mkdir(exist_ok=True)
     files = [*(f for f in folder.path.iterdir() if f.is_file()), folder.hydra_config, folder.hydra_choices]
     assert {file.name for file in files} >= {"checkpoint.pt", "model.pt", "result.json", "test_outcomes.npz"}
     for file in files:
@@ -195,7 +195,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("kind", BOMBS)
 def test_yaml_that_would_grow_is_refused(folder, kind, inject, tmp_path):
-    (folder.path / ".hydra").mkdir()
+    (folder.path / ".hydra").mkdir(exist_ok=True)
     (tmp_path / "sweep").mkdir()
     for file in (folder.hydra_config, folder.hydra_choices, tmp_path / "sweep" / "sweep.yaml"):
         inject("YAML bomb")

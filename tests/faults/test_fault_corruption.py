@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from hydra_sweep import status
 from hydra_sweep.errors import UserError
@@ -47,8 +48,8 @@ OTHERS = {  # what might be in a file's place, of another version or program
 def finished(tmp_path_factory, compose):
     """Returns the folder of a run of two epochs, as the command line leaves it."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    begin(folder, compose(*TINY, "train.epochs=2"))
-    run(compose(*TINY, "train.epochs=2"), folder)
+    cfg = compose(*TINY, "train.epochs=2")
+    run(cfg, folder, hydra_files=hydra_files(cfg))
     return folder
 
 
@@ -57,7 +58,6 @@ def stopped(tmp_path_factory, compose):
     """Returns the folder of a run that was stopped after two of three epochs."""
     folder = tmp_path_factory.mktemp("stopped") / "run"
     cfg = compose(*TINY, "train.epochs=3")
-    begin(folder, cfg)
 
     def stop(row):
         if row["epoch"] == 2:
@@ -65,18 +65,14 @@ def stopped(tmp_path_factory, compose):
         return False
 
     with pytest.raises(Interrupted):
-        run(cfg, folder, on_epoch=stop)
+        run(cfg, folder, hydra_files=hydra_files(cfg), on_epoch=stop)
     return folder
 
 
-def begin(folder, cfg):
-    """Writes what Hydra writes before a run begins."""
-    from omegaconf import OmegaConf
-
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
+def hydra_files(cfg):
+    """Returns what the command line has a run leave in `.hydra/`."""
     choices = "hydra:\n  runtime:\n    choices:\n      model: lstm\n      optim: adam\n"
-    (folder / ".hydra" / "hydra.yaml").write_text(choices)
+    return {"config.yaml": OmegaConf.to_yaml(cfg), "hydra.yaml": choices}
 
 
 def flips(whole, times):
@@ -357,13 +353,13 @@ def test_images_that_were_damaged_in_the_cache_are_unpacked_again_or_refused(tmp
 
 
 def test_a_comparison_that_was_damaged_is_one_line(tmp_path, request, inject):
-    place = ComparisonFolder(tmp_path)
-    place.result.write_text(
+    folder = ComparisonFolder(tmp_path)
+    folder.verdict.write_text(
         with_json_checksum(json.dumps({"arms": [], "pairs": [], "metric": "test_accuracy"}, indent=1))
     )
-    for _, content in damages(place.result.read_bytes(), request, 40):
+    for _, content in damages(folder.verdict.read_bytes(), request, 40):
         inject("comparison.json damaged, then on a page")
-        place.result.write_bytes(content)
+        folder.verdict.write_bytes(content)
         with pytest.raises(UserError, match="comparison.json is damaged") as refused:
             pages.gather(tmp_path)
         assert "\n" not in str(refused.value)

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from sweeps import APPS, run_app
 
 from hydra_sweep.files import read_yaml
+from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.report.sweep_page import page
 from rnnexp.results.collecting import collect
 from rnnexp.schema.config import plain_config
@@ -32,7 +33,7 @@ def test_the_bowl_runs_as_it_is_written(sweep, tmp_path):
     assert set(table["status"]) == {"complete"}  # a trial that a record answered has no folder
     assert table["value"].min() == best["best_value"]
     assert (table["value"] == table["x"] ** 2 + table["y"] ** 2).all()
-    assert "value" in page(tmp_path / "s").tables[-1].columns
+    assert "value" in page(SweepFolder(tmp_path / "s")).tables[-1].columns
 
 
 @pytest.mark.slow

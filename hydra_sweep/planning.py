@@ -64,7 +64,7 @@ def make(
     sampler, pruner = str(choices["hydra/sweeper/sampler"]), str(choices["hydra/sweeper/pruner"])
     problems = [*_unknown(node, settings), *official.adopt(settings, sampler), *_problems(settings)]
     try:
-        found = declarations.build(
+        space = declarations.build(
             arguments,
             settings.params or {},
             settings.when or {},
@@ -76,51 +76,29 @@ def make(
         )
     except UserError as error:
         raise UserError([*problems, *error.problems]) from error
-    objectives, directions = _names(settings.objective), _names(settings.direction)
-    problems += _problems_together(settings, found, objectives, directions, sampler, pruner)
+    problems += _problems_together(settings, space, sampler, pruner)
     configs: dict[str, Any] = {key: OmegaConf.to_container(node[key], resolve=True) for key in ("sampler", "pruner")}
     configs["sampler"] = {key: value for key, value in configs["sampler"].items() if value is not None}
     if sampler != "motpe":
         problems += _problems_of_building("sampler", sampler, configs["sampler"] | {"seed": settings.seed})
     problems += _problems_of_building("pruner", pruner, configs["pruner"])
-    constraints = [parsed for text in settings.constraints if (parsed := constraint_of(text))]
-    queue = []
-    for guess in settings.enqueue:
-        try:
-            queue.append(found.values(guess.split() if isinstance(guess, str) else list(guess)))
-        except UserError as error:
-            problems.append(f"enqueue: {error}")
+    queue, refused = _first_guesses(settings, space)
+    problems += refused
     if not problems and settings.custom_search_space:
-        problems += custom.problems(settings.custom_search_space, found, compose)
+        problems += custom.problems(settings.custom_search_space, space, compose)
     if problems:
         raise UserError(problems)
     if settings.enqueue_defaults:
-        queue.insert(0, found.defaults(compose))
-    taken = {key_of(text) for text in arguments} | {parameter.key for parameter in found.parameters}
+        queue.insert(0, space.defaults(compose))
+    taken = {key_of(text) for text in arguments} | {parameter.key for parameter in space.parameters}
     always = [text for text in settings.trial_overrides if key_of(text) not in taken]
-    typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)  # ${...} stays as it was typed
-    folder = SweepFolder(Path(config.hydra.sweep.dir).absolute())
-    total = settings.n_trials
-    if total is None:
-        assert found.num_cells is not None
-        total = len(queue) + found.num_cells
-    is_grid = not found.is_search or sampler == "grid"
-    example = compose([*next(found.examples()), *always])
+    example = compose([*next(space.examples()), *always])
     first_seed = OmegaConf.select(example, settings.seed_key) or 0
     if settings.repeats > 1 and not isinstance(first_seed, int):
         raise UserError(f"repeats vary {settings.seed_key}, which must be a whole number, got {first_seed}")
-    request = {
-        "kind": "search" if not is_grid else "grid search" if found.is_search else "grid",
-        "space": found.request(),
-        "objective": objectives,
-        "direction": directions,
-        "constraints": [str(constraint) for constraint in constraints],
-        "repeats": settings.repeats,
-        "config": _base_config(example, settings, found),
-        "code": code(compose([*overrides, *always]) for overrides in _examples_of_targets(found, config_loader)),
-    }
-    if settings.custom_search_space:
-        request["custom_search_space"] = settings.custom_search_space
+    version_of_code = code(compose([*overrides, *always]) for overrides in _examples_of_targets(space, config_loader))
+    typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)  # ${...} stays as it was typed
+    folder = SweepFolder(Path(config.hydra.sweep.dir).absolute())
     plan = Plan(
         folder=folder,
         url=storage.absolute(settings.storage) if settings.storage else folder.database_url,
@@ -130,21 +108,49 @@ def make(
         pruner_name=pruner,
         sampler_config=configs["sampler"],
         pruner_config=configs["pruner"],
-        space=found,
-        overrides=[*found.fixed, *always],
-        objectives=objectives,
-        directions=directions,
-        constraints=constraints,
+        space=space,
+        overrides=[*space.fixed, *always],
+        objectives=_names(settings.objective),
+        directions=_names(settings.direction),
+        constraints=[parsed for text in settings.constraints if (parsed := constraint_of(text))],
         queue=queue,
-        n_trials=total,
+        n_trials=settings.n_trials if settings.n_trials is not None else len(queue) + (space.num_cells or 0),
         first_seed=first_seed,
-        request=as_recorded(request),
+        request={},
         command=Command.current([*typed["task"], *typed["hydra"]]),
         arguments=[*(text for text in typed["hydra"] if key_of(text) != "hydra.mode"), *arguments],
     )
+    plan.request = as_recorded(_request(plan, _base_config(example, settings, space), version_of_code))
     if plan.is_grid:
-        plan.n_trials = min(total, len(plan.wanted))
+        plan.n_trials = min(plan.n_trials, len(plan.wanted))
     return plan
+
+
+def _first_guesses(settings: SweeperConfig, space: Space) -> tuple[list[dict[str, Any]], list[str]]:
+    """Returns the parameters of what is to be tried first, and what is wrong with it."""
+    queue, problems = [], []
+    for guess in settings.enqueue:
+        try:
+            queue.append(space.values(guess.split() if isinstance(guess, str) else list(guess)))
+        except UserError as error:
+            problems.append(f"enqueue: {error}")
+    return queue, problems
+
+
+def _request(plan: Plan, config: Mapping[str, Any], code: str) -> dict[str, Any]:
+    """Returns what a command that goes on with the sweep must ask for, too."""
+    found = {
+        "kind": "search" if not plan.is_grid else "grid search" if plan.space.is_search else "grid",
+        "space": plan.space.request(),
+        "objective": plan.objectives,
+        "direction": plan.directions,
+        "constraints": [str(constraint) for constraint in plan.constraints],
+        "repeats": plan.settings.repeats,
+        "config": config,
+        "code": code,
+    }
+    custom_space = plan.settings.custom_search_space
+    return found | ({"custom_search_space": custom_space} if custom_space else {})
 
 
 def _recorded_name(folder: SweepFolder) -> str | None:
@@ -212,10 +218,9 @@ def _problems(settings: SweeperConfig) -> Iterator[str]:
             yield f"hydra.sweeper.trial_overrides: {one_line(error)}"
 
 
-def _problems_together(
-    settings: SweeperConfig, space: Space, objectives: list[str], directions: list[str], sampler: str, pruner: str
-) -> Iterator[str]:
+def _problems_together(settings: SweeperConfig, space: Space, sampler: str, pruner: str) -> Iterator[str]:
     """Yields what is wrong with values that must fit one another."""
+    objectives, directions = _names(settings.objective), _names(settings.direction)
     if objectives and len(objectives) != len(directions):
         yield f"{len(objectives)} objectives ({', '.join(objectives)}) need as many directions, got {len(directions)}"
     metrics = [*objectives, *(found.metric for text in settings.constraints if (found := constraint_of(text)))]

@@ -48,7 +48,7 @@ def build(
         is_grid: whether every combination is run even so: then a range has the values that it has in Hydra's grids.
 
     Raises:
-        UserError: a line for each fault.
+        UserError: a line for each problem.
     """
     problems: list[str] = []
     typed = [parse(text, config_loader) for text in arguments]
@@ -62,7 +62,7 @@ def build(
     written = [
         declaration
         for declaration in _declared(params, when, (), problems, config_loader)
-        if all(settled.get(c.key, c.texts[0]) in c.texts for c in declaration.conditions)  # the others can't be taken
+        if all(settled.get(c.key, c.tokens[0]) in c.tokens for c in declaration.conditions)  # the others can't be taken
     ]
     for declaration in written:
         if declaration.key in typed_keys:
@@ -80,13 +80,13 @@ def build(
             problems.append(f"{key} can't be searched; type repeats=3 to run each configuration with three seeds")
             continue
         try:
-            distribution, texts = distribution_of(override, is_search and not is_grid)
+            distribution, tokens = distribution_of(override, is_search and not is_grid)
         except ValueError as error:
             problems.append(f"{override.input_line}: {error}")
             continue
         name = key if keys.count(key) == 1 else f"{key} @ {' and '.join(map(str, declaration.conditions)) or 'always'}"
         prefix = str(override.input_line).partition(key)[0]
-        parameters.append(Parameter(key, name, distribution, prefix, declaration.conditions, texts))
+        parameters.append(Parameter(key, name, distribution, prefix, declaration.conditions, tokens))
     if not problems:
         groups = {key for key in typed_keys if config_loader and config_loader.get_group_options(key)}
         replaced = groups | (typed_keys & {declaration.key for declaration in written})
@@ -119,7 +119,7 @@ def _declared(
     for text, below in when.items():
         try:
             override = parse(str(text), config_loader)
-            texts = tuple(element_text(override, value) for value in elements(override))
+            tokens = tuple(element_text(override, value) for value in elements(override))
         except (UserError, ValueError) as error:
             problems.append(f"when {text}: {error}")
             continue
@@ -127,7 +127,7 @@ def _declared(
             problems.append(f"when {text}: must hold keys, got {below!r}")
             continue
         inner = {key: value for key, value in below.items() if key != "when"}
-        condition = Condition(override.key_or_group, texts)
+        condition = Condition(override.key_or_group, tokens)
         yield from _declared(inner, below.get("when", {}), (*conditions, condition), problems, config_loader)
 
 
@@ -161,9 +161,9 @@ def _resolve(
         is_possible = True
         for condition in parameter.conditions:
             if condition.key in searched:
-                known = [text for text in condition.texts if any(_can_be(p, text) for p in searched[condition.key])]
+                known = [text for text in condition.tokens if any(_can_be(p, text) for p in searched[condition.key])]
                 options = config_loader.get_group_options(condition.key) if config_loader else []
-                for text in condition.texts:
+                for text in condition.tokens:
                     if text not in known and condition.key in replaced and (text in options or not options):
                         is_possible = is_possible and bool(known)
                     elif text not in known:
@@ -181,10 +181,10 @@ def _resolve(
             if value is absent:
                 keys = [*flat_without_hydra(full), *searched]
                 problems.append(f"when {condition}: there is no key {condition.key}{nearest(condition.key, keys)}")
-            for text in condition.texts:
+            for text in condition.tokens:
                 if options and text not in options:
                     problems.append(f"when {condition}: there is no {condition.key}={text}{nearest(text, options)}")
-            is_possible = is_possible and value_text(value) in condition.texts
+            is_possible = is_possible and value_text(value) in condition.tokens
         if is_possible:
             made = Parameter(
                 parameter.key,
@@ -192,7 +192,7 @@ def _resolve(
                 parameter.distribution,
                 parameter.prefix,
                 tuple(dict.fromkeys(conditions)),
-                parameter.texts,
+                parameter.tokens,
             )
             kept.append(made)
     return kept
@@ -235,7 +235,7 @@ def _refuse_overlaps(parameters: list[Parameter], problems: list[str]) -> None:
             if one.key != other.key:
                 continue
             pairs = [(a, b) for a in one.conditions for b in other.conditions if a.key == b.key]
-            if not any(not set(a.texts) & set(b.texts) for a, b in pairs):
+            if not any(not set(a.tokens) & set(b.tokens) for a, b in pairs):
                 places = " and ".join(
                     "under " + ", ".join(map(str, p.conditions)) if p.conditions else "in params" for p in (other, one)
                 )

@@ -1,6 +1,6 @@
 """Files that a kill or a full disk can't harm, and that say so if something else has.
 
-Each file carries a CRC-32, so that a flipped byte is a fault that is named and never a wrong number: JSON as its last
+Each file carries a CRC-32, so that a flipped byte is named and never a wrong number: JSON as its last
 key, YAML in a comment before it, a CSV table in each row, there over all rows so far; zip files (`*.pt`, `*.npz`) have
 their own. A file without one, of an older version or by another hand, is read as it is. It finds damage, not malice.
 """
@@ -219,7 +219,7 @@ def with_csv_checksums(rows: Iterable[str], before: str = "") -> Iterator[str]:
 
     Args:
         rows: without the ends of their lines, and with none inside.
-        before: sealed lines that are written already.
+        before: lines with checksums that are written already.
     """
     total = zlib.crc32("".join(row for row, _ in map(_row_and_checksum, before.splitlines())).encode())
     is_header = not before

@@ -1,4 +1,4 @@
-"""Hydra's override grammar: from texts to values and distributions, and back.
+"""Hydra's override grammar: from tokens to values and distributions, and back.
 
 choice(a,b)            one of these                      a,b on the command line
 interval(0,1)          a number between, ends included
@@ -103,18 +103,18 @@ def distribution_of(override: Override, is_search: bool) -> tuple[BaseDistributi
         return _range(sweep), {}
     found = elements(override, is_ordered=is_search)  # a search resumes only if its space stays the same
     values: list[Any] = [compat.plain_value(value) for value in found]
-    texts = [element_text(override, value) for value in found]
+    tokens = [element_text(override, value) for value in found]
     if not values:
         raise ValueError("there is nothing to choose from")
-    if doubled := [text for i, text in enumerate(texts) if text in texts[:i]]:
+    if doubled := [text for i, text in enumerate(tokens) if text in tokens[:i]]:
         raise ValueError(f"{doubled[0]} is named twice")
     is_plain = all(
         value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
         for value in values
     )
     if not is_plain or any(a == b for i, a in enumerate(values) for b in values[:i]):  # 1 == True, to Optuna
-        values = list(texts)
-    return CategoricalDistribution(values), dict(zip(values, texts, strict=True))
+        values = list(tokens)
+    return CategoricalDistribution(values), dict(zip(values, tokens, strict=True))
 
 
 def _range(sweep: RangeSweep) -> BaseDistribution:

@@ -20,7 +20,7 @@ FIELDS = ("type", "low", "high", "log", "step", "choices")  # of a parameter in 
 SAMPLER_ARGUMENTS = {
     "consider_prior": ((None, True), "Optuna has always considered the prior since 4.3; leave it out"),
     "independent_sampler": ((None,), "what a sampler doesn't model is drawn at random; leave it out"),
-    "constraints_func": ((None,), "constraints are texts here; write hydra.sweeper.constraints=['METRIC <= NUMBER']"),
+    "constraints_func": ((None,), "constraints are strings here; write hydra.sweeper.constraints=['METRIC <= NUMBER']"),
     "restart_strategy": ((None,), "Optuna has no restarts of CMA-ES any more; leave it out"),
     "inc_popsize": ((None, -1, 2), "Optuna has no restarts of CMA-ES any more; leave it out"),
     "source_trials": ((None,), "trials can't be written in a configuration; leave it out"),

@@ -232,7 +232,7 @@ class SweeperConfig:
     artifact_store: str | None = None  # where workers that share no folder put those of their trials; an fsspec URL
     artifact_store_exclude: list[str] = field(
         default_factory=list
-    )  # names of files that stay behind when a trial is over
+    )  # names of files that stay behind when a trial has finished
     resume: str = "auto"  # force: go on although the space, objective, configuration or code has changed
     duplicates: str = "reuse"  # a configuration that is complete already: reuse its result, rerun it, or refuse it
     max_failures: int = 20  # failed trials of one command that end it

@@ -23,10 +23,10 @@ class Condition:
     """That a key has one of some values, each as its text in an override."""
 
     key: str
-    texts: tuple[str, ...]
+    tokens: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.key}={','.join(self.texts)}"
+        return f"{self.key}={','.join(self.tokens)}"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Parameter:
         key: as in an override, without its sign; `prefix` has that.
         name: Optuna's name for it.
         conditions: that all must hold for it to be there.
-        texts: of each choice, as an override has it; empty for numbers.
+        tokens: of each choice, as an override has it; empty for numbers.
     """
 
     key: str
@@ -45,11 +45,11 @@ class Parameter:
     distribution: BaseDistribution
     prefix: str = ""
     conditions: tuple[Condition, ...] = ()
-    texts: Mapping[Any, str] = field(default_factory=dict)
+    tokens: Mapping[Any, str] = field(default_factory=dict)
 
     def text(self, value: Any) -> str:
-        if self.texts:
-            return self.texts[value]
+        if self.tokens:
+            return self.tokens[value]
         d = self.distribution
         if isinstance(d, FloatDistribution) and d.step is not None:
             value = nth(d, round((value - d.low) / d.step))  # Optuna's own may be 0.30000000000000004
@@ -86,11 +86,11 @@ class Parameter:
         Raises:
             ValueError: it is not in the distribution.
         """
-        if self.texts:
-            for value, known in self.texts.items():
+        if self.tokens:
+            for value, known in self.tokens.items():
                 if known == text:
                     return value
-            raise ValueError(f"must be one of {', '.join(self.texts.values())}")
+            raise ValueError(f"must be one of {', '.join(self.tokens.values())}")
         d = self.distribution
         assert isinstance(d, (IntDistribution, FloatDistribution))
         number: Any = int(text) if isinstance(d, IntDistribution) else float(text)
@@ -103,7 +103,7 @@ class Parameter:
         """Returns the distribution in Hydra's grammar."""
         d = self.distribution
         if isinstance(d, CategoricalDistribution):
-            return f"choice({', '.join(self.texts.values())})"
+            return f"choice({', '.join(self.tokens.values())})"
         assert isinstance(d, (IntDistribution, FloatDistribution))
         inner = f"interval({d.low}, {d.high})"
         inner = f"int({inner})" if isinstance(d, IntDistribution) else inner
@@ -129,17 +129,17 @@ class Space:
         pairs = [text.partition("=") for text in self.fixed]
         return {key.lstrip("+"): value for key, _, value in pairs if not key.startswith("~")}
 
-    def is_active(self, parameter: Parameter, texts: Mapping[str, str]) -> bool:
-        return all(texts.get(condition.key) in condition.texts for condition in parameter.conditions)
+    def is_active(self, parameter: Parameter, tokens: Mapping[str, str]) -> bool:
+        return all(tokens.get(condition.key) in condition.tokens for condition in parameter.conditions)
 
     def sample(self, suggest: Callable[[str, BaseDistribution], Any]) -> list[str]:
         """Asks for each parameter that is active given those before. Returns their overrides."""
-        texts: dict[str, str] = {}
+        tokens: dict[str, str] = {}
         overrides = []
         for parameter in self.parameters:
-            if self.is_active(parameter, texts):
+            if self.is_active(parameter, tokens):
                 value = suggest(parameter.name, parameter.distribution)
-                texts[parameter.key] = parameter.text(value)
+                tokens[parameter.key] = parameter.text(value)
                 overrides.append(parameter.override(value))
         return overrides
 
@@ -147,16 +147,16 @@ class Space:
         """Yields every combination, {name: value} of active parameters; the last one varies fastest."""
         return self._cells(0, {}, {})
 
-    def _cells(self, i: int, texts: dict[str, str], cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _cells(self, i: int, tokens: dict[str, str], cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if i == len(self.parameters):
             yield dict(cell)
             return
         parameter = self.parameters[i]
-        if not self.is_active(parameter, texts):
-            yield from self._cells(i + 1, texts, cell)
+        if not self.is_active(parameter, tokens):
+            yield from self._cells(i + 1, tokens, cell)
             return
         for value in parameter.values() or []:
-            below = texts | {parameter.key: parameter.text(value)}
+            below = tokens | {parameter.key: parameter.text(value)}
             yield from self._cells(i + 1, below, cell | {parameter.name: value})
 
     def cell(self, params: Mapping[str, Any]) -> Cell:
@@ -172,16 +172,16 @@ class Space:
             return None
         return self._count(0, {})
 
-    def _count(self, i: int, texts: dict[str, str]) -> int:
+    def _count(self, i: int, tokens: dict[str, str]) -> int:
         if i == len(self.parameters):
             return 1
         parameter = self.parameters[i]
-        if not self.is_active(parameter, texts):
-            return self._count(i + 1, texts)
+        if not self.is_active(parameter, tokens):
+            return self._count(i + 1, tokens)
         values = parameter.values() or []
         if parameter.key not in self.parents:
-            return len(values) * self._count(i + 1, texts)
-        return sum(self._count(i + 1, texts | {parameter.key: parameter.text(value)}) for value in values)
+            return len(values) * self._count(i + 1, tokens)
+        return sum(self._count(i + 1, tokens | {parameter.key: parameter.text(value)}) for value in values)
 
     def examples(self) -> Iterator[list[str]]:
         """Yields few override lists that together show every choice and both ends of each number."""
@@ -191,37 +191,37 @@ class Space:
             is_first = False
             target = next((p for p in self.parameters if left[p.name]), None)
             wanted = self._wanted(target) if target else {}
-            texts: dict[str, str] = {}
+            tokens: dict[str, str] = {}
             overrides = []
             for p in self.parameters:
-                if not self.is_active(p, texts):
+                if not self.is_active(p, tokens):
                     continue
                 allowed = [v for v in p.extremes() if p.key not in wanted or p.text(v) in wanted[p.key]]
                 allowed = allowed or [v for v in p.values() or [] if p.text(v) in wanted[p.key]]
                 value = next((v for v in left[p.name] if v in allowed), allowed[0])
                 left[p.name] = [v for v in left[p.name] if v is not value and v != value]
-                texts[p.key] = p.text(value)
+                tokens[p.key] = p.text(value)
                 overrides.append(p.override(value))
-            if target and target.key not in texts:  # can't be reached: `build` refuses such a condition
+            if target and target.key not in tokens:  # can't be reached: `build` refuses such a condition
                 left[target.name] = []
             yield [*self.fixed, *overrides]
 
     def _wanted(self, parameter: Parameter) -> dict[str, tuple[str, ...]]:
-        """Returns the texts that parents must have, so that a parameter is there."""
+        """Returns the tokens that parents must have, so that a parameter is there."""
         wanted: dict[str, tuple[str, ...]] = {}
         for condition in parameter.conditions:
-            before = wanted.get(condition.key, condition.texts)
-            wanted[condition.key] = tuple(text for text in condition.texts if text in before)
+            before = wanted.get(condition.key, condition.tokens)
+            wanted[condition.key] = tuple(text for text in condition.tokens if text in before)
         return wanted
 
-    def values(self, texts: Sequence[str]) -> dict[str, Any]:
+    def values(self, tokens: Sequence[str]) -> dict[str, Any]:
         """Returns a first guess, {name: value}, for some or all of the parameters.
 
         Raises:
             UserError: a key is not searched, or not with the others, or a value is outside its distribution.
         """
         given = {}
-        for text in texts:
+        for text in tokens:
             override = parse(text, None)
             if override.is_sweep_override():
                 raise UserError(f"{text} names several values; type one for each guess")
@@ -250,17 +250,17 @@ class Space:
     def defaults(self, compose: Compose) -> dict[str, Any]:
         """Returns the configuration's own values, {name: value}, as far as they are in their distributions."""
         found: dict[str, Any] = {}
-        texts: dict[str, str] = {}
+        tokens: dict[str, str] = {}
         full = compose(self.fixed)
         for parameter in self.parameters:
-            if not self.is_active(parameter, texts):
+            if not self.is_active(parameter, tokens):
                 continue
             text = configured(full, parameter.key)
             try:
                 value = parameter.value_of(str(text))
             except ValueError:
                 continue
-            found[parameter.name], texts[parameter.key] = value, parameter.text(value)
+            found[parameter.name], tokens[parameter.key] = value, parameter.text(value)
         return found
 
     def problems(self, compose: Compose) -> list[str]:

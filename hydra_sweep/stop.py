@@ -1,4 +1,4 @@
-"""`python -m hydra_sweep.stop NAME`: ends a sweep from another terminal or host; its command goes on with it later.
+"""`python -m hydra_sweep.stop NAME`: ends a sweep from another terminal or host; its command resumes it.
 
 Workers finish the trials that they run and begin no more; with --now they save them and give them back. No torch.
 """

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 
-def join_spaced(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+def join_spaced(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Returns overrides of which those with spaces around their = are joined, and a line for each of those."""
     joined: list[str] = []
-    parts: list[int] = []  # of how many texts each is made
-    for text in texts:
+    parts: list[int] = []  # of how many words each is made
+    for text in words:
         is_value = bool(joined) and joined[-1].endswith("=") and "=" not in text and len(joined[-1]) > 1
         if joined and ((text.startswith("=") and "=" not in joined[-1]) or is_value):
             joined[-1] += text

@@ -24,6 +24,7 @@ from rnnexp.arguments import dashed
 from rnnexp.command_line import CommandLine, expand_aliases, has_key, resume_command, without_hydra
 from rnnexp.compat import get_args_parser
 from rnnexp.record.result import Status
+from rnnexp.record.run_folder import HydraFiles
 from rnnexp.schema.config import GROUPS, register_schemas
 
 PACKAGED = Path(__file__).parent / "conf"
@@ -90,11 +91,9 @@ def app(cfg: DictConfig) -> dict[str, float]:
     state = HydraConfig.get()
     choices = {k: str(v) for k, v in state.runtime.choices.items() if k in GROUPS and v is not None}
     is_trial = state.mode is RunMode.MULTIRUN
-    hydra_files = {
-        "config.yaml": OmegaConf.to_yaml(cfg),
-        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": state})),
-        "overrides.yaml": OmegaConf.to_yaml(state.overrides.task),
-    }
+    hydra_files = HydraFiles(
+        *map(OmegaConf.to_yaml, (cfg, OmegaConf.create({"hydra": state}), state.overrides.task)),
+    )
     cfg.train.resume = cfg.train.resume or is_trial  # a trial's folder is its own
     try:
         result = run(
@@ -178,8 +177,8 @@ def parsed(name: str, arguments: list[str], config_name: str | None = None) -> a
 
 def help_text(command: CommandLine) -> str:
     """Returns the groups with their options and every key with its value."""
-    cfg = without_hydra(command.compose(command.texts))
-    cfg.name = "TIME" if "name" not in {text.partition("=")[0] for text in command.texts} else cfg.name
+    cfg = without_hydra(command.compose(command.overrides))
+    cfg.name = "TIME" if "name" not in {text.partition("=")[0] for text in command.overrides} else cfg.name
     groups = "\n".join(f"  {group:<12}{', '.join(command.options(group))}" for group in (*GROUPS, "search"))
     keys = "".join(f"  {line}\n" for line in OmegaConf.to_yaml(cfg).splitlines())
     return HELP.format(version=__version__, groups=groups, keys=keys.rstrip())

@@ -1,7 +1,7 @@
 """Everything about a command line that can be wrong, found before anything is loaded or written, all of it at once.
 
-Hydra stops at the first fault and has made its output folder by the time the run could find another. No torch, unless a
-user's own class has to be looked at or a device asked for.
+Hydra stops at the first problem and has made its output folder by the time the run could find another. No torch,
+unless a user's own class has to be looked at or a device asked for.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ LAUNCHER_PLUGINS = {"slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launch
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def expand_aliases(texts: list[str]) -> list[str]:
+def expand_aliases(overrides: list[str]) -> list[str]:
     """Returns overrides as Hydra knows them: launcher=slurm is short for hydra/launcher=slurm."""
-    return [f"hydra/{text}" if text.startswith("launcher=") else text for text in texts]
+    return [f"hydra/{text}" if text.startswith("launcher=") else text for text in overrides]
 
 
 def is_missing_extra(launcher: str) -> bool:
@@ -71,7 +71,7 @@ class CommandLine:
         self.run_here: list[DictConfig] = []  # what a sweep will run on this machine: a configuration of each kind
         self.is_dry: bool = args.cfg is not None  # only shows the configuration
         joined, self.spaced = join_spaced(args.overrides)
-        self.texts = expand_aliases(joined)
+        self.overrides = expand_aliases(joined)
         self.config_name = args.config_name or "config"
         self.extra_dir = Path(args.config_dir).absolute() if args.config_dir else None
         search_path = create_config_search_path(args.config_path or str(config_dir))
@@ -106,7 +106,7 @@ class CommandLine:
         problems = list(self.spaced)
         groups: list[Override] = []
         values: list[Override] = []
-        for text in self.texts:
+        for text in self.overrides:
             try:
                 override = OverridesParser.create().parse_override(text)
             except HydraException as error:
@@ -234,13 +234,13 @@ class CommandLine:
         """Returns what this multirun asks for.
 
         Raises:
-            UserError: a line for each fault.
+            UserError: a line for each problem.
         """
         from hydra_sweep import planning
         from hydra_sweep.compose import Composer
 
         planning.refuse_official()
-        master = self.compose(self.texts)
+        master = self.compose(self.overrides)
         self.composer = Composer(self.hydra.config_loader, master)
         task = [str(text) for text in master.hydra.overrides.task]
         return planning.make(master, task, self.composer, config_loader=self.hydra.config_loader)
@@ -256,13 +256,13 @@ class CommandLine:
         return "\n".join([*lines, OmegaConf.to_yaml(shown).rstrip()])
 
     def search_text(self) -> str:
-        return next((text for text in self.texts if text.startswith("search=")), "hydra.sweeper.params")
+        return next((text for text in self.overrides if text.startswith("search=")), "hydra.sweeper.params")
 
     def searched_keys(self, full: DictConfig) -> list[str]:
         """Returns the keys that a search space, chosen without -m, leaves open."""
         if self.multirun or not self.search_text().startswith("search="):
             return []
-        typed = {text.partition("=")[0].lstrip("+") for text in self.texts}
+        typed = {text.partition("=")[0].lstrip("+") for text in self.overrides}
         return [str(key) for key in full.hydra.sweeper.params if key not in typed]
 
     def place_problems(self, full: DictConfig) -> list[str]:
@@ -277,8 +277,8 @@ class CommandLine:
             out = Path(full.hydra.run.dir)
         except OmegaConfBaseException:  # a folder name that is known only while the job runs
             return list(unresolved(full, ["hydra.run.dir"]))
-        if is_resuming and not any(text.startswith(("name=", "hydra.run.dir=")) for text in self.texts):
-            return ["train.resume=true goes on with a run of a known name; type name=... too"]
+        if is_resuming and not any(text.startswith(("name=", "hydra.run.dir=")) for text in self.overrides):
+            return ["train.resume=true resumes a run of a known name; type name=... too"]
         if problem := folder_problem(out):
             return [problem]
         from rnnexp.record.run_folder import RunFolder

@@ -53,13 +53,13 @@ class Predictor:
 
 
 def load(run_dir: str | os.PathLike[str], trust: bool = False) -> Predictor:
-    """Returns the network of a run that is over, with the weights that the run kept.
+    """Returns the network of a finished run, with the weights that the run kept.
 
     Args:
         trust: builds whatever class the record names, which may be anybody's code.
 
     Raises:
-        UserError: the run is not over, its files or its model's class can't be read, or the class needs `trust`.
+        UserError: the run has not finished, its files or its model's class can't be read, or the class needs `trust`.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -120,7 +120,7 @@ def probabilities(predictor: Predictor, prepared_NHW: Tensor) -> Tensor:
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line for each image, or JSON. Returns 2 if the run or an image was bad."""
     parser = Parser("rnnexp.predict", description="Classify images with a run's model.")
-    parser.add_argument("run_dir", metavar="RUN_DIR", help="the folder of a run that is over, with its model.pt")
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="the folder of a finished run, with its model.pt")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="dark on light or light on dark, of any size")
     parser.add_argument("--json", action="store_true", help="print path, label and every probability as JSON")
     parser.add_argument("--trust", action="store_true", help="build the run's own network, whoever wrote it")
@@ -186,7 +186,7 @@ def _read_result(folder: RunFolder) -> RunResult:
     except (ValueError, OSError) as error:
         raise UserError(f"{folder.result} is corrupt or can't be read ({_line(error)})") from error
     if result is None:
-        problem = "is not over: it has no result.json" if folder.is_run() else "is not the folder of a run"
+        problem = "has not finished: it has no result.json" if folder.is_run() else "is not the folder of a run"
         raise UserError(f"{folder.path} {problem}")
     return result
 

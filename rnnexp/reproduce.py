@@ -28,7 +28,7 @@ from rnnexp.schema.config import plain_config, with_schema
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 if history and metrics are identical but for times, 1 if not, 2 for a mistake in the command."""
     parser = Parser("rnnexp.reproduce", description="Run a recorded run again and compare its history and metrics.")
-    parser.add_argument("run_dir", type=Path, help="folder of a run that is over")
+    parser.add_argument("run_dir", type=Path, help="folder of a finished run")
     parser.add_argument("--out", type=Path, help="keep the new run in this folder (default: a temporary one)")
     parser.add_argument("--trust", action="store_true", help="run the record's own classes, whoever wrote them")
     args = parser.parse_args(argv)

@@ -17,7 +17,7 @@ from hydra_sweep import signals, sources
 from hydra_sweep.errors import UserError, describe_error
 from rnnexp.environment import machine_problems
 from rnnexp.record.result import RunResult, Status, TestOutcomes
-from rnnexp.record.run_folder import RunFolder
+from rnnexp.record.run_folder import HydraFiles, RunFolder
 from rnnexp.record.tensors import load_tensors, save_tensors
 from rnnexp.schema import validation
 from rnnexp.schema.config import plain_config, with_schema
@@ -36,7 +36,7 @@ def run(
     out: str | os.PathLike[str],
     *,
     choices: Mapping[str, str] | None = None,
-    hydra_files: Mapping[str, str] | None = None,
+    hydra_files: HydraFiles | None = None,
     on_epoch: Callable[[Row], bool] = lambda row: False,
     test: bool = True,
 ) -> RunResult:
@@ -45,7 +45,7 @@ def run(
     Args:
         config: composed by Hydra, or read back from a record.
         choices: the group options behind it, for the table of results.
-        hydra_files: names and contents of what Hydra leaves in `.hydra/`; by default the configuration alone.
+        hydra_files: what Hydra leaves in `.hydra/`; by default the configuration alone.
         on_epoch: is told each epoch's row and returns whether to prune the run. When the run goes on from a
             checkpoint, it is told the rows behind it again.
         test: False for a trial of a search, which a choice is made from: the test set is not even read.
@@ -62,7 +62,7 @@ def run(
             log.info("%s has finished already: %s, %s", folder.path, done.status.value, done.reason or tested)
             return done
         checkpoint = recorded_checkpoint(folder, cfg)
-        folder.write_hydra_files(hydra_files or {folder.hydra_config.name: OmegaConf.to_yaml(cfg)})
+        folder.write_hydra_files(hydra_files or HydraFiles(OmegaConf.to_yaml(cfg)))
         attempt = Attempt.begin(cfg, checkpoint, choices or {})
         precision = None  # as far as it is known if the run fails, as are the metrics
         metrics: dict[str, float] = {"epochs": attempt.num_epochs}
@@ -82,7 +82,7 @@ def run(
             result = attempt.result(status, reason, metrics, precision)
             folder.write_result(result)
         except signals.Interrupted:
-            log.warning("stopped; train.resume=true goes on with it")
+            log.warning("stopped; train.resume=true resumes it")
             raise
         except Exception as error:
             with suppress(UserError):  # a full disk, say, is what failed
@@ -107,7 +107,7 @@ def checked(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
 
 
 def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
-    """Returns the result of the run that `train.resume` asks to go on with, if it is over; a failed one is not.
+    """Returns the result of the run that `train.resume` asks to go on with, if it has finished; a failed one has not.
 
     Raises:
         UserError: the folder holds a run and `train.resume` is false, or a run of another configuration.

@@ -68,7 +68,7 @@ class ComparisonCommandLine(CommandLine):
     def problems(self) -> list[str]:
         """Returns one line for each thing that is wrong; several values of a key are arms, and are written as such."""
         found = []
-        for typed in self.texts:
+        for typed in self.overrides:
             with suppress(HydraException):  # reported below
                 override = OverridesParser.create().parse_override(typed)
                 if override.is_discrete_sweep():
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     typed = ComparisonCommandLine(args, CONFIG_DIR)
     if problems := typed.problems() if not args.help else []:
         raise UserError(problems)
-    full = typed.compose(typed.texts)
+    full = typed.compose(typed.overrides)
     if args.help:
         keys = "".join(f"  compare.{line}\n" for line in OmegaConf.to_yaml(full.compare).splitlines())
         print(HELP.format(keys=keys))

@@ -241,9 +241,9 @@ class Comparison:
                 raise UserError(f"arm {arm.name}: none of its final runs ended well; see {found.folder}")
             place = SweepFolder(self.folder.search(arm.name))
             search = recorded.search(place, self.folder.path) if self.cfg.compare.trials else None
-            texts = merged(self.overrides, arm.overrides, chosen, list(self.cfg.compare.final))
-            texts = [t for t in texts if not key_of(t).startswith("hydra") and key_of(t) not in VOLATILE]
-            command = shlex.join(["python", "-m", "rnnexp", *self.flags, *texts])
+            overrides = merged(self.overrides, arm.overrides, chosen, list(self.cfg.compare.final))
+            overrides = [t for t in overrides if not key_of(t).startswith("hydra") and key_of(t) not in VOLATILE]
+            command = shlex.join(["python", "-m", "rnnexp", *self.flags, *overrides])
             arms.append(Arm(arm.name, found.runs[: self.cfg.compare.seeds], chosen, command, search))
         warnings += recorded.unequal_budgets(arms)
         return judge.judge(

@@ -91,8 +91,8 @@ def unequal_budgets(arms: Sequence[Arm]) -> list[str]:
     spent = {arm.name: arm.search.epochs for arm in arms if arm.search}
     if not spent or max(spent.values()) <= 1.1 * min(spent.values()):
         return []
-    texts = ", ".join(f"{name} {epochs}" for name, epochs in spent.items())
-    return [f"the searches did not spend the same number of epochs: {texts}"]
+    listed = ", ".join(f"{name} {epochs}" for name, epochs in spent.items())
+    return [f"the searches did not spend the same number of epochs: {listed}"]
 
 
 def arms(

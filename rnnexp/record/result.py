@@ -25,7 +25,7 @@ class Status(str, Enum):
 
 # Columns of history.csv, one row an epoch: losses in nats per image, accuracies in [0, 1].
 HISTORY_COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "epoch_seconds")
-# All that may differ between two runs of one configuration and seed: times, and the sum in the file that is over them.
+# All that may differ between two runs of one configuration and seed: times, and checksums of rows that hold them.
 TIME_COLUMNS = ("epoch_seconds", "crc32")
 # What a run is measured by; those of the test set are there for complete runs alone, and never in a search.
 METRICS = (
@@ -95,7 +95,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class TestOutcomes:
-    """What a run made of each test image: N labels and readings as uint8, and losses in nats as float32."""
+    """What a run made of each test image: N labels and predictions as uint8, and losses in nats as float32."""
 
     __test__ = False  # pytest would take it for a test
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -43,9 +43,17 @@ RESUME_HINT = "what was saved before is intact: make room and go on with train.r
 MAX_OUTCOMES_BYTES = 1 << 26  # unpacked
 
 
+class HydraFiles(NamedTuple):
+    """The contents of what Hydra leaves in `.hydra/`; an empty one is not written."""
+
+    config: str
+    hydra: str = ""
+    overrides: str = ""
+
+
 @dataclass(frozen=True)
 class RunFolder:
-    """The record of one run. `result.json` is written last: where it is, the run is over."""
+    """The record of one run. `result.json` is written last: where it is, the run has finished."""
 
     path: Path
 
@@ -76,6 +84,10 @@ class RunFolder:
     @property
     def hydra_choices(self) -> Path:
         return self.path / ".hydra" / "hydra.yaml"
+
+    @property
+    def hydra_overrides(self) -> Path:
+        return self.path / ".hydra" / "overrides.yaml"
 
     @property
     def lock(self) -> Path:
@@ -117,7 +129,7 @@ class RunFolder:
     def _tidy(self) -> None:
         """Deletes what a writer that was killed has left of its files; whoever claims the folder is alone in it."""
         own = (self.result, self.history, self.checkpoint, self.model, self.test_outcomes)
-        remove_partial_files((*own, self.hydra_config, self.hydra_choices))
+        remove_partial_files((*own, self.hydra_config, self.hydra_choices, self.hydra_overrides))
 
     def is_claimed(self) -> bool:
         """Whether a living process holds the folder."""
@@ -182,7 +194,7 @@ class RunFolder:
         kinds = "".join(array.dtype.kind for array in vars(outcomes).values())
         if len(shapes) != 1 or len(shapes.pop()) != 1 or kinds != "uuf" or not len(outcomes.labels):
             raise ValueError(
-                f"{self.test_outcomes.name} can't be read: not a label, a reading and a loss for each image"
+                f"{self.test_outcomes.name} can't be read: not a label, a prediction and a loss for each image"
             )
         return outcomes
 
@@ -227,16 +239,17 @@ class RunFolder:
         with atomic(self.result, RESUME_HINT) as out:
             out.write(with_json_checksum(result.to_json()).encode())
 
-    def write_hydra_files(self, texts: Mapping[str, str]) -> None:
+    def write_hydra_files(self, contents: HydraFiles) -> None:
         """Writes what Hydra leaves of a configuration: for the table while the run has no result yet, and for people.
 
         Hydra's own writing is turned off (`output_subdir`): it would come before this folder is claimed.
         """
         with explained(self.hydra_config, RESUME_HINT):
             self.hydra_config.parent.mkdir(exist_ok=True)
-        for name, text in texts.items():
-            with atomic(self.hydra_config.parent / name, RESUME_HINT) as out:
-                out.write(with_yaml_checksum(text.encode()))
+        for file, text in zip((self.hydra_config, self.hydra_choices, self.hydra_overrides), contents, strict=True):
+            if text:
+                with atomic(file, RESUME_HINT) as out:
+                    out.write(with_yaml_checksum(text.encode()))
 
 
 def _csv_row(row: Mapping[str, Any]) -> str:

@@ -96,7 +96,7 @@ def _add_outcomes(page: Page, folder: RunFolder, row: Mapping[str, Any]) -> None
         page.missing.append(f"The test set can't be shown: {error}.")
         return
     if len(worst):
-        labels, read_as = ([names[i] for i in part[worst]] for part in (outcomes.labels, outcomes.predicted))
+        labels, predicted = ([names[i] for i in part[worst]] for part in (outcomes.labels, outcomes.predicted))
         page.drawings.append(
-            run_figures.mistakes(pixels[worst], labels, read_as, np.exp(-outcomes.losses[worst]).tolist())
+            run_figures.mistakes(pixels[worst], labels, predicted, np.exp(-outcomes.losses[worst]).tolist())
         )

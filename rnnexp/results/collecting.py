@@ -36,7 +36,7 @@ ABOUT = ("reason", "seed", "attempt", "fingerprint", "device", "threads", "preci
 def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
     """Returns one row for each run in `root` or below it, in the natural order of their paths.
 
-    A folder that is half-written, truncated or corrupt is a row too: `status` and `reason` say so. Lists, such as
+    A folder that is incomplete, truncated or corrupt is a row too: `status` and `reason` say so. Lists, such as
     `optim.betas`, are cells of text. Hidden folders, links to folders and folders inside a run are not looked into.
 
     Raises:
@@ -74,7 +74,7 @@ def histories(
 ) -> pd.DataFrame:
     """Returns one row for each run and epoch, tidy: the run's columns, then those of its history.csv.
 
-    Runs that still go on have the epochs that are over, runs whose history can't be read have none.
+    Runs that are still running have the epochs that have finished, runs whose history can't be read have none.
 
     Args:
         columns: of the table of runs, to tell the rows apart; a metric's comes as `run_valid_loss`, beside the epoch's.

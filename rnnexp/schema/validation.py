@@ -1,7 +1,7 @@
 """What is wrong with a configuration: values out of range, values that don't go together, keys that nothing takes.
 
-Each fault is one line that says what is wrong, what came, what is allowed, and what to type. No torch, unless a target
-that is looked up imports it.
+Each problem is one line that says what is wrong, what came, what is allowed, and what to type. No torch, unless a
+target that is looked up imports it.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Trainer:
         """Trains until the last epoch, or early, from wherever `progress` is. Returns the status and its reason.
 
         `on_epoch` hears of the epochs behind `progress` first: a process may have died between its checkpoint and its
-        report. Only its answer to the latest epoch counts, and none once training is over.
+        report. Only its answer to the latest epoch counts, and none once training has finished.
 
         Raises:
             Interrupted: a signal came; the checkpoint is written.
@@ -205,7 +205,7 @@ class Trainer:
         return loss_sum / len(part), num_correct / len(part)
 
     def outcomes(self, part: Images, title: str) -> tuple[Tensor, Tensor]:
-        """Returns, for each image, the cross-entropy in nats, float32 (N,), and the class it was read as, (N,).
+        """Returns, for each image, the cross-entropy in nats, float32 (N,), and the predicted class, (N,).
 
         Raises:
             Interrupted: a signal came.

@@ -24,7 +24,7 @@ from hydra_sweep.study import Outcome, open_checked
 from rnnexp.data import files
 from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.record.result import HISTORY_COLUMNS, Status
-from rnnexp.record.run_folder import RunFolder
+from rnnexp.record.run_folder import HydraFiles, RunFolder
 from rnnexp.record.tensors import load_tensors
 from rnnexp.report import pages
 from rnnexp.reproduce import reproduce
@@ -72,7 +72,7 @@ def stopped(tmp_path_factory, compose):
 def hydra_files(cfg):
     """Returns what the command line has a run leave in `.hydra/`."""
     choices = "hydra:\n  runtime:\n    choices:\n      model: lstm\n      optim: adam\n"
-    return {"config.yaml": OmegaConf.to_yaml(cfg), "hydra.yaml": choices}
+    return HydraFiles(OmegaConf.to_yaml(cfg), choices)
 
 
 def flips(whole, times):

@@ -55,7 +55,7 @@ def faults(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
 
     def faults(texts):
-        command.texts = list(texts)
+        command.overrides = list(texts)
         return command.problems(), command
 
     return faults

@@ -108,7 +108,7 @@ def test_each_form_is_its_distribution(build, text, distribution):
 def test_an_override_says_what_was_chosen(text):
     override = OverridesParser.create().parse_override(f"x={text},other")
     distribution, texts = grammar.distribution_of(override, True)
-    parameter = space.Parameter("x", "x", distribution, texts=texts)
+    parameter = space.Parameter("x", "x", distribution, tokens=texts)
     again = OverridesParser.create().parse_override(parameter.override(distribution.choices[0]))
     assert again.value() == OverridesParser.create().parse_override(f"x={text}").value()
 

@@ -169,7 +169,7 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("data.jitter=${optim.lr}", "data.jitter: ${optim.lr} leads to 0.1, which is no list or mapping"),
         ("-m optim.lr=${no},1", "optim.lr: Interpolation key 'no' not found"),
         ("-m seed=0,1 hydra.sweep.dir=${no}", "hydra.sweep.dir: Interpolation key 'no' not found"),
-        ("train.resume=true", "train.resume=true goes on with a run of a known name; type name=... too"),
+        ("train.resume=true", "train.resume=true resumes a run of a known name; type name=... too"),
         ("train.device=mps", "train.device=mps is not there on this machine; try train.device=auto"),
         ("name=../x", "name must be a folder name (letters, digits and ._-), got '../x'; try name=my-run"),
         ("name=/tmp/x", "name must be a folder name (letters, digits and ._-), got '/tmp/x'; try name=my-run"),
@@ -383,7 +383,7 @@ def test_a_network_of_the_users_own_is_one_class_and_one_yaml_file_away(own_proj
 def test_an_experiment_leaves_the_numbers_of_another_optimizer_alone(faults):
     assert faults("experiment=notebook", "optim=adam") == []
     command = CommandLine(get_args_parser().parse_args(["experiment=notebook", "optim=adam"]), CONFIG_DIR)
-    cfg = command.compose(command.texts)
+    cfg = command.compose(command.overrides)
     assert cfg.optim.lr == 0.001
     assert cfg.data.valid_from == "test"
     assert cfg.train.keep == "last"

@@ -281,7 +281,7 @@ def change_the_size(run_dir: Path) -> None:
 
 
 SPOILED = {
-    "run is not over: it has no result.json": lambda path: (path / "result.json").unlink(),
+    "run has not finished: it has no result.json": lambda path: (path / "result.json").unlink(),
     "run is not the folder of a run": shutil.rmtree,
     "result.json is corrupt or can't be read (JSONDecodeError": lambda path: (path / "result.json").write_text("{"),
     "result.json is corrupt (": lambda path: edit_result(path, config={"data": 1}),

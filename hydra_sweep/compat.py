@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.utils import _locate
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
@@ -32,6 +33,12 @@ override_dirname = get_overrides_dirname
 def apply_values(overrides: list[Override], cfg: DictConfig) -> None:
     """Does the last thing that Hydra does as it composes: sets the values of overrides that choose no group."""
     ConfigLoaderImpl._apply_overrides_to_config(overrides, cfg)
+
+
+def group_options(loader: ConfigLoader, group: str) -> list[str]:
+    """Returns the options of a group, as the loader's own method does, which copies its whole repository first."""
+    repository = loader.repository if isinstance(loader, ConfigLoaderImpl) else loader
+    return list(repository.get_group_options(group))
 
 
 def value_of(override: Override) -> Any:

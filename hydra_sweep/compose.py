@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from hydra_sweep.compat import apply_values, override_dirname
+from hydra_sweep.compat import apply_values, group_options, override_dirname
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
 
@@ -79,7 +79,6 @@ class Composer:
         self.loader, self.master = loader, master
         self.typed: Any = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
         self.composed: dict[tuple[str, ...], DictConfig] = {}
-        self.groups: dict[str, bool] = {}
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:
         """Raises: ComposeError, with the line of Hydra's own error."""
@@ -88,7 +87,7 @@ class Composer:
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(list(overrides))
-        values = [o for o in parsed if o.package is None and not o.is_delete() and not self.is_group(o.key_or_group)]
+        values = [o for o in parsed if o.package is None and not o.is_delete() and not self._is_group(o.key_or_group)]
         rest = tuple(o.input_line or "" for o in parsed if o not in values)
         if rest not in self.composed:
             if len(self.composed) >= KEPT:
@@ -109,7 +108,5 @@ class Composer:
             )
         return cfg
 
-    def is_group(self, key: str) -> bool:
-        if key not in self.groups:
-            self.groups[key] = bool(self.loader.get_group_options(key))
-        return self.groups[key]
+    def _is_group(self, key: str) -> bool:
+        return bool(group_options(self.loader, key))

@@ -9,6 +9,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 from hydra_sweep import compat
+from hydra_sweep.compat import group_options
 from hydra_sweep.compose import ComposeError, flat_without_hydra
 from hydra_sweep.errors import UserError
 from hydra_sweep.grammar import distribution_of, element_text, elements, is_interval, parse, text_of, value_text
@@ -88,7 +89,7 @@ def build(
         prefix = str(override.input_line).partition(key)[0]
         parameters.append(Parameter(key, name, distribution, prefix, declaration.conditions, tokens))
     if not problems:
-        groups = {key for key in typed_keys if config_loader and config_loader.get_group_options(key)}
+        groups = {key for key in typed_keys if config_loader and group_options(config_loader, key)}
         replaced = groups | (typed_keys & {declaration.key for declaration in written})
         parameters = _resolve(parameters, fixed, replaced, compose, problems, config_loader)
         parameters = _in_order(parameters, problems)
@@ -162,7 +163,7 @@ def _resolve(
         for condition in parameter.conditions:
             if condition.key in searched:
                 known = [text for text in condition.tokens if any(_can_be(p, text) for p in searched[condition.key])]
-                options = config_loader.get_group_options(condition.key) if config_loader else []
+                options = group_options(config_loader, condition.key) if config_loader else []
                 for text in condition.tokens:
                     if text not in known and condition.key in replaced and (text in options or not options):
                         is_possible = is_possible and bool(known)
@@ -176,7 +177,7 @@ def _resolve(
                     )
                 conditions.append(Condition(condition.key, tuple(_own_text(searched[condition.key], t) for t in known)))
                 continue
-            options = config_loader.get_group_options(condition.key) if config_loader else []
+            options = group_options(config_loader, condition.key) if config_loader else []
             value = configured(full, condition.key, absent := object())
             if value is absent:
                 keys = [*flat_without_hydra(full), *searched]

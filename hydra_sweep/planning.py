@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hydra_sweep import artifacts as artifact_stores
 from hydra_sweep import custom, declarations, official, sources, storage
+from hydra_sweep.compat import group_options
 from hydra_sweep.compose import one_line
 from hydra_sweep.differences import as_recorded, flatten, plain_values
 from hydra_sweep.errors import UserError
@@ -166,7 +167,7 @@ def _examples_of_targets(space: Space, config_loader: Any) -> list[list[str]]:
 
     def brings_target(text: str) -> bool:
         key = key_of(text)
-        return "_target_" in key or config_loader is None or bool(config_loader.get_group_options(key))
+        return "_target_" in key or config_loader is None or bool(group_options(config_loader, key))
 
     distinct = {tuple(filter(brings_target, overrides)): overrides for overrides in space.examples()}
     return list(distinct.values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+import functools
 import importlib.util
 import os
 import shlex
@@ -28,11 +29,12 @@ from hydra.types import RunMode
 from omegaconf import AnyNode, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_sweep.compat import group_options
 from hydra_sweep.compose import ComposeError, composing, flat_without_hydra
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, nearest_key, spelling
 from rnnexp.arguments import join_spaced
-from rnnexp.compat import ConfigLoaderImpl, Hydra, create_config_search_path
+from rnnexp.compat import Hydra, create_config_search_path
 from rnnexp.environment import folder_problem, machine_problems, recorded_difference, runs_here, unresolved
 from rnnexp.record.result import METRICS
 from rnnexp.schema import validation
@@ -80,14 +82,10 @@ class CommandLine:
         GlobalHydra.instance().clear()
         self.hydra = Hydra.create_main_hydra2(task_name="rnnexp", config_search_path=search_path)
         GlobalHydra.instance().clear()
-        loader = self.hydra.config_loader
-        assert isinstance(loader, ConfigLoaderImpl)
-        self.repository = loader.repository
 
     def options(self, group: str) -> list[str]:
         """Returns the options of a group that are meant to be chosen."""
-        options = self.repository.get_group_options(group)  # the loader's own copies it all first
-        return sorted(option for option in options if not option.endswith("_schema"))
+        return sorted(o for o in group_options(self.hydra.config_loader, group) if not o.endswith("_schema"))
 
     def compose(self, overrides: list[str]) -> DictConfig:
         """Returns the configuration, Hydra's own part included.
@@ -204,7 +202,7 @@ class CommandLine:
     def sweep_problems(self, presets: DictConfig) -> Iterator[str]:
         """Yields a line for everything that is wrong with a grid or a search: its space, its budget, its values."""
         try:
-            plan = self.plan()
+            plan = self.plan
         except UserError as error:
             yield from error.problems
             return
@@ -230,8 +228,9 @@ class CommandLine:
                 allowed = [metric for metric in METRICS if not metric.startswith("test_")]
                 yield f"objective must be one of {', '.join(allowed)}, got {name}{nearest(name, allowed)}"
 
+    @functools.cached_property
     def plan(self) -> Plan:
-        """Returns what this multirun asks for.
+        """What this multirun asks for.
 
         Raises:
             UserError: a line for each problem.
@@ -249,7 +248,7 @@ class CommandLine:
         """Returns the search space or grid, and the configuration of one of its trials: job, hydra or all."""
         from hydra_sweep.progress import dry_run
 
-        plan = self.plan()
+        plan = self.plan
         full = self.composer(next(plan.space.examples()))
         shown = {"job": without_hydra(full), "hydra": OmegaConf.masked_copy(full, "hydra"), "all": full}[part]
         lines = [f"# {line}" for line in [*dry_run(plan), "one of its trials:"]]

@@ -127,7 +127,7 @@ class Comparison:
                 search = self.command_line(args, self.search_overrides(arm))
                 found += [f"arm {arm.name}: {problem}" for problem in search.problems()]
                 if not found:
-                    space = search.plan().space
+                    space = search.plan.space
                     keys = {parameter.key for parameter in space.parameters}
                     chosen = [text for text in next(space.examples()) if key_of(text) in keys]
             if not found:

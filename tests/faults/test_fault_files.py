@@ -246,7 +246,7 @@ def test_a_search_of_a_file_samples_sound_configurations_of_what_it_says(command
         written, rates, models, (low, high) = drawn
         line = command("search", GLOBAL + yaml.safe_dump(written), "-m")
         assert line.problems() == []
-        plan = line.plan()
+        plan = line.plan
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
         for _ in range(10):
             trial = study.ask()

@@ -24,7 +24,7 @@ def test_an_experiment_with_another_optimizer_has_that_optimizers_own_numbers(co
 
 def test_two_hundred_trials_of_the_shipped_space_stay_within_their_own_branch():
     args = get_args_parser().parse_args(["-m", "search=default", "name=x"])
-    space = CommandLine(args, CONFIG_DIR).plan().space
+    space = CommandLine(args, CONFIG_DIR).plan.space
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     rates = {"adadelta": (3e-2, 3), "adam": (1e-4, 3e-2), "sgd": (1e-3, 1)}
     seen = set()

@@ -5,7 +5,7 @@ check: ## what must be clean before a commit: format, lint, types, fast tests
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -q -n 2 --dist loadfile -m "not slow and not external and not faults"
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile -m "not long and not external and not faults"
 
 format: ## puts the code into its format
 	$(PYTHON) -m ruff format .

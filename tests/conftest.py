@@ -13,8 +13,18 @@ def pytest_configure(config):
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--long", action="store_true", help="many more kills, damaged files and generated commands: an hour or more"
+        "--long",
+        action="store_true",
+        help="run the tests marked long, too: most kills, thousands of damaged files and generated command lines",
     )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves the long tests out, unless they are asked for."""
+    if not config.getoption("--long"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
 
 
 def pytest_terminal_summary(terminalreporter):

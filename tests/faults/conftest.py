@@ -14,6 +14,12 @@ def inject(record_property):
     return inject
 
 
+@pytest.fixture(params=[1, pytest.param(10, marks=pytest.mark.long)], ids=["some", "many"])
+def scale(request):
+    """Returns how many times the usual number of generated cases a test is to see."""
+    return request.param
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if "faults" in item.path.parts:

@@ -92,9 +92,8 @@ def cuts(whole, times):
         yield place, whole[:place]
 
 
-def damages(whole, request, times):
-    """Yields every damaged content of a file, with its name."""
-    times *= 20 if request.config.getoption("--long") else 1
+def damages(whole, times):
+    """Yields so many damaged contents of a file, and some that others might have left there, with their names."""
     yield from ((f"bit flipped at {place} (seed {SEED})", content) for place, content in flips(whole, times))
     yield from ((f"cut at {place}", content) for place, content in cuts(whole, times // 4))
     draw = random.Random(SEED)
@@ -126,7 +125,7 @@ def answer(call, *args):
         return None, str(error)
 
 
-def assert_never_wrong(file, read, request, inject, times, is_known=lambda before, after: False):
+def assert_never_wrong(file, read, inject, times, is_known=lambda before, after: False):
     """Damages a file in many ways: `read` must give what it gave before, or refuse in one line.
 
     Args:
@@ -135,7 +134,7 @@ def assert_never_wrong(file, read, request, inject, times, is_known=lambda befor
     whole = file.read_bytes()
     before = read()
     refused = 0
-    for name, content in damages(whole, request, times):
+    for name, content in damages(whole, times):
         if content == whole:
             continue
         inject(f"{file.name} damaged")
@@ -152,28 +151,28 @@ def assert_never_wrong(file, read, request, inject, times, is_known=lambda befor
 
 
 @pytest.mark.parametrize("name", ["checkpoint.pt", "model.pt"])
-def test_damaged_tensors_are_refused_or_the_same(finished, name, request, inject):
+def test_damaged_tensors_are_refused_or_the_same(finished, name, scale, inject):
     file = finished / name
-    assert_never_wrong(file, lambda: load_tensors(file, "cpu"), request, inject, 1000)
+    assert_never_wrong(file, lambda: load_tensors(file, "cpu"), inject, 100 * scale)
 
 
-def test_a_damaged_result_is_refused_or_the_same(finished, request, inject):
+def test_a_damaged_result_is_refused_or_the_same(finished, scale, inject):
     folder = RunFolder(finished)
-    assert_never_wrong(folder.result, lambda: vars(folder.read_result()), request, inject, 1000)
+    assert_never_wrong(folder.result, lambda: vars(folder.read_result()), inject, 100 * scale)
 
 
-def test_damaged_outcomes_are_refused_or_the_same(finished, request, inject):
+def test_damaged_outcomes_are_refused_or_the_same(finished, scale, inject):
     folder = RunFolder(finished)
-    assert_never_wrong(folder.test_outcomes, lambda: vars(folder.read_test_outcomes()), request, inject, 1000)
+    assert_never_wrong(folder.test_outcomes, lambda: vars(folder.read_test_outcomes()), inject, 100 * scale)
 
 
-def test_a_damaged_history_is_refused_or_ends_earlier(finished, request, inject):
+def test_a_damaged_history_is_refused_or_ends_earlier(finished, scale, inject):
     folder = RunFolder(finished)
 
     def ends_earlier(before, after):
         return after == before[: len(after)]
 
-    assert_never_wrong(folder.history, folder.read_history, request, inject, 1000, ends_earlier)
+    assert_never_wrong(folder.history, folder.read_history, inject, 100 * scale, ends_earlier)
 
 
 def is_nothing(before, after):
@@ -181,19 +180,19 @@ def is_nothing(before, after):
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "hydra.yaml"])
-def test_damaged_files_of_hydra_are_refused_or_the_same(stopped, name, request, inject):
+def test_damaged_files_of_hydra_are_refused_or_the_same(stopped, name, scale, inject):
     file = stopped / ".hydra" / name
-    assert_never_wrong(file, lambda: read_yaml(file), request, inject, 300, is_nothing)
+    assert_never_wrong(file, lambda: read_yaml(file), inject, 30 * scale, is_nothing)
 
 
-def test_damaged_yaml_and_json_of_ours_is_refused_or_the_same(tmp_path, request, inject):
+def test_damaged_yaml_and_json_of_ours_is_refused_or_the_same(tmp_path, scale, inject):
     content = {"trial": 12, "valid_accuracy": 0.98125, "overrides": ["optim.lr=0.1", "name='ü'"], "folder": "a\nb"}
     yaml_file, json_file = tmp_path / "best.yaml", tmp_path / "comparison.json"
     yaml_file.write_text(yaml_text(content))
     json_file.write_text(with_json_checksum(json.dumps(content, indent=1) + "\n"))
     assert read_yaml(yaml_file) == content
     assert read_json(json_file) == content | {"crc32": read_json(json_file)["crc32"]}
-    assert_never_wrong(yaml_file, lambda: read_yaml(yaml_file), request, inject, 300, is_nothing)
+    assert_never_wrong(yaml_file, lambda: read_yaml(yaml_file), inject, 30 * scale, is_nothing)
 
     def read():
         loaded = read_json(json_file)
@@ -201,7 +200,7 @@ def test_damaged_yaml_and_json_of_ours_is_refused_or_the_same(tmp_path, request,
             raise ValueError("no comparison")
         return {name: loaded[name] for name in content}
 
-    assert_never_wrong(json_file, read, request, inject, 300)
+    assert_never_wrong(json_file, read, inject, 30 * scale)
 
 
 def cells(frame):
@@ -210,13 +209,13 @@ def cells(frame):
 
 
 @pytest.mark.parametrize("name", ["result.json", "history.csv", ".hydra/config.yaml", ".hydra/hydra.yaml"])
-def test_the_table_has_no_wrong_number_whatever_is_damaged(stopped, finished, tmp_path, name, request, inject):
+def test_the_table_has_no_wrong_number_whatever_is_damaged(stopped, finished, tmp_path, name, scale, inject):
     kind = finished if name == "result.json" else stopped
     shutil.copytree(kind, tmp_path / "run")
     file = tmp_path / "run" / name
     whole = file.read_bytes()
     before, epochs = cells(collect(tmp_path))["run"], histories(tmp_path).to_dict("records")
-    for damage, content in damages(whole, request, 60):
+    for damage, content in damages(whole, 8 * scale):
         inject(f"{file.name} damaged, in the table")
         file.write_bytes(content)
         row = cells(collect(tmp_path))["run"]
@@ -238,7 +237,7 @@ def test_the_table_has_no_wrong_number_whatever_is_damaged(stopped, finished, tm
             assert [{k: row[k] for k in HISTORY_COLUMNS} for row in found] == known[: len(found)], damage
 
 
-def test_a_resumed_run_is_the_same_run_or_refused(stopped, tmp_path, compose, request, inject):
+def test_a_resumed_run_is_the_same_run_or_refused(stopped, tmp_path, compose, scale, inject):
     cfg = compose(*TINY, "train.epochs=3", "train.resume=true")
     shutil.copytree(stopped, tmp_path / "whole")
     expected = RunFolder(tmp_path / "whole")
@@ -248,7 +247,7 @@ def test_a_resumed_run_is_the_same_run_or_refused(stopped, tmp_path, compose, re
     going_on = 0
     for name in ("checkpoint.pt", "history.csv", ".hydra/config.yaml"):
         whole = (stopped / name).read_bytes()
-        for damage, content in damages(whole, request, 6):
+        for damage, content in damages(whole, 2 if scale == 1 else 6):
             inject(f"{name.rpartition('/')[2]} damaged, then resumed")
             folder = RunFolder(tmp_path / "damaged")
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -352,12 +351,12 @@ def test_images_that_were_damaged_in_the_cache_are_unpacked_again_or_refused(tmp
         assert line is None or re.fullmatch(f"cannot read .*; delete .*|.*/{name} is not MNIST's, .*; delete .*", line)
 
 
-def test_a_comparison_that_was_damaged_is_one_line(tmp_path, request, inject):
+def test_a_comparison_that_was_damaged_is_one_line(tmp_path, scale, inject):
     folder = ComparisonFolder(tmp_path)
     folder.verdict.write_text(
         with_json_checksum(json.dumps({"arms": [], "pairs": [], "metric": "test_accuracy"}, indent=1))
     )
-    for _, content in damages(folder.verdict.read_bytes(), request, 40):
+    for _, content in damages(folder.verdict.read_bytes(), 8 * scale):
         inject("comparison.json damaged, then on a page")
         folder.verdict.write_bytes(content)
         with pytest.raises(UserError, match="comparison.json is damaged") as refused:
@@ -399,7 +398,7 @@ def trials(folder):
     return known
 
 
-def test_a_damaged_study_is_refused_or_the_same(sweep, tmp_path, request, inject):
+def test_a_damaged_study_is_refused_or_the_same(sweep, tmp_path, scale, inject):
     folder = Path(shutil.copytree(sweep, tmp_path / "walk"))
     file = folder / "study.db"
 
@@ -412,7 +411,7 @@ def test_a_damaged_study_is_refused_or_the_same(sweep, tmp_path, request, inject
     def is_earlier(before, after):
         return after == []  # a study that is not there; the trials' folders keep a sweep from beginning again
 
-    assert_never_wrong(file, read, request, inject, 24, is_earlier)
+    assert_never_wrong(file, read, inject, 8 * scale, is_earlier)
 
 
 def test_what_was_found_in_a_study_cannot_change_unseen(sweep, tmp_path, inject):
@@ -459,7 +458,7 @@ def test_a_sweep_whose_study_is_damaged_says_so_in_one_line_and_leaves_it(sweep,
 
 
 @pytest.mark.parametrize("name", ["sweep.yaml", "best.yaml", "results.csv"])
-def test_a_damaged_file_of_a_sweep_is_one_line_or_the_same_page(sweep, tmp_path, name, request, inject):
+def test_a_damaged_file_of_a_sweep_is_one_line_or_the_same_page(sweep, tmp_path, name, scale, inject):
     folder = Path(shutil.copytree(sweep, tmp_path / "walk"))
     file = folder / name
 
@@ -473,4 +472,4 @@ def test_a_damaged_file_of_a_sweep_is_one_line_or_the_same_page(sweep, tmp_path,
         are_known = [any(all(one.get(k, v) == v for k, v in row.items()) for one in before[2]) for row in after[2]]
         return tiles.items() <= dict(before[0]).items() and all(are_known)
 
-    assert_never_wrong(file, read, request, inject, 16, is_less)
+    assert_never_wrong(file, read, inject, 8 * scale, is_less)

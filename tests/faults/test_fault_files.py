@@ -18,7 +18,7 @@ from rnnexp.command_line import CommandLine, without_hydra
 from rnnexp.schema import validation
 from rnnexp.schema.config import register_schemas
 
-NUM_FILES, NUM_SPACES, NUM_SEARCHES = 100, 1000, 8
+NUM_FILES, NUM_SPACES, NUM_SEARCHES = 10, 100, 1  # ten times as many with --long
 GLOBAL = "# @package _global_\n"
 KEYS = ["x", "y", "seed", *(f"k{i}" for i in range(200))]
 
@@ -58,10 +58,10 @@ def nested(values):
     return OmegaConf.to_container(cfg)
 
 
-def test_a_valid_file_composes_to_exactly_what_it_says(command, inject):
+def test_a_valid_file_composes_to_exactly_what_it_says(command, inject, scale):
     seen = []
 
-    @examples(NUM_FILES)
+    @examples(NUM_FILES * scale)
     @given(valid_overrides())
     def check(drawn):
         groups, values = drawn
@@ -78,10 +78,10 @@ def test_a_valid_file_composes_to_exactly_what_it_says(command, inject):
     inject("YAML file, valid", len(seen))
 
 
-def test_an_invalid_file_is_one_line_about_the_key(command, inject):
+def test_an_invalid_file_is_one_line_about_the_key(command, inject, scale):
     seen = []
 
-    @examples(NUM_FILES)
+    @examples(NUM_FILES * scale)
     @given(invalid_overrides())
     def check(drawn):
         key, texts = drawn
@@ -99,13 +99,13 @@ def test_an_invalid_file_is_one_line_about_the_key(command, inject):
     inject("YAML file, invalid", len(seen))
 
 
-def test_a_hostile_file_is_refused_in_lines_or_says_nothing_new(command, inject):
+def test_a_hostile_file_is_refused_in_lines_or_says_nothing_new(command, inject, scale):
     seen = []
     begins = st.sampled_from(
         ["", GLOBAL, GLOBAL + "model:\n  hidden_size: ", GLOBAL + "defaults: ", GLOBAL + "hydra: "]
     )
 
-    @examples(NUM_FILES)
+    @examples(NUM_FILES * scale)
     @given(begins, TEXT | st.binary(max_size=30))
     def check(begin, text):
         seen.append(text)
@@ -161,11 +161,11 @@ def read(space):
     return OmegaConf.to_container(OmegaConf.create(yaml.safe_dump(space)))
 
 
-def test_every_sampled_value_obeys_its_declaration_where_its_conditions_hold(inject):
+def test_every_sampled_value_obeys_its_declaration_where_its_conditions_hold(inject, scale):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     seen = []
 
-    @examples(NUM_SPACES)
+    @examples(NUM_SPACES * scale)
     @given(spaces(), st.integers(0, 2**31))
     def check(drawn, seed):
         written, declared, conditions = drawn
@@ -201,10 +201,10 @@ def test_every_sampled_value_obeys_its_declaration_where_its_conditions_hold(inj
     inject("sampled configuration", len(seen))
 
 
-def test_a_broken_space_is_refused_in_lines_that_name_the_key(inject):
+def test_a_broken_space_is_refused_in_lines_that_name_the_key(inject, scale):
     seen = []
 
-    @examples(NUM_SPACES)
+    @examples(NUM_SPACES * scale)
     @given(spaces(), st.sampled_from(sorted(BREAKS)))
     def check(drawn, kind):
         (written, _, _), (params, when, key) = drawn, BREAKS[kind]
@@ -236,11 +236,11 @@ def searches(draw):
     return {"n_trials": 5, "hydra": {"sweeper": {"params": params, "when": when}}}, rates, models, sizes
 
 
-def test_a_search_of_a_file_samples_sound_configurations_of_what_it_says(command, inject):
+def test_a_search_of_a_file_samples_sound_configurations_of_what_it_says(command, inject, scale):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     seen = []
 
-    @examples(NUM_SEARCHES)
+    @examples(NUM_SEARCHES * scale)
     @given(searches(), st.integers(0, 2**31))
     def check(drawn, seed):
         written, rates, models, (low, high) = drawn

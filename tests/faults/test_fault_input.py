@@ -18,7 +18,7 @@ from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine, without_hydra
 from rnnexp.schema.config import register_schemas
 
-NUM_VALID, NUM_INVALID, NUM_HOSTILE = 4000, 4000, 2000
+NUM_VALID, NUM_INVALID, NUM_HOSTILE = 400, 400, 200  # ten times as many with --long
 
 
 class QuickCommandLine(CommandLine):
@@ -61,10 +61,10 @@ def faults(tmp_path, monkeypatch, command):
     return faults
 
 
-def test_what_is_valid_composes_to_exactly_what_was_asked(faults, inject, tmp_path):
+def test_what_is_valid_composes_to_exactly_what_was_asked(faults, inject, tmp_path, scale):
     seen = []
 
-    @examples(NUM_VALID)
+    @examples(NUM_VALID * scale)
     @given(valid_overrides())
     def check(drawn):
         groups, values = drawn
@@ -85,10 +85,10 @@ def test_what_is_valid_composes_to_exactly_what_was_asked(faults, inject, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_invalid_is_one_line_about_the_key_and_leaves_nothing(faults, inject, tmp_path):
+def test_what_is_invalid_is_one_line_about_the_key_and_leaves_nothing(faults, inject, tmp_path, scale):
     seen = []
 
-    @examples(NUM_INVALID)
+    @examples(NUM_INVALID * scale)
     @given(invalid_overrides())
     def check(drawn):
         key, texts = drawn
@@ -112,10 +112,10 @@ def printed(found):
     return screen.getvalue().removesuffix("\n").split("\n")
 
 
-def test_hostile_text_is_refused_in_lines_or_taken_as_it_is(faults, inject, tmp_path):
+def test_hostile_text_is_refused_in_lines_or_taken_as_it_is(faults, inject, tmp_path, scale):
     seen = []
 
-    @examples(NUM_HOSTILE)
+    @examples(NUM_HOSTILE * scale)
     @given(st.sampled_from(["name", "optim.lr", "data.root", "model", "objective", "", "+x", "~train", "name@x"]), TEXT)
     def check(key, text):
         seen.append(text)

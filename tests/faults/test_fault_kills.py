@@ -36,13 +36,16 @@ KILLED = signal.SIGKILL.value
 def pytest_generate_tests(metafunc):
     """Gives each test of drawn moments its seeds: more of them for the long variant."""
     if "seed" in metafunc.fixturenames:
-        usual, many = metafunc.function.seeds
-        metafunc.parametrize("seed", range(many if metafunc.config.getoption("--long") else usual))
+        usual, all_ = metafunc.function.seeds
+        more = [pytest.param(seed, marks=pytest.mark.long) for seed in range(usual, all_)]
+        metafunc.parametrize("seed", [*range(usual), *more])
 
 
-def seeds(usual, many):
+def seeds(usual, all_):
+    """Marks a test of drawn moments: how many seeds it has, and with --long."""
+
     def mark(test):
-        test.seeds = usual, many
+        test.seeds = usual, all_
         return test
 
     return mark
@@ -61,7 +64,7 @@ def whole_comparison(tmp_path_factory):
     return folder
 
 
-@seeds(1, 10)
+@seeds(0, 2)
 def test_a_comparison_killed_at_drawn_moments_ends_alike(whole_comparison, tmp_path, inject, seed):
     command = [sys.executable, "-m", "rnnexp.compare", *COMPARISON]
     draw, kills = random.Random(seed), 0
@@ -137,7 +140,7 @@ def whole_run(train, tmp_path_factory):
     return folder
 
 
-@seeds(1, 10)
+@seeds(1, 5)
 def test_a_run_killed_at_drawn_moments_ends_with_the_same_bits(train, whole_run, tmp_path, inject, seed):
     draw, kills, number = random.Random(seed), 0, 0
     seconds = sum(row["epoch_seconds"] for row in history(whole_run)) + 1  # files and the test set
@@ -239,11 +242,11 @@ def assert_alike(folder, whole, n):
     assert all(times <= attempts[trial] for trial, times in runs(folder).items())
 
 
-@seeds(1, 5)
+@seeds(1, 3)
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_a_sweep_killed_at_drawn_moments_ends_alike(start, whole_sweep, inject, request, victim, seed):
+def test_a_sweep_killed_at_drawn_moments_ends_alike(start, whole_sweep, inject, victim, seed):
     draw = random.Random(f"{victim} {seed}")
-    wanted, kills, number = 5 if request.config.getoption("--long") else 3, 0, 0
+    wanted, kills, number = 3 if seed == 0 else 5, 0, 0
     while kills < wanted:
         number += 1
         struck, command = kill_and_go_on(start, VICTIMS[victim], victim, wanted - kills, draw, f"sweep {number}")

@@ -38,7 +38,7 @@ def adopted(sampler="tpe", **given):
     return made, list(official.adopt(made, sampler))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_custom_space_computes_its_bounds_and_resumes(sweep, tmp_path):
     sweep(CUSTOM, "hydra.sweeper.n_trials=4")
     assert "resuming: 4 of 8" in sweep(CUSTOM)
@@ -48,7 +48,7 @@ def test_a_custom_space_computes_its_bounds_and_resumes(sweep, tmp_path):
     assert "+w=" in read_yaml(tmp_path / "s" / "best.yaml")["command"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_custom_space_that_cannot_be_is_one_line(sweep, tmp_path):
     assert "can't be imported" in sweep(CUSTOM, "hydra.sweeper.custom_search_space=nowhere.at", code=2)
     assert "suggests w, which has a value already" in sweep(CUSTOM, "+w=c", code=2)

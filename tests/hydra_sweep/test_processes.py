@@ -63,7 +63,7 @@ def test_processes_pools_and_forks_work_in_a_trial_as_they_do_alone(start, launc
     assert values(command.folder) == dict.fromkeys(STARTS, 14.0) | FORKS
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_data_loaders_with_workers_of_any_kind_work_in_a_trial(start):
     pytest.importorskip("torch", reason="its loaders are what is tested")
     command = start(f"what={','.join(LOADERS)}", *JOBLIB, app=APP)
@@ -94,7 +94,7 @@ STOPS = {
 
 
 @pytest.mark.parametrize("walks", ["walk_process,walk_tree", "walk_pool,walk_loky"])
-@pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.slow] * (how != "term")) for how in STOPS])
+@pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.long] * (how != "term")) for how in STOPS])
 def test_a_sweep_that_is_stopped_leaves_nothing_of_its_tasks(start, how, walks):
     command = start(f"what={walks}", *JOBLIB, app=APP)
     wait_for(lambda: len(left(command)) == 2, "both trials to begin")
@@ -105,7 +105,7 @@ def test_a_sweep_that_is_stopped_leaves_nothing_of_its_tasks(start, how, walks):
 
 
 @pytest.mark.parametrize(
-    "walks", ["walk_process,walk_tree", pytest.param("walk_pool,walk_loky", marks=pytest.mark.slow)]
+    "walks", ["walk_process,walk_tree", pytest.param("walk_pool,walk_loky", marks=pytest.mark.long)]
 )
 def test_what_a_killed_worker_leaves_is_killed_while_the_sweep_goes_on(start, walks):
     command = start(f"what={walks}", *JOBLIB, app=APP)

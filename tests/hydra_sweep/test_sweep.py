@@ -93,7 +93,7 @@ def enqueued(*guesses):
 # Grids.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @both_launchers
 def test_a_grid_runs_each_cell_once_in_the_order_of_the_product(sweep, launcher):
     done = sweep(PARABOLA, "x=0,2.5,-1", "y=1,2", "+tag=a\\ b,null", launcher=launcher)
@@ -112,7 +112,7 @@ def test_a_grid_runs_each_cell_once_in_the_order_of_the_product(sweep, launcher)
     assert not done.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_grid_whose_task_returns_nothing_is_complete(sweep):
     done = sweep(MISFIT, "what=none,good", "x=1")
     assert done.column("state") == ["complete", "complete"]
@@ -130,7 +130,7 @@ SPACE = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @both_launchers
 def test_n_trials_is_a_total_that_the_same_command_spends_once(sweep, launcher):
     first = sweep(PARABOLA, *SPACE, budget(4), launcher=launcher)
@@ -152,7 +152,7 @@ def test_n_trials_is_a_total_that_the_same_command_spends_once(sweep, launcher):
         assert len(trial.intermediate_values) == trial.params["steps"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["tpe", "qmc"])
 def test_a_resumed_search_draws_what_an_uninterrupted_one_draws(sweep, sampler):
     chosen = [*SPACE, f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.sampler.n_startup_trials=2"]
@@ -179,7 +179,7 @@ def test_the_pairs_leave_no_sampler_and_no_pruner_out():
     assert {pruner for _, pruner in PAIRS} == set(PRUNERS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("sampler", "pruner"), PAIRS)
 def test_every_sampler_and_pruner_works(sweep, sampler, pruner):
     x = "x=tag(step:1,interval(0.0,4.0))" if sampler == "grid" else "x=interval(0,4)"
@@ -207,7 +207,7 @@ def test_the_fields_are_optunas_arguments_with_its_defaults_but_for_a_few(config
         assert field.default == ours.get(field.name, default), field.name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_samplers_typed_parameters_reach_optuna(sweep):
     ten = sweep(PARABOLA, "x=interval(0,4)", budget(5), name="ten").params()
     two = sweep(PARABOLA, "x=interval(0,4)", budget(5), "hydra.sweeper.sampler.n_startup_trials=2", name="two").params()
@@ -218,7 +218,7 @@ def test_a_samplers_typed_parameters_reach_optuna(sweep):
 # Pruning.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pruned_trials_keep_their_reports_and_the_summary_says_what_was_saved(sweep):
     guesses = enqueued("x=2", "x=10", "x=1", "x=-9")
     pruner = ["hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=1"]
@@ -242,7 +242,7 @@ def test_pruned_trials_keep_their_reports_and_the_summary_says_what_was_saved(sw
 # Tasks that misbehave: in faults/test_fault_results.py.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @both_launchers
 def test_max_failures_ends_a_hopeless_sweep(sweep, launcher):
     few = "hydra.sweeper.max_failures=3"
@@ -254,7 +254,7 @@ def test_max_failures_ends_a_hopeless_sweep(sweep, launcher):
 # Repeats.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @both_launchers
 def test_repeats_are_rows_with_seeds_of_their_own_and_the_study_gets_their_mean(sweep, launcher):
     named = ["hydra.sweeper.repeats=3", "hydra.sweeper.objective=loss"]
@@ -280,7 +280,7 @@ def test_repeats_are_rows_with_seeds_of_their_own_and_the_study_gets_their_mean(
     assert sum(losses) / 3 == best["loss"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_wilcoxon_judges_repeats(sweep):
     named = ["hydra.sweeper.repeats=8", "hydra.sweeper.objective=loss", "hydra/sweeper/pruner=wilcoxon"]
     done = sweep(TRADE, "x=interval(0,9)", *named, enqueued("x=2", "x=9"), budget(2))
@@ -295,7 +295,7 @@ def test_wilcoxon_judges_repeats(sweep):
 # Duplicates, first guesses, rules that end a sweep.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("duplicates", ["reuse", "rerun", "refuse"])
 def test_a_configuration_that_comes_again(sweep, duplicates):
     first = enqueued("y=1", "y=2")  # the third one has nothing else to be
@@ -315,7 +315,7 @@ def test_a_configuration_that_comes_again(sweep, duplicates):
         assert (row["state"], row["value"], row["reason"]) == ("failed", "", f"the same configuration as trial {same}")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_first_guess_is_tried_once_whenever_it_is_named(sweep):
     sweep(PARABOLA, "x=interval(0,4)", enqueued("x=1"), budget(1))
     done = sweep(PARABOLA, "x=interval(0,4)", enqueued("x=2", "x=1", "x=2"), budget(3))
@@ -323,14 +323,14 @@ def test_a_first_guess_is_tried_once_whenever_it_is_named(sweep):
     assert done.params()[2]["x"] not in (1.0, 2.0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_first_guesses_and_the_configurations_own_values_go_first(sweep):
     first = [enqueued("x=3.5 y=2", ["x=0.5", "y=1"]), "hydra.sweeper.enqueue_defaults=true"]
     done = sweep(PARABOLA, "x=interval(0,4)", "y=1,2", *first, budget(4))
     assert done.params()[:3] == [{"x": 0.0, "y": 1}, {"x": 3.5, "y": 2}, {"x": 0.5, "y": 1}]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stop_value_and_the_resume_command(sweep):
     done = sweep(
         PARABOLA, "x=interval(0,4)", enqueued("x=0", "x=2"), "hydra.sweeper.stop.value=1", "pause=0.2", budget(40)
@@ -344,7 +344,7 @@ def test_stop_value_and_the_resume_command(sweep):
     assert len(done.rows()) >= 6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stop_patience_counts_the_trials_since_the_best(sweep):
     rule = "hydra.sweeper.stop.patience=4"
     done = sweep(PARABOLA, "x=interval(0,4)", enqueued("x=2"), rule, "pause=0.8", budget(40))  # time to be looked at
@@ -353,7 +353,7 @@ def test_stop_patience_counts_the_trials_since_the_best(sweep):
     assert done.best()["trial"] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_ends_when_its_steps_are_spent_and_stays_ended(sweep):
     rules = ["hydra.sweeper.stop.steps=8", "hydra.sweeper.stop.value=-1"]  # the second is never met
     arguments = ["x=interval(0,4)", "steps=3", *rules, budget(40)]
@@ -364,7 +364,7 @@ def test_a_search_ends_when_its_steps_are_spent_and_stays_ended(sweep):
     assert len(again.rows()) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stop_seconds_gives_running_trials_back_and_the_same_command_goes_on(sweep):
     arguments = ["x=0,1,2,3", "pause=0.3", "steps=4", "hydra.sweeper.stop.seconds=2"]
     done = sweep(PARABOLA, *arguments, launcher=JOBLIB)
@@ -378,7 +378,7 @@ def test_stop_seconds_gives_running_trials_back_and_the_same_command_goes_on(swe
 # Objectives and constraints.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_several_objectives_end_in_a_pareto_front(sweep):
     goals = ["hydra.sweeper.objective=[loss,size]", "hydra.sweeper.direction=[minimize,minimize]"]
     guesses = enqueued("x=2", "x=1", "x=3", "x=0")
@@ -398,7 +398,7 @@ def test_several_objectives_end_in_a_pareto_front(sweep):
     assert f"Pareto front, {len(inside)} trials:" in done.out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_best_trial_keeps_the_constraints(sweep):
     goals = ["hydra.sweeper.objective=loss", "hydra.sweeper.constraints=['size <= 12']"]
     done = sweep(TRADE, "x=interval(0,4)", *goals, enqueued("x=2", "x=1.125"), budget(5))
@@ -408,7 +408,7 @@ def test_the_best_trial_keeps_the_constraints(sweep):
     assert done.column("size")[:2] == ["20.0", "11.25"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_conditions_hold_in_every_trial(sweep):
     space = ["kind=plain,fancy", "+hydra.sweeper.when={kind\\=fancy:{extra:'interval(1,2)'}}"]
     named = ["hydra.sweeper.objective=loss", "hydra/sweeper/sampler=random", "hydra.sweeper.duplicates=rerun"]
@@ -422,7 +422,7 @@ def test_conditions_hold_in_every_trial(sweep):
 # What the files say.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @both_launchers
 def test_the_best_command_gives_the_best_value_and_the_table_is_whole_at_any_time(sweep, launcher, tmp_path):
     table, seen, done = tmp_path / "a sweep" / "results.csv", [], threading.Event()
@@ -455,7 +455,7 @@ def test_the_best_command_gives_the_best_value_and_the_table_is_whole_at_any_tim
     assert config == (Path(best["folder"]) / ".hydra" / "config.yaml").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_trials_show_the_space_and_write_nothing(sweep):
     done = sweep(PARABOLA, *SPACE, budget(0), "seed=3", enqueued("x=1"))
     assert not done.folder.exists()
@@ -499,7 +499,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
 def test_a_mistake_is_one_line_and_leaves_nothing(sweep, arguments):
     done = sweep(PARABOLA, *arguments, code=2)
@@ -511,7 +511,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(sweep, arguments):
     assert not done.folder.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_optunas_own_complaints_are_lines_too(sweep):
     pruner = ["hydra/sweeper/pruner=percentile", "hydra.sweeper.pruner.percentile=200"]
     sampler = ["hydra/sweeper/sampler=qmc", "hydra.sweeper.sampler.qmc_type=sobel"]
@@ -524,7 +524,7 @@ def test_optunas_own_complaints_are_lines_too(sweep):
     assert not done.folder.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_samplers_parameter_of_a_wrong_type_is_named(sweep, monkeypatch):
     for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
         monkeypatch.delenv(name)  # Hydra takes its tracer for a debugger, and then prints the traceback

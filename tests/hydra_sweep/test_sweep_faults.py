@@ -42,15 +42,15 @@ from hydra_sweep.storage import hide_password
 from hydra_sweep.study import SweepStudy
 
 LAUNCHERS = pytest.mark.parametrize("launcher", [BASIC, JOBLIB], ids=["basic", "joblib"])
-SLOW = pytest.mark.slow
+LONG = pytest.mark.long
 
 
 # Ctrl-C and SIGTERM.
 
 HOW = ("sweeper", "group", "term")
 
-STOPS = [pytest.param(how, BASIC, id=f"{how}-basic", marks=() if how == "group" else SLOW) for how in HOW]
-STOPS += [pytest.param(how, JOBLIB, id=f"{how}-joblib", marks=() if how == "group" else SLOW) for how in HOW]
+STOPS = [pytest.param(how, BASIC, id=f"{how}-basic", marks=() if how == "group" else LONG) for how in HOW]
+STOPS += [pytest.param(how, JOBLIB, id=f"{how}-joblib", marks=() if how == "group" else LONG) for how in HOW]
 
 
 @pytest.mark.parametrize(("how", "launcher"), STOPS)
@@ -298,7 +298,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_changed_request_is_refused_with_the_difference_and_changes_nothing(start, done):
     before, table = essence(done, 2), (done / "results.csv").read_bytes()
     for arguments, difference in CHANGES.values():
@@ -309,7 +309,7 @@ def test_a_changed_request_is_refused_with_the_difference_and_changes_nothing(st
         assert (essence(done, 3), (done / "results.csv").read_bytes()) == (before, table)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_changed_code_is_refused_unless_forced(start, tmp_path):
     app = tmp_path / "walker.py"
     app.write_bytes(WALKER.read_bytes())
@@ -324,7 +324,7 @@ def test_changed_code_is_refused_unless_forced(start, tmp_path):
     assert opened(folder).name == folder.name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_forced_wider_interval_goes_on_in_the_same_study(start, done):
     before = essence(done, 2)
     start(*CHANGES["interval"][0], budget(3), "hydra.sweeper.resume=force", *BASIC).end()
@@ -334,7 +334,7 @@ def test_a_forced_wider_interval_goes_on_in_the_same_study(start, done):
     assert opened(done).name == done.name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("change", ["objective", "direction", "choice"])
 def test_a_forced_other_goal_goes_on_in_a_renewed_study_with_the_old_trials(start, done, change):
     before, table = trials(done), rows(done)
@@ -353,7 +353,7 @@ def test_a_forced_other_goal_goes_on_in_a_renewed_study_with_the_old_trials(star
     assert runs(done) == dict.fromkeys(range(4), 1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_means_the_same_may_change(start, done):
     other = ["hydra/sweeper/sampler=random", "hydra/sweeper/pruner=median", "hydra.sweeper.workers=2"]
     start(*SPACE, budget(3), *other, "hydra/launcher=joblib").end()
@@ -370,7 +370,7 @@ def test_trials_without_their_study_are_refused_in_one_line(start, tmp_path):
     assert not (tmp_path / "a sweep" / "study.db").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_whose_maker_died_is_made_to_its_end(start, tmp_path):
     (tmp_path / "a sweep").mkdir()
     half = opened(tmp_path / "a sweep")
@@ -498,7 +498,7 @@ def test_a_storage_that_is_not_there_is_one_line_without_its_password(start):
 # Names.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["it's a sweep", 'a "quoted" one', "müde Läufe ∇", "lr=0.1, two", "100%", "a [b] {c}?"]
 )
@@ -510,7 +510,7 @@ def test_a_folder_may_have_any_name(start, name):
     assert "resuming: 2 of 2 trials finished" in again.end()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_renamed_folder_goes_on(start, tmp_path):
     start(*SPACE, budget(2), *BASIC, name="before").end()
     (tmp_path / "before").rename(tmp_path / "after")
@@ -520,7 +520,7 @@ def test_a_renamed_folder_goes_on(start, tmp_path):
     assert runs(command.folder) == {0: 1, 1: 1, 2: 1}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_that_is_deleted_while_it_runs_is_no_success(start):
     command = start("x=1,2,3,4,5,6", "steps=20", "pause=0.1", *BASIC)
     wait_for(lambda: (command.folder / "results.csv").exists(), "the first row")
@@ -530,7 +530,7 @@ def test_a_study_that_is_deleted_while_it_runs_is_no_success(start):
     assert "was deleted while it ran" in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_a_study_that_no_sweep_has_made_is_not_adopted(start, tmp_path, direction):
     url = f"sqlite:///{tmp_path / 'foreign.db'}"
@@ -542,7 +542,7 @@ def test_a_study_that_no_sweep_has_made_is_not_adopted(start, tmp_path, directio
     assert len(optuna.load_study(storage=url, study_name="theirs").trials) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_that_one_may_only_read_has_a_status(start, monkeypatch):
     command = start(*SPACE, budget(2), *BASIC)
     command.end()

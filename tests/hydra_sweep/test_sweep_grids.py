@@ -110,11 +110,9 @@ def check(folder, draw):
     assert set(typist.ended.values()) == {1}
 
 
-@pytest.mark.parametrize("block", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 20))])
-def test_the_last_command_ends_with_its_cells_each_run_once(store, tmp_path, block, pytestconfig):
-    if block > 3 and not pytestconfig.getoption("--long"):
-        pytest.skip("five hundred pairs take --long")
-    for seed in range(25 * block, 25 * (block + 1)):
+@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(5, 100, 5))])
+def test_the_last_command_ends_with_its_cells_each_run_once(store, tmp_path, first):
+    for seed in range(first, first + 5):
         try:
             check(tmp_path / str(seed), random.Random(seed))
         except AssertionError as error:

@@ -47,7 +47,7 @@ def searches():
             yield [f"hydra/sweeper/sampler={sampler}", f"hydra/sweeper/pruner={pruner}", *space]
 
 
-@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 7))])
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(1, 7))])
 def test_no_search_validates_on_the_test_set(faults, part):
     for search in list(searches())[part::7]:
         found = faults(*search, *ON_TEST)
@@ -96,7 +96,7 @@ def unreadable(tmp_path_factory):
     return root
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("sampler", "pruner"), [*zip(sorted(SAMPLERS), sorted(PRUNERS), strict=True), ("grid", "none"), ("tpe", "asha")]
 )

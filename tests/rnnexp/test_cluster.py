@@ -24,7 +24,7 @@ from servers import wait_until
 from hydra_sweep.study import LOSSES, Lease, Outcome, SweepStudy
 from rnnexp.results import collect
 
-pytestmark = [pytest.mark.external, pytest.mark.slow]  # one file, one process: they share an address and ports
+pytestmark = [pytest.mark.external, pytest.mark.long]  # one file, one process: they share an address and ports
 WALKER = Path(__file__).parents[1] / "apps" / "walker.py"
 CLOCK = Path(__file__).parents[1] / "clock.c"
 SPACE = ("x=interval(0,4)", "y=choice(1,2,3)", "hydra.sweeper.objective=loss", "hydra.sweeper.lease_seconds=3")

@@ -116,7 +116,7 @@ def whole(tmp_path_factory):
     return folder, compare(folder, "name=c", TWO, "workers=1", *SMALL)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_comparison_gives_each_arm_its_search_and_fresh_seeds(whole):
     folder, printed = whole
     place = folder / "outputs" / "compare" / "c"
@@ -140,7 +140,7 @@ def test_a_comparison_gives_each_arm_its_search_and_fresh_seeds(whole):
     assert set(final["status"]) == {"complete"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_never_has_the_test_set_and_the_final_runs_have_it_once(whole):
     place = whole[0] / "outputs" / "compare" / "c"
     for path in collect(place / "search")["path"]:
@@ -152,7 +152,7 @@ def test_a_search_never_has_the_test_set_and_the_final_runs_have_it_once(whole):
         assert (place / "final" / path / "run.log").read_text().count("test loss") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_run_where_the_test_set_can_not_be_read(tmp_path):
     """With test images that nothing can parse, a search goes through and a final run does not."""
     shutil.copytree(f"{platformdirs.user_cache_dir('rnnexp')}/MNIST", tmp_path / "data" / "MNIST")
@@ -167,7 +167,7 @@ def test_trials_run_where_the_test_set_can_not_be_read(tmp_path):
     assert not (place / "comparison.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_more_seeds_are_added_and_nothing_is_repeated(whole, tmp_path):
     folder = tmp_path / "more"
     shutil.copytree(whole[0], folder)
@@ -188,7 +188,7 @@ def test_more_seeds_are_added_and_nothing_is_repeated(whole, tmp_path):
     assert result(folder)["arms"] == earlier["arms"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_another_question_under_the_same_name_is_refused(whole):
     folder, _ = whole
     command = [sys.executable, "-m", "rnnexp.compare", "name=c", TWO, *SMALL, "optim.weight_decay=0.1"]
@@ -199,7 +199,7 @@ def test_another_question_under_the_same_name_is_refused(whole):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_stops_it_and_the_same_command_goes_on(whole, tmp_path):
     command = [sys.executable, "-m", "rnnexp.compare", "name=c", TWO, "workers=1", *SMALL]
     with subprocess.Popen(
@@ -215,7 +215,7 @@ def test_ctrl_c_stops_it_and_the_same_command_goes_on(whole, tmp_path):
     assert result(tmp_path) == result(whole[0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_budget_of_epochs_lets_pruning_try_more(tmp_path):
     budget = ["train.epochs=3", "compare.trials=3", "compare.budget=epochs", "compare.seeds=2", "workers=1"]
     compare(tmp_path, "name=c", TWO, *SMALL[:-2], *budget, "hydra/sweeper/pruner=asha")
@@ -226,7 +226,7 @@ def test_a_budget_of_epochs_lets_pruning_try_more(tmp_path):
     assert any("9 epochs in all" in text for text in found["method"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_trials_the_arms_run_as_they_are(tmp_path):
     compare(tmp_path, "name=c", 'compare.arms=["model.hidden_size=4","model.hidden_size=8"]', "compare.trials=0",
             *"compare.seeds=2 workers=1 data.limit=300 data.valid_size=100 train.epochs=1".split())  # fmt: skip
@@ -249,7 +249,7 @@ def from_(capsys, *arguments):
     return capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_runs_that_exist_are_compared_by_any_column(runs, whole, capsys):
     printed = from_(capsys, runs)
     assert printed.splitlines()[1].startswith("gru ")
@@ -262,7 +262,7 @@ def test_runs_that_exist_are_compared_by_any_column(runs, whole, capsys):
     assert "validation has chosen the epoch that was kept" in printed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_not_controlled_is_said(runs, tmp_path, capsys):
     folder = tmp_path / "runs"
     shutil.copytree(runs, folder)
@@ -296,7 +296,7 @@ def test_what_was_not_controlled_is_said(runs, tmp_path, capsys):
     assert "arm rnn mixes configurations (train.batch_size): its spread is not that of seeds alone" in printed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_recorded_comparison_can_have_its_page(runs, tmp_path, capsys):
     printed = from_(capsys, runs, "--output", tmp_path / "new")
     assert f"page     {tmp_path / 'new' / 'report.html'}" in printed

@@ -23,7 +23,7 @@ def sweep(tmp_path):
     return partial(run_app, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_bowl_runs_as_it_is_written(sweep, tmp_path):
     assert "12 trials: 12 complete" in sweep(BOWL)
     best = read_yaml(tmp_path / "s" / "optimization_results.yaml")
@@ -36,7 +36,7 @@ def test_the_bowl_runs_as_it_is_written(sweep, tmp_path):
     assert "value" in page(SweepFolder(tmp_path / "s")).tables[-1].columns
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_objectives_end_in_their_front(sweep, tmp_path):
     sweep(FRONT)
     found = read_yaml(tmp_path / "s" / "optimization_results.yaml")
@@ -44,7 +44,7 @@ def test_two_objectives_end_in_their_front(sweep, tmp_path):
     assert collect(tmp_path / "s")[["value_0", "value_1"]].notna().all(axis=None)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_configuration_that_json_cannot_hold_is_swept_resumed_and_listed(sweep, tmp_path):
     sweep(ODD, "x=interval(0,1)", "hydra.sweeper.n_trials=2")
     assert "resuming: 2 of 3" in sweep(ODD, "x=interval(0,1)", "hydra.sweeper.n_trials=3")

@@ -130,7 +130,7 @@ def rnnexp(tmp_path, *overrides):
     return subprocess.run(command, cwd=tmp_path, env=os.environ | LESSER, capture_output=True, text=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("recipe", ["fast", "best"])
 def test_the_recipes_run_on_a_processor_with_avx2_alone(tmp_path, recipe):
     done = rnnexp(tmp_path, f"experiment={recipe}", "name=run", "train.epochs=1")
@@ -141,7 +141,7 @@ def test_the_recipes_run_on_a_processor_with_avx2_alone(tmp_path, recipe):
     assert f"fp32 ({result.precision_reason})" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_lstm_in_bf16_is_refused_in_a_line_there_before_anything_is_written(tmp_path):
     done = rnnexp(tmp_path, "model=lstm", "train.precision=bf16", "name=run")
     assert done.returncode == 2

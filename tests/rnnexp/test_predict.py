@@ -197,7 +197,7 @@ def test_paper_with_grain_alone_has_no_ink() -> None:
         mnist(Image.fromarray(grain))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pictures_of_digits_are_classified_about_as_well_as_the_digits(
     trained: Path, mnist_test: torchvision.datasets.MNIST
 ) -> None:
@@ -214,7 +214,7 @@ def test_pictures_of_digits_are_classified_about_as_well_as_the_digits(
     assert abs(accuracy(predict.classify(predictor, pictures)) - accuracy(p_NO)) <= 0.03
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_line_an_image_says_class_percent_and_the_next_two(
     trained: Path, picture: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,7 +229,7 @@ def test_a_line_an_image_says_class_percent_and_the_next_two(
     assert capsys.readouterr() == (line, "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tiff", "webp"])
 def test_files_that_say_how_they_are_turned_are_turned(
     suffix: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -240,7 +240,7 @@ def test_files_that_say_how_they_are_turned_are_turned(
     assert capsys.readouterr().out.startswith(f"{path}  7 ")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bad_images_are_reported_and_the_good_ones_classified(
     trained: Path, picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,7 +256,7 @@ def test_bad_images_are_reported_and_the_good_ones_classified(
         assert line.startswith(f"rnnexp.predict: {tmp_path / name} {problem}")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_pruned_run_classifies_with_a_note(run_dir: Path, picture: str, capsys: pytest.CaptureFixture[str]) -> None:
     edit_result(run_dir, status="pruned", reason="pruned after epoch 1")
     assert predict.main([str(run_dir), picture]) == 0
@@ -292,7 +292,7 @@ SPOILED = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("problem", SPOILED)
 def test_a_run_that_cannot_be_used_is_one_line(
     problem: str, run_dir: Path, picture: str, capsys: pytest.CaptureFixture[str]
@@ -340,7 +340,7 @@ def test_two_characters_are_said_to_be_two(run_dir: Path, tmp_path: Path, capsys
     assert "both.png seems to hold 2 characters; this is the largest" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_photos_are_classified(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rnnexp", "experiment=fast", "name=fast"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)

@@ -328,7 +328,7 @@ def test_any_folder_of_runs_has_a_page(run_folder, tmp_path):
     parsed(write(run_folder.parent, tmp_path / "page.html"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_real_search_and_a_real_grid_have_pages(tmp_path):
     command = [sys.executable, "-m", "rnnexp", "-m", *SMALL[:-3], "train.epochs=2", "workers=1"]
     search = ["optim.lr=tag(log,interval(1e-3,1))", "model=gru,lstm", "n_trials=8", "name=s", "repeats=2"]

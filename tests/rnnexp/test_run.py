@@ -79,7 +79,7 @@ def wait_for_epochs(folder, count):
     raise AssertionError("the run did not get that far")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_command_stopped_in_the_middle_of_an_epoch_goes_on_exactly(tmp_path, signum):
     few = ("train.epochs=3", "data.limit=20000")  # so that an epoch's middle is most of it
@@ -318,7 +318,7 @@ def test_values_out_of_range_are_refused_without_hydra_too(compose, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("optim", ["adadelta", "adam", "sgd"])
 def test_every_model_learns_with_every_optimizers_preset(compose, tmp_path, model, optim):

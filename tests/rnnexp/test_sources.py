@@ -72,7 +72,7 @@ def rnnexp(folder, *arguments, code=0):
     return done.stdout + done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_edited_code_is_refused_by_runs_grids_and_searches(own):
     commands = {
         "run": (["name=one", "train.resume=true"],) * 2,
@@ -89,7 +89,7 @@ def test_edited_code_is_refused_by_runs_grids_and_searches(own):
         assert "code: " in rnnexp(own, *commands[kind][1], code=2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_run_does_not_go_on_with_edited_code(own):
     stopped = "train.epochs=1000 data.limit=2000 train.checkpoint_seconds=0.001".split()
     command = [sys.executable, "-m", "rnnexp", "-cd", "conf", "model=averager", "name=one", *stopped]
@@ -103,7 +103,7 @@ def test_an_interrupted_run_does_not_go_on_with_edited_code(own):
     assert "mynets has been edited" in again.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_edited_helper_of_another_app_is_noticed(start, tmp_path):
     app = tmp_path / "walker.py"
     app.write_text("import helper\n" + (Path(__file__).parents[1] / "apps" / "walker.py").read_text())

@@ -128,7 +128,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("streams", "way"), CASES)
 def test_an_answer_that_nobody_reads_ends_quietly(streams, way, tmp_path):
     (tmp_path / "runs/a/.hydra").mkdir(parents=True)
@@ -142,7 +142,7 @@ def test_an_answer_that_nobody_reads_ends_quietly(streams, way, tmp_path):
         assert (printed == "standard output can't be written (No space left on device)\n") == is_told, name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", ["joblib", "basic"])
 @pytest.mark.parametrize(("streams", "way"), CASES)
 def test_a_sweep_of_any_app_goes_on_without_its_screen(launcher, streams, way, tmp_path):
@@ -155,7 +155,7 @@ def test_a_sweep_of_any_app_goes_on_without_its_screen(launcher, streams, way, t
     assert [row["state"] for row in rows(tmp_path / "sweep")] == ["complete"] * 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("streams", "way"), CASES)
 def test_a_run_goes_on_without_its_screen(streams, way, tmp_path):
     status, printed = ended(started([*RNNEXP, *SMALL, "name=a", "train.threads=1"], streams, way, tmp_path))
@@ -166,7 +166,7 @@ def test_a_run_goes_on_without_its_screen(streams, way, tmp_path):
     assert "epoch 1/1" in (folder.path / "run.log").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_sweeps_and_comparisons_go_on_without_any_screen(way, tmp_path):
     sweep = [*RNNEXP, "-m", *SMALL, "seed=0,1", "name=a"]
@@ -178,7 +178,7 @@ def test_sweeps_and_comparisons_go_on_without_any_screen(way, tmp_path):
     assert (tmp_path / "outputs/compare/c/comparison.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("streams", "way"), [("stdin", "closed"), *itertools.product(["both"], WAYS)])
 @pytest.mark.parametrize("what", ["run", "sweep"])
 def test_sigterm_ends_whatever_has_no_screen(what, streams, way, tmp_path):
@@ -213,7 +213,7 @@ open("done", "w").close()
     assert (tmp_path / "done").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a pipe be made small")
 def test_a_sweep_runs_while_its_reader_has_paused_and_sigterm_ends_it(tmp_path):
     sweep = [*PARABOLA, "x=interval(-1,1)", "hydra.sweeper.n_trials=1000"]

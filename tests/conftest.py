@@ -2,6 +2,7 @@
 
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from sweeps import Starter
@@ -17,6 +18,7 @@ def pytest_addoption(parser):
         action="store_true",
         help="run the tests marked long, too: most kills, thousands of damaged files and generated command lines",
     )
+    parser.addoption("--slowest", metavar="FILE", help="write the fifty slowest tests of this session to a file")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -27,7 +29,27 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in long]
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
+    if file := config.getoption("--slowest"):
+        write_slowest(terminalreporter, Path(file), " ".join(config.invocation_params.args))
+    show_faults(terminalreporter)
+
+
+def write_slowest(terminalreporter, file, arguments):
+    """Writes the fifty slowest tests with their seconds, setup and teardown included."""
+    seconds = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "nodeid") and hasattr(report, "duration"):
+                seconds[report.nodeid] += report.duration
+    lines = [f"{value:6.1f} s  {name}" for name, value in seconds.most_common(50)]
+    total = (
+        f"# {len(seconds)} tests, {sum(seconds.values()):.0f} s in all processes together; python -m pytest {arguments}"
+    )
+    file.write_text("\n".join([total, *lines]) + "\n")
+
+
+def show_faults(terminalreporter):
     """Ends the test run with a table of the faults that tests/faults has injected, by kind."""
     injected, lost = Counter(), Counter()
     for outcome in ("passed", "failed"):

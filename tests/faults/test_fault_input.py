@@ -24,7 +24,7 @@ NUM_VALID, NUM_INVALID, NUM_HOSTILE = 400, 400, 200  # ten times as many with --
 class QuickCommandLine(CommandLine):
     """A command line that is used for many, and composes each combination of groups but once.
 
-    With Hydra's own result, as tests/test_sweep_compose.py has it. Data are not unpacked.
+    With Hydra's own result, as tests/hydra_sweep/test_compose.py has it. Data are not unpacked.
     """
 
     def __init__(self):

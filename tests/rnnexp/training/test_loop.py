@@ -445,7 +445,7 @@ def config_with(optim, schedule="rnnexp.schedules.constant"):
 
 def test_an_optimizer_without_a_learning_rate_trains_and_its_history_has_none(trainer):
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10, bias=False))
-    optimizer = make_optimizer(config_with("test_train.WithoutLr"), model)
+    optimizer = make_optimizer(config_with("test_loop.WithoutLr"), model)
     t = dataclasses.replace(trainer("train.epochs=1", model=model), optimizer=optimizer)
     before = model[1].weight.detach().clone()
     t.train_epoch()
@@ -457,7 +457,7 @@ def test_an_optimizer_without_a_learning_rate_trains_and_its_history_has_none(tr
     ("optim", "schedule", "line"),
     [
         (
-            "test_train.WithoutLr",
+            "test_loop.WithoutLr",
             "rnnexp.schedules.cosine",
             "parameter groups of .*WithoutLr have no lr; type schedule",
         ),

@@ -2,10 +2,11 @@
 
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sweeps import Starter
+from sweeps import Starter, swept
 
 
 def pytest_configure(config):
@@ -75,3 +76,9 @@ def start(tmp_path):
     starter = Starter(tmp_path)
     yield starter
     starter.kill()
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Returns a function from an app and its arguments to what its sweep said and left, once it has ended."""
+    return partial(swept, tmp_path)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import yaml
+from optuna.trial import TrialState
 
 from hydra_sweep.study import SweepStudy
 
@@ -116,12 +118,52 @@ class Starter:
             command.process.wait()
 
 
-def run_app(folder, app, *arguments, code=0):
-    """Runs an app's sweep in the folder `s`, and returns what it printed."""
-    command = [sys.executable, str(app), "-m", "hydra.sweep.dir=s", "hydra/launcher=basic", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if code == 0 else done.stderr
+@dataclass(frozen=True)
+class Swept:
+    """What a command said, and what it has left in its sweep's folder."""
+
+    folder: Path
+    code: int
+    out: str
+    err: str
+
+    def rows(self):
+        return rows(self.folder)
+
+    def column(self, name):
+        return [row[name] for row in self.rows()]
+
+    def best(self):
+        return yaml.safe_load((self.folder / "best.yaml").read_text())
+
+    def trials(self):
+        """Returns the study's trials; that none is left running holds for every sweep that has ended."""
+        made = trials(self.folder)
+        assert not [trial.number for trial in made if trial.state is TrialState.RUNNING]
+        while made and made[-1].state is TrialState.WAITING:  # made by two workers at once, beyond the budget
+            made.pop()
+        return made
+
+    def states(self):
+        return [trial.state.name for trial in self.trials()]
+
+    def params(self):
+        return [trial.params for trial in self.trials()]
+
+
+def typed(command, cwd):
+    """Returns a command's result; `python` is the one that runs the tests."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONWARNINGS": "error"}
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, env=environment)
+
+
+def swept(cwd, app, *arguments, launcher=BASIC, name="a sweep", code=0):
+    """Runs an app's sweep to its end, in a folder with a space in its name; `code` must be its status."""
+    place = [f"hydra.sweep.dir='{cwd / name}'", *launcher]
+    done = typed([sys.executable, "-W", "error", str(app), "-m", *place, *arguments], cwd)
+    assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+    return Swept(cwd / name, done.returncode, done.stdout, done.stderr)
 
 
 def wait_for(condition, what):

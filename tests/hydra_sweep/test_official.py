@@ -4,13 +4,12 @@ import ast
 import math
 import re
 from enum import Enum
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from sweeps import APPS, run_app
+from sweeps import APPS
 
 from hydra_sweep import declarations, official, settings
 from hydra_sweep.differences import as_recorded, is_same
@@ -21,12 +20,6 @@ DOCS = Path(__file__).parents[2] / "docs" / "official-sweeper.md"
 BOWL, FRONT, CUSTOM, ODD = (
     APPS / f"{name}.py" for name in ("official_bowl", "official_front", "official_custom", "odd")
 )
-
-
-@pytest.fixture
-def sweep(tmp_path):
-    """Returns a function that runs an app's sweep in the folder `s`, and returns what it printed."""
-    return partial(run_app, tmp_path)
 
 
 def adopted(sampler="tpe", **given):
@@ -41,19 +34,19 @@ def adopted(sampler="tpe", **given):
 @pytest.mark.long
 def test_a_custom_space_computes_its_bounds_and_resumes(sweep, tmp_path):
     sweep(CUSTOM, "hydra.sweeper.n_trials=4")
-    assert "resuming: 4 of 8" in sweep(CUSTOM)
+    assert "resuming: 4 of 8" in sweep(CUSTOM).out
     for number in range(8):
-        cfg = yaml.safe_load((tmp_path / "s" / str(number) / ".hydra" / "config.yaml").read_text())
+        cfg = yaml.safe_load((tmp_path / "a sweep" / str(number) / ".hydra" / "config.yaml").read_text())
         assert abs(cfg["x"] - cfg["z"]) <= 0.5
-    assert "+w=" in read_yaml(tmp_path / "s" / "best.yaml")["command"]
+    assert "+w=" in read_yaml(tmp_path / "a sweep" / "best.yaml")["command"]
 
 
 @pytest.mark.long
 def test_a_custom_space_that_cannot_be_is_one_line(sweep, tmp_path):
-    assert "can't be imported" in sweep(CUSTOM, "hydra.sweeper.custom_search_space=nowhere.at", code=2)
-    assert "suggests w, which has a value already" in sweep(CUSTOM, "+w=c", code=2)
-    assert "hydra.sweeper.n_trials=40" in sweep(CUSTOM, "hydra.sweeper.n_trials=null", code=2)
-    assert not (tmp_path / "s").exists()
+    assert "can't be imported" in sweep(CUSTOM, "hydra.sweeper.custom_search_space=nowhere.at", code=2).err
+    assert "suggests w, which has a value already" in sweep(CUSTOM, "+w=c", code=2).err
+    assert "hydra.sweeper.n_trials=40" in sweep(CUSTOM, "hydra.sweeper.n_trials=null", code=2).err
+    assert not (tmp_path / "a sweep").exists()
 
 
 def test_plain_values_are_what_json_holds_and_a_nan_is_itself():

@@ -8,82 +8,18 @@ import io
 import itertools
 import os
 import shlex
-import subprocess
-import sys
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
-import optuna
 import pytest
 import yaml
 from optuna.trial import TrialState
+from sweeps import APPS, BASIC, JOBLIB, Swept, budget, typed
 
 from hydra_sweep.settings import PRUNERS, SAMPLERS, Tpe
 
-APPS = Path(__file__).parents[1] / "apps"
 PARABOLA, TRADE, MISFIT = APPS / "parabola.py", APPS / "trade.py", APPS / "misfit.py"
-BASIC = ["hydra/launcher=basic"]
-JOBLIB = ["hydra/launcher=joblib", "hydra.sweeper.workers=2"]
 both_launchers = pytest.mark.parametrize("launcher", [BASIC, JOBLIB], ids=["basic", "joblib"])
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What a command said, and what it has left in its sweep's folder."""
-
-    folder: Path
-    code: int
-    out: str
-    err: str
-
-    def rows(self):
-        return list(csv.DictReader(io.StringIO((self.folder / "results.csv").read_text())))
-
-    def column(self, name):
-        return [row[name] for row in self.rows()]
-
-    def best(self):
-        return yaml.safe_load((self.folder / "best.yaml").read_text())
-
-    def trials(self):
-        """Returns the study's trials; that none is left running holds for every sweep that has ended."""
-        study = optuna.load_study(study_name=self.folder.name, storage=f"sqlite:///{self.folder / 'study.db'}")
-        assert not [trial.number for trial in study.trials if trial.state is TrialState.RUNNING]
-        made = study.trials
-        while made and made[-1].state is TrialState.WAITING:  # made by two workers at once, beyond the budget
-            made.pop()
-        return made
-
-    def states(self):
-        return [trial.state.name for trial in self.trials()]
-
-    def params(self):
-        return [trial.params for trial in self.trials()]
-
-
-def typed(command, cwd):
-    """Returns a command's result; `python` is the one that runs the tests."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONWARNINGS": "error"}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env=environment)
-
-
-@pytest.fixture
-def sweep(tmp_path):
-    """Returns a function that runs an app's sweep in a folder with a space in its name; `code` must be its status."""
-
-    def run(app, *arguments, launcher=BASIC, name="a sweep", code=0):
-        place = [f"hydra.sweep.dir='{tmp_path / name}'", *launcher]
-        done = typed([sys.executable, "-W", "error", str(app), "-m", *place, *arguments], tmp_path)
-        assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
-        return Swept(tmp_path / name, done.returncode, done.stdout, done.stderr)
-
-    return run
-
-
-def budget(n):
-    return f"hydra.sweeper.n_trials={n}"
 
 
 def enqueued(*guesses):

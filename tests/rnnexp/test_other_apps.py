@@ -1,11 +1,10 @@
 """Sweeps of other apps are in the table and have a page; what odd configurations hold stays comparable."""
 
 import math
-from functools import partial
 
 import pytest
 from omegaconf import OmegaConf
-from sweeps import APPS, run_app
+from sweeps import APPS
 
 from hydra_sweep.files import read_yaml
 from hydra_sweep.sweep_folder import SweepFolder
@@ -17,42 +16,36 @@ from rnnexp.schema.identity import difference, fingerprint
 BOWL, FRONT, ODD = (APPS / f"{name}.py" for name in ("official_bowl", "official_front", "odd"))
 
 
-@pytest.fixture
-def sweep(tmp_path):
-    """Returns a function that runs an app's sweep in the folder `s`, and returns what it printed."""
-    return partial(run_app, tmp_path)
-
-
 @pytest.mark.long
 def test_the_bowl_runs_as_it_is_written(sweep, tmp_path):
-    assert "12 trials: 12 complete" in sweep(BOWL)
-    best = read_yaml(tmp_path / "s" / "optimization_results.yaml")
+    assert "12 trials: 12 complete" in sweep(BOWL).out
+    best = read_yaml(tmp_path / "a sweep" / "optimization_results.yaml")
     assert best["name"] == "optuna"
     assert best["best_params"].keys() == {"x", "y"}
-    table = collect(tmp_path / "s")
+    table = collect(tmp_path / "a sweep")
     assert set(table["status"]) == {"complete"}  # a trial that a record answered has no folder
     assert table["value"].min() == best["best_value"]
     assert (table["value"] == table["x"] ** 2 + table["y"] ** 2).all()
-    assert "value" in page(SweepFolder(tmp_path / "s")).tables[-1].columns
+    assert "value" in page(SweepFolder(tmp_path / "a sweep")).tables[-1].columns
 
 
 @pytest.mark.long
 def test_two_objectives_end_in_their_front(sweep, tmp_path):
     sweep(FRONT)
-    found = read_yaml(tmp_path / "s" / "optimization_results.yaml")
+    found = read_yaml(tmp_path / "a sweep" / "optimization_results.yaml")
     assert all(len(one["values"]) == 2 for one in found["solutions"])
-    assert collect(tmp_path / "s")[["value_0", "value_1"]].notna().all(axis=None)
+    assert collect(tmp_path / "a sweep")[["value_0", "value_1"]].notna().all(axis=None)
 
 
 @pytest.mark.long
 def test_a_configuration_that_json_cannot_hold_is_swept_resumed_and_listed(sweep, tmp_path):
     sweep(ODD, "x=interval(0,1)", "hydra.sweeper.n_trials=2")
-    assert "resuming: 2 of 3" in sweep(ODD, "x=interval(0,1)", "hydra.sweeper.n_trials=3")
-    assert "color: RED -> BLUE" in sweep(ODD, "x=interval(0,1)", "color=BLUE", "hydra.sweeper.n_trials=3", code=2)
-    recorded = read_yaml(tmp_path / "s" / "sweep.yaml")["request"]["config"]
+    assert "resuming: 2 of 3" in sweep(ODD, "x=interval(0,1)", "hydra.sweeper.n_trials=3").out
+    assert "color: RED -> BLUE" in sweep(ODD, "x=interval(0,1)", "color=BLUE", "hydra.sweeper.n_trials=3", code=2).err
+    recorded = read_yaml(tmp_path / "a sweep" / "sweep.yaml")["request"]["config"]
     assert recorded["place"] == "a/b"
     assert recorded["colors"] == ["RED", "BLUE"]
-    table = collect(tmp_path / "s")
+    table = collect(tmp_path / "a sweep")
     assert table["status"].tolist() == ["complete"] * 3
     assert (table["value"] == table["x"] ** 2).all()
 

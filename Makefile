@@ -1,18 +1,20 @@
 PYTHON ?= python
 
-.PHONY: check format test bench
-check: ## what must be clean before a commit: format, lint, types, fast tests
+.PHONY: check lint format test bench
+check: lint ## what must be clean before a commit: format, lint, types, and the tests of the README
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+lint: ## format, lint, types
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -q -n 2 --dist loadfile -m "not long and not external and not faults"
 
 format: ## puts the code into its format
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
-test: ## every test, and which lines they reach
-	$(PYTHON) -m pytest -q -n 2 --dist loadfile --cov --cov-report=term
+test: ## every test, which lines they reach, and the fifty slowest of them
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile --long --cov --cov-report=term --slowest tests/slowest.txt
 
 bench: ## ratios beside the peers, into benchmarks/results/
 	$(PYTHON) benchmarks/run.py

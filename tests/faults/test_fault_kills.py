@@ -51,6 +51,12 @@ def seeds(usual, all_):
     return mark
 
 
+def some(cases, number):
+    """Returns all cases, of which so many, evenly spread, are not for --long alone."""
+    kept = range(0, len(cases), max(1, len(cases) // number))
+    return [case if i in kept else pytest.param(case, marks=pytest.mark.long) for i, case in enumerate(cases)]
+
+
 # A comparison: it takes longest, so it begins first.
 
 COMPARISON = ["name=c", TWO, "workers=1", *SMALL_COMPARISON]
@@ -92,13 +98,13 @@ def test_a_comparison_killed_at_drawn_moments_ends_alike(whole_comparison, tmp_p
 NURSERY = """
 import json, os, signal, sys, time
 from hydra import compose, initialize_config_dir
-from rnnexp import schema
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.run import run
+from rnnexp.schema.config import register_schemas
 sys.path.insert(0, sys.argv[1])
 from fatal import arm
 
-schema.register_schemas()
+register_schemas()
 with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
     cfg = compose("config", overrides=sys.argv[2:])
 for line in sys.stdin:
@@ -188,7 +194,7 @@ def named(moments):
     return [" ".join(map(str, moment)).strip() for moment in moments]
 
 
-@pytest.mark.parametrize("moment", MOMENTS_OF_A_RUN, ids=named(MOMENTS_OF_A_RUN))
+@pytest.mark.parametrize("moment", some(MOMENTS_OF_A_RUN, 6), ids=named(MOMENTS_OF_A_RUN))
 def test_a_run_killed_at_its_worst_moments_ends_with_the_same_bits(train, whole_run, tmp_path, inject, moment):
     assert train(tmp_path / "run", fatal=moment) == KILLED
     inject("aimed kill of a run")
@@ -305,7 +311,9 @@ MOMENTS_OF_A_SWEEP = [
 SHORT = (*SPACE, "steps=2", "pause=0.05", budget(5), *PATIENT, "hydra/sweeper/pruner=median")
 
 
-@pytest.mark.parametrize("moments", MOMENTS_OF_A_SWEEP, ids=["; then ".join(named(m)) for m in MOMENTS_OF_A_SWEEP])
+@pytest.mark.parametrize(
+    "moments", some(MOMENTS_OF_A_SWEEP, 6), ids=["; then ".join(named(m)) for m in MOMENTS_OF_A_SWEEP]
+)
 def test_a_sweep_killed_at_its_worst_moments_ends_alike(start, whole_sweep, inject, moments):
     for moment in moments:
         start(*SHORT, *BASIC, before=(str(APPS / "fatal.py"), *map(str, moment))).end(-KILLED)

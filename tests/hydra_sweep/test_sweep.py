@@ -29,7 +29,6 @@ def enqueued(*guesses):
 # Grids.
 
 
-@pytest.mark.long
 @both_launchers
 def test_a_grid_runs_each_cell_once_in_the_order_of_the_product(sweep, launcher):
     done = sweep(PARABOLA, "x=0,2.5,-1", "y=1,2", "+tag=a\\ b,null", launcher=launcher)
@@ -66,7 +65,6 @@ SPACE = [
 ]
 
 
-@pytest.mark.long
 @both_launchers
 def test_n_trials_is_a_total_that_the_same_command_spends_once(sweep, launcher):
     first = sweep(PARABOLA, *SPACE, budget(4), launcher=launcher)
@@ -154,7 +152,6 @@ def test_a_samplers_typed_parameters_reach_optuna(sweep):
 # Pruning.
 
 
-@pytest.mark.long
 def test_pruned_trials_keep_their_reports_and_the_summary_says_what_was_saved(sweep):
     guesses = enqueued("x=2", "x=10", "x=1", "x=-9")
     pruner = ["hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=1"]
@@ -266,7 +263,6 @@ def test_first_guesses_and_the_configurations_own_values_go_first(sweep):
     assert done.params()[:3] == [{"x": 0.0, "y": 1}, {"x": 3.5, "y": 2}, {"x": 0.5, "y": 1}]
 
 
-@pytest.mark.long
 def test_stop_value_and_the_resume_command(sweep):
     done = sweep(
         PARABOLA, "x=interval(0,4)", enqueued("x=0", "x=2"), "hydra.sweeper.stop.value=1", "pause=0.2", budget(40)
@@ -314,7 +310,6 @@ def test_stop_seconds_gives_running_trials_back_and_the_same_command_goes_on(swe
 # Objectives and constraints.
 
 
-@pytest.mark.long
 def test_several_objectives_end_in_a_pareto_front(sweep):
     goals = ["hydra.sweeper.objective=[loss,size]", "hydra.sweeper.direction=[minimize,minimize]"]
     guesses = enqueued("x=2", "x=1", "x=3", "x=0")
@@ -344,7 +339,6 @@ def test_the_best_trial_keeps_the_constraints(sweep):
     assert done.column("size")[:2] == ["20.0", "11.25"]
 
 
-@pytest.mark.long
 def test_conditions_hold_in_every_trial(sweep):
     space = ["kind=plain,fancy", "+hydra.sweeper.when={kind\\=fancy:{extra:'interval(1,2)'}}"]
     named = ["hydra.sweeper.objective=loss", "hydra/sweeper/sampler=random", "hydra.sweeper.duplicates=rerun"]

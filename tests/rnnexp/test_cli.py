@@ -389,7 +389,6 @@ def test_an_experiment_leaves_the_numbers_of_another_optimizer_alone(faults):
     assert cfg.train.keep == "last"
 
 
-@pytest.mark.long
 def test_a_search_never_sees_the_test_set_and_its_best_command_gives_the_same_digits(tmp_path):
     few = ("data.limit=300", "data.valid_size=100", "train.epochs=2")
     done = rnnexp("-m", "search=quick", "name=look", "n_trials=3", *few, cwd=tmp_path)

@@ -24,7 +24,7 @@ from servers import wait_until
 from hydra_sweep.study import LOSSES, Lease, Outcome, SweepStudy
 from rnnexp.results import collect
 
-pytestmark = [pytest.mark.external, pytest.mark.long]  # one file, one process: they share an address and ports
+pytestmark = pytest.mark.external  # one file, one process: they share an address and ports
 WALKER = Path(__file__).parents[1] / "apps" / "walker.py"
 CLOCK = Path(__file__).parents[1] / "clock.c"
 SPACE = ("x=interval(0,4)", "y=choice(1,2,3)", "hydra.sweeper.objective=loss", "hydra.sweeper.lease_seconds=3")
@@ -151,6 +151,7 @@ def on(tmp_path):
     return on
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_search_runs_every_trial_exactly_once_on_every_engine(on, name):
     with on(name) as sweep:
@@ -164,6 +165,7 @@ def test_a_search_runs_every_trial_exactly_once_on_every_engine(on, name):
         ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["slurm", "ray"])
 def test_a_killed_worker_is_replaced_and_its_trial_goes_on(on, name):
     with on(name) as sweep:
@@ -200,6 +202,7 @@ def running(env):
     return [job for job, state in jobs(env).items() if state == "RUNNING"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["usr2", "requeue", "cancel"])
 def test_slurm_may_take_a_job_away_at_any_time(on, how):
     with on("slurm") as sweep:
@@ -216,6 +219,7 @@ def test_slurm_may_take_a_job_away_at_any_time(on, how):
         assert ("lost worker" in text) == (how == "cancel")
 
 
+@pytest.mark.long
 def test_a_detached_sweep_ends_by_itself_and_can_be_looked_at_and_stopped(on, tmp_path):
     with on("slurm") as sweep:
         sweep.start("pause=0.2", "hydra.sweeper.wait=false")
@@ -241,6 +245,7 @@ def test_a_detached_sweep_ends_by_itself_and_can_be_looked_at_and_stopped(on, tm
         assert sweep.runs() == Counter(range(24))
 
 
+@pytest.mark.long
 def test_a_worker_begins_no_trial_near_its_time_limit_and_is_queued_again(on):
     with on("slurm") as sweep:
         sweep.start("hydra.launcher.timeout_min=1", "pause=0.5", n_trials=40)
@@ -254,6 +259,7 @@ def test_a_worker_begins_no_trial_near_its_time_limit_and_is_queued_again(on):
         assert shown.count("Restarts=1") == 2
 
 
+@pytest.mark.long
 def test_a_database_that_is_away_for_twenty_seconds_costs_time_and_nothing_else(tmp_path):
     pytest.importorskip("psycopg")
     with servers.postgres() as server:
@@ -269,6 +275,7 @@ def test_a_database_that_is_away_for_twenty_seconds_costs_time_and_nothing_else(
             assert sweep.runs() == Counter(range(24))
 
 
+@pytest.mark.long
 def test_a_password_stays_in_the_environment(tmp_path):
     pytest.importorskip("psycopg")
     secret = "correct-horse"
@@ -320,6 +327,7 @@ def own_runs(sweep):
     return [int(number) for number in (sweep.folder / "runs.log").read_text().split()]
 
 
+@pytest.mark.long
 def test_two_hosts_that_share_no_folder_share_one_budget_and_end_with_all_runs(hosts):
     sweeps, _ = hosts
     for sweep in sweeps:
@@ -338,6 +346,7 @@ def test_two_hosts_that_share_no_folder_share_one_budget_and_end_with_all_runs(h
             assert (sweep.folder / str(number) / ".hydra" / "config.yaml").exists()
 
 
+@pytest.mark.long
 def test_a_clock_that_jumps_an_hour_neither_kills_a_living_trial_nor_keeps_a_dead_one(hosts):
     (compiler,) = servers.need("cc")
     (first, second), folder = hosts

@@ -214,7 +214,6 @@ def test_pictures_of_digits_are_classified_about_as_well_as_the_digits(
     assert abs(accuracy(predict.classify(predictor, pictures)) - accuracy(p_NO)) <= 0.03
 
 
-@pytest.mark.long
 def test_a_line_an_image_says_class_percent_and_the_next_two(
     trained: Path, picture: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,7 +239,6 @@ def test_files_that_say_how_they_are_turned_are_turned(
     assert capsys.readouterr().out.startswith(f"{path}  7 ")
 
 
-@pytest.mark.long
 def test_bad_images_are_reported_and_the_good_ones_classified(
     trained: Path, picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,7 +116,6 @@ def whole(tmp_path_factory):
     return folder, compare(folder, "name=c", TWO, "workers=1", *SMALL)
 
 
-@pytest.mark.long
 def test_a_comparison_gives_each_arm_its_search_and_fresh_seeds(whole):
     folder, printed = whole
     place = folder / "outputs" / "compare" / "c"
@@ -140,7 +139,6 @@ def test_a_comparison_gives_each_arm_its_search_and_fresh_seeds(whole):
     assert set(final["status"]) == {"complete"}
 
 
-@pytest.mark.long
 def test_a_search_never_has_the_test_set_and_the_final_runs_have_it_once(whole):
     place = whole[0] / "outputs" / "compare" / "c"
     for path in collect(place / "search")["path"]:
@@ -188,7 +186,6 @@ def test_more_seeds_are_added_and_nothing_is_repeated(whole, tmp_path):
     assert result(folder)["arms"] == earlier["arms"]
 
 
-@pytest.mark.long
 def test_another_question_under_the_same_name_is_refused(whole):
     folder, _ = whole
     command = [sys.executable, "-m", "rnnexp.compare", "name=c", TWO, *SMALL, "optim.weight_decay=0.1"]

@@ -9,7 +9,7 @@ from browsers import chromium
 
 from rnnexp.report.pages import write
 
-pytestmark = [pytest.mark.long, pytest.mark.external]
+pytestmark = pytest.mark.external
 RUN = "data.limit=400 data.valid_size=100 model.hidden_size=8 model.num_layers=1 train.epochs=2".split()
 
 

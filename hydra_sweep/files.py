@@ -1,8 +1,8 @@
 """Files that a kill or a full disk can't harm, and that say so if something else has.
 
-Each file carries a CRC-32, so that a flipped byte is named and never a wrong number: JSON as its last
-key, YAML in a comment before it, a CSV table in each row, there over all rows so far; zip files (`*.pt`, `*.npz`) have
-their own. A file without one, of an older version or by another hand, is read as it is. It finds damage, not malice.
+Each file carries a CRC-32, so that a flipped byte is named and never a wrong number: JSON as its last key, YAML in a
+comment before it, a CSV table in each row, there over all rows so far; zip files (`*.pt`, `*.npz`) have their own. A
+file without one, of an older version or by another hand, is read as it is. It finds damage, not malice.
 """
 
 from __future__ import annotations

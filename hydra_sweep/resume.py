@@ -126,8 +126,8 @@ def copied(
     Args:
         distributions: of the parameters that it keeps.
     """
-    is_over = trial.state.is_finished()
-    state = trial.state if is_over else TrialState.WAITING
+    is_finished = trial.state.is_finished()
+    state = trial.state if is_finished else TrialState.WAITING
     has_none = state is TrialState.COMPLETE and values is None  # a grid's trials may do without
     if has_none and not reports:
         state = TrialState.FAIL

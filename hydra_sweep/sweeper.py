@@ -211,11 +211,11 @@ class Sweeper:
         worker = self.study.attrs().get(f"{WORKER}:{lease.process.name}")
         return worker is not None and worker["sweeper"] == self.process.name
 
-    def reap(self, is_over: bool = False) -> None:
-        """Gives trials back whose workers are gone; with `is_over`, all that this sweeper's own workers still hold."""
+    def reap(self, has_ended: bool = False) -> None:
+        """Gives trials back whose workers are gone; with `has_ended`, all that this sweeper's own workers hold."""
         with self.reap_lock:  # of two sweepers that see the same loss, the second sees it mended
             lost = self.watch.lost(self.study)
-            lost += [trial for trial in self.study.trials() if is_over and self.holds(trial)]
+            lost += [trial for trial in self.study.trials() if has_ended and self.holds(trial)]
             for trial in {trial.number: trial for trial in lost}.values():
                 if not self.study.is_held(trial_id(trial), Lease.of(trial)):
                     continue
@@ -242,7 +242,7 @@ class Sweeper:
         place = ["hydra.output_subdir=null", "hydra.sweep.subdir=workers", "hydra/job_logging=none"]
         self.pool.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers, partial(prepare, parent))
         if self.pool.kind.is_waited_for:
-            self.reap(is_over=True)
+            self.reap(has_ended=True)
 
     @contextmanager
     def handlers(self) -> Iterator[None]:
@@ -265,7 +265,7 @@ class Sweeper:
                 self.kill_workers(signal.SIGKILL)
                 self.pool.cancel()
                 time.sleep(0.2)
-                self.reap(is_over=True)
+                self.reap(has_ended=True)
 
     def pass_on(self, how: int) -> None:
         """Tells this sweeper's workers to stop: those of this host by a signal, others through the study."""

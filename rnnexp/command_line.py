@@ -138,7 +138,7 @@ class CommandLine:
             problems += self.sweep_problems(presets)
         elif without_typed := self.searched_keys(full):
             problems.append(f"{self.search_text()} is a search over {', '.join(without_typed)}; add -m")
-        return list(dict.fromkeys(problems)) or self.place_problems(full)
+        return list(dict.fromkeys(problems)) or self.environment_errors(full)
 
     def option_problems(self, override: Override) -> Iterator[str]:
         """Yields a line for each option that the group doesn't have."""
@@ -264,7 +264,7 @@ class CommandLine:
         typed = {text.partition("=")[0].lstrip("+") for text in self.overrides}
         return [str(key) for key in full.hydra.sweeper.params if key not in typed]
 
-    def place_problems(self, full: DictConfig) -> list[str]:
+    def environment_errors(self, full: DictConfig) -> list[str]:
         """Returns what keeps a sound configuration from running here: its folder, its device, its data."""
         if self.is_dry:
             return []

@@ -79,7 +79,7 @@ class ComparisonCommandLine(CommandLine):
     def searched_keys(self, full: DictConfig) -> list[str]:
         return []
 
-    def place_problems(self, full: DictConfig) -> list[str]:
+    def environment_errors(self, full: DictConfig) -> list[str]:
         return []
 
 

@@ -1,7 +1,18 @@
 """What a run leaves on disk: its names, writing it so that a kill or a full disk loses nothing, and reading it back.
 
-Nothing else in the project spells the name of a file in a run's folder. No torch, except to
-load tensors.
+Nothing else in the project spells the name of a file in a run's folder. No torch.
+
+The order of writes, each of them whole or not at all:
+
+    .hydra/                  what is computed
+    checkpoint.pt            with each epoch, and now and then within one; on a signal
+    history.csv              a row, after the checkpoint that has it: a resumed run writes the rows anew from there
+    model.pt                 once training has ended
+    test_outcomes.npz        of a complete run that is tested
+    result.json              last
+
+A process may die between any two of them: whatever is missing then is made again from the checkpoint, by the same
+steps, to the same bits. The lock is held from before the first of them until after the last.
 """
 
 from __future__ import annotations

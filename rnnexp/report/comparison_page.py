@@ -30,7 +30,7 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
     arms, pairs, metric = found["arms"], found["pairs"], str(found["metric"])
     part = {"test": "test", "valid": "validation"}[metric.partition("_")[0]]
     page = Page(path, "comparison", str(found["name"]), f"{len(arms)} arm{'s' * (len(arms) != 1)}, by {part} accuracy")
-    page.subtitle += "" if found["state"] == "complete" else ", not over yet"
+    page.subtitle += "" if found["state"] == "complete" else ", not finished yet"
     page.verdict, page.warnings = [pair["sentence"] for pair in pairs], list(found["warnings"])
     page.method = list(found["method"])
     page.commands = [(str(arm["name"]), str(arm["command"])) for arm in arms if arm["command"]]

@@ -89,7 +89,7 @@ class Sweep:
         return bool(list(self.asked("direction"))[:1] == ["maximize"])
 
     @property
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         return len(self.trials) >= (self.request.get("n_trials") or 0)
 
     @property
@@ -125,9 +125,9 @@ def page(folder: SweepFolder) -> Page:
     request, trials = sweep.request, sweep.trials
     page = Page(path, "sweep", path.resolve().name)
     page.subtitle = f"{'grid' if sweep.is_grid else request.get('sampler')}, pruner {request.get('pruner')}"
-    page.subtitle += "" if sweep.is_over else ", not over yet"
+    page.subtitle += "" if sweep.is_finished else ", not finished yet"
     page.tiles = [("trials", f"{len(trials)} of {request.get('n_trials')}")]
-    if not sweep.is_over and "resume" in request:
+    if not sweep.is_finished and "resume" in request:
         page.commands.append(("go on", str(request["resume"])))
     if not len(trials):
         page.missing.append("No trial has finished yet.")

@@ -81,7 +81,7 @@ class Trainer:
         p, is_pruned = self.progress, False
         for row in p.history:
             is_pruned = self.on_epoch(row)
-        while not self.is_over():
+        while not self.is_finished():
             if is_pruned:
                 return Status.PRUNED, f"pruned after epoch {p.epoch}"
             try:
@@ -178,7 +178,7 @@ class Trainer:
             return row["valid_accuracy"] > than["valid_accuracy"]
         return row["valid_loss"] < than["valid_loss"]
 
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether nothing is left to train."""
         return self.progress.epoch >= self.cfg.epochs or self.is_patience_over()
 

@@ -28,7 +28,7 @@ class FileCommandLine(CommandLine):
         self.composed = super().compose(overrides)
         return self.composed
 
-    def place_problems(self, full):
+    def environment_errors(self, full):
         return []
 
 

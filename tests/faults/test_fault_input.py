@@ -39,7 +39,7 @@ class QuickCommandLine(CommandLine):
             self.presets[key] = self.composed
         return self.composed
 
-    def place_problems(self, full):
+    def environment_errors(self, full):
         return []
 
 

@@ -207,7 +207,7 @@ def test_a_comparison_that_lacks_something_shows_the_rest(comparison_folder, tmp
 def test_a_comparison_that_still_goes_on_says_so(comparison_folder, tmp_path):
     assert gather(comparison_folder).subtitle == "2 arms, by test accuracy"
     page = changed(comparison_folder, tmp_path, lambda found: found.update(state="running"))
-    assert page.subtitle == "2 arms, by test accuracy, not over yet"
+    assert page.subtitle == "2 arms, by test accuracy, not finished yet"
 
 
 def test_a_comparison_of_one_seed_has_no_intervals_and_still_a_page(comparison_folder, tmp_path):
@@ -317,7 +317,7 @@ def test_a_sweep_that_still_goes_on_has_a_page(sweep_folder, tmp_path, rows):
     table = (tmp_path / "sweep" / "results.csv").read_text().splitlines()
     (tmp_path / "sweep" / "results.csv").write_text("\n".join(table[: rows + 1]) + "\n")
     page = gather(tmp_path / "sweep")
-    assert page.subtitle.endswith("not over yet")
+    assert page.subtitle.endswith("not finished yet")
     assert ("go on", "python -m rnnexp -m name=search") in page.commands
     parsed(write(tmp_path / "sweep"))
 

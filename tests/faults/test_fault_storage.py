@@ -113,7 +113,8 @@ def test_a_disk_that_fills_up_anywhere_in_a_run_is_one_line_and_it_goes_on(refer
             assert result.status is Status.COMPLETE
             assert history(out) == history(reference)
             assert result.metrics["test_loss"] == RunFolder(reference).read_result().metrics["test_loss"]
-            assert [path.name for path in out.iterdir() if path.name.startswith(".") and path.name != ".lock"] == []
+            left = [path.name for path in out.rglob(".*") if path.name not in (".lock", ".hydra")]
+            assert left == []
             shutil.rmtree(out)
     assert refused >= {"history.csv", "checkpoint.pt", "model.pt", "test_outcomes.npz"}
 

@@ -38,6 +38,7 @@ from rnnexp.results.command import main
 RNNEXP = [sys.executable, "-m", "rnnexp"]
 
 
+@pytest.mark.long
 def test_eight_first_starts_at_once_share_an_empty_cache_and_end_alike(start, small, tmp_path, inject):
     inject("first start at once", 8)
     cache = tmp_path / "cache"
@@ -66,6 +67,7 @@ def test_sweepers_started_at_once_share_one_budget(start, inject, launchers):
     assert runs(folder) == dict.fromkeys(range(16), 1)
 
 
+@pytest.mark.long
 def test_a_sweeper_finishes_what_a_killed_one_has_begun(start, inject):
     arguments = [*SPACE, "pause=1", "steps=12", budget(2), *BASIC]
     first = start(*arguments)

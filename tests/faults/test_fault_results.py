@@ -156,6 +156,7 @@ def test_a_task_that_hangs_is_ended_and_fails_with_the_reason_and_its_neighbors_
     assert " in hold\n" in printed
 
 
+@pytest.mark.long
 def test_a_task_that_reports_is_no_hang_however_long_it_takes(start):
     command = start("x=1", "steps=10", "pause=1.5", "hydra.sweeper.hang_seconds=12", *JOBLIB)
     command.end()

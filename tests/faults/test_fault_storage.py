@@ -13,7 +13,20 @@ from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
-from sweeps import SPACE, WALKER, Starter, assert_whole, budget, essence, num_runs, rows, trials, wait_for
+from sweeps import (
+    BASIC,
+    JOBLIB,
+    SPACE,
+    WALKER,
+    Starter,
+    assert_whole,
+    budget,
+    essence,
+    num_runs,
+    rows,
+    trials,
+    wait_for,
+)
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import atomic
@@ -170,7 +183,7 @@ def test_a_command_on_a_disk_that_takes_nothing_is_one_line(tmp_path, what, many
         assert many or sorted(os.listdir(disk)) == before
 
 
-@pytest.mark.parametrize("launcher", [["hydra/launcher=basic"], ["hydra/launcher=joblib", "hydra.sweeper.workers=2"]])
+@pytest.mark.parametrize("launcher", [BASIC, pytest.param(JOBLIB, marks=pytest.mark.long)], ids=["basic", "joblib"])
 @pytest.mark.parametrize("is_freed", [False, True])
 def test_a_disk_that_fills_up_in_a_sweep_ends_it_in_a_line_and_it_goes_on(tmp_path, launcher, is_freed, inject):
     inject("disk full in a sweep")

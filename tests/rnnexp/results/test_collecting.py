@@ -256,7 +256,7 @@ def test_a_sweep_is_read_while_it_is_written(tmp_path):
 import itertools, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_results import HISTORY, RESULT, begun
+from test_collecting import HISTORY, RESULT, begun
 for number in itertools.count():
     if Path(sys.argv[2], "enough").exists():
         break

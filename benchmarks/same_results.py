@@ -84,16 +84,7 @@ def git(*arguments: str) -> str:
 
 def run_all(folder: Path, commit: str, bar: tqdm[None]) -> None:
     """Runs every command with the files of a commit; results are in the folder's `outputs`."""
-    code = folder / "code"
-    code.mkdir(parents=True)
-    archive = subprocess.run(["git", "-C", ROOT, "archive", commit], check=True, capture_output=True).stdout
-    subprocess.run(["tar", "-x", "-C", code], input=archive, check=True)
-    (folder / "sitecustomize.py").write_text(  # the environment may have the project installed for development
-        "import sys, pathlib\n"
-        "others = [p for p in sys.path if pathlib.Path(p, 'rnnexp', 'cli.py').exists()]\n"
-        f"sys.path[:] = [p for p in sys.path if p == {str(code)!r} or p not in others]\n"
-    )
-    environment = os.environ | {"PYTHONPATH": f"{code}:{folder}", "COLUMNS": "100"}
+    environment = checked_out(folder, commit)
 
     def command(*arguments: str, module: str = "rnnexp") -> str:
         done = subprocess.run(
@@ -112,6 +103,20 @@ def run_all(folder: Path, commit: str, bar: tqdm[None]) -> None:
         command(*arguments, f"name={name}")
     command(*COMPARISON, "name=comparison", module="rnnexp.compare")
     (folder / "outputs" / "table").write_text(command("outputs", "--csv", "-", module="rnnexp.results"))
+
+
+def checked_out(folder: Path, commit: str) -> dict[str, str]:
+    """Puts the files of a commit into a folder. Returns the environment in which Python finds them, and no others."""
+    code = folder / "code"
+    code.mkdir(parents=True)
+    archive = subprocess.run(["git", "-C", ROOT, "archive", commit], check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", code], input=archive, check=True)
+    (folder / "sitecustomize.py").write_text(  # the environment may have the project installed for development
+        "import sys, pathlib\n"
+        "others = [p for p in sys.path if pathlib.Path(p, 'rnnexp', 'cli.py').exists()]\n"
+        f"sys.path[:] = [p for p in sys.path if p == {str(code)!r} or p not in others]\n"
+    )
+    return os.environ | {"PYTHONPATH": f"{code}:{folder}", "COLUMNS": "100"}
 
 
 def kill_and_resume(folder: Path, environment: dict[str, str]) -> None:

@@ -127,7 +127,7 @@ class SweepTables:
         """Returns status, reason, objectives and sampled keys of a trial that has ended; nothing if it isn't known.
 
         Raises:
-            OSError, ValueError: the sweep's table can't be read.
+            OSError, ValueError: the sweep's table can't be read, or is damaged.
         """
         for path in (folder.parent, folder.parent.parent):  # with repeats a trial's folder has one for each
             sweep = SweepFolder(path)
@@ -149,7 +149,10 @@ class SweepTables:
         self.objectives.update(dict.fromkeys(objectives))
         self.columns.update(dict.fromkeys(columns))
         found: dict[str, dict[str, Any]] = {}
-        for row in csv.DictReader(io.StringIO(sweep.read_table())):
+        rows = csv.DictReader(io.StringIO(sweep.read_table()))
+        if missing := {"state", "reason", "folder"} - {*(rows.fieldnames or ())}:
+            raise ValueError(f"{sweep.table.name} is damaged: it has no column {min(missing)}")
+        for row in rows:
             cells = {name: _number(row[name]) for name in columns if row.get(name)}
             cells |= {"status": row["state"], "reason": row["reason"] or None}
             found.setdefault(row["folder"], cells)  # a trial that another one's result answers comes later

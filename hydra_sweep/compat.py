@@ -1,6 +1,6 @@
-"""Every private name of Hydra, Optuna, joblib and Python that is used: a new version of them breaks this module alone.
+"""Every private name of Hydra, joblib and Python that is used: a new version of them breaks this module alone.
 
-Seen with hydra-core 1.3.8, Optuna 4.9 and 5.0, joblib 1.5.3 and Python 3.11.
+Seen with hydra-core 1.3.8, joblib 1.5.3 and Python 3.11. Optuna's are in `optuna_compat`, since help needs no Optuna.
 """
 
 from __future__ import annotations
@@ -11,20 +11,14 @@ from contextlib import contextmanager
 from multiprocessing import process, resource_tracker
 from typing import Any
 
-import optuna
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.utils import _locate
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
-from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-# All that a storage does; Optuna's cache in front of a database calls the last three, too.
-STORAGE_CALLS = (*BaseStorage.__abstractmethods__, "_get_trials", "_set_trial_param", "_create_new_trial")
 
 locate = _locate  # what hydra.utils.get_method calls, without its log
 override_dirname = get_overrides_dirname
@@ -64,41 +58,6 @@ def plain_value(value: Any) -> Any:
 def returned(job: JobReturn) -> Any:
     """Returns what a job's task returned, or the exception that it raised: `return_value` would raise it."""
     return job._return_value
-
-
-def trial_id(trial: FrozenTrial) -> int:
-    """Returns the number of a trial in its storage, which all calls to the storage want."""
-    return trial._trial_id
-
-
-def contains(distribution: BaseDistribution, value: Any) -> bool:
-    """Whether a parameter may have a value.
-
-    Raises:
-        ValueError: it is of another kind.
-        TypeError: so it is.
-    """
-    return distribution._contains(distribution.to_internal_repr(value))
-
-
-class Trial(optuna.Trial):
-    """A trial that is told of each parameter before it is drawn."""
-
-    def before_draw(self, name: str) -> None:
-        """Is called with the name of a parameter, whose draw or recorded value follows."""
-
-    def draw(self, name: str, distribution: BaseDistribution) -> Any:
-        """Returns a parameter's value, drawn by the sampler or drawn before, from any distribution."""
-        return self._suggest(name, distribution)
-
-    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
-        self.before_draw(name)
-        return super()._suggest(name, distribution)
-
-
-def ask(study: optuna.Study) -> Trial:
-    """Returns a new trial of a study."""
-    return Trial(study, study.ask()._trial_id)
 
 
 @contextmanager

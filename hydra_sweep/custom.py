@@ -13,10 +13,11 @@ from typing import Any
 import optuna
 from omegaconf import DictConfig
 
-from hydra_sweep.compat import ask, locate
+from hydra_sweep.compat import locate
 from hydra_sweep.compose import ComposeError
 from hydra_sweep.errors import UserError, describe_error
 from hydra_sweep.grammar import literal
+from hydra_sweep.optuna_compat import ask
 from hydra_sweep.space import Compose, Space
 
 

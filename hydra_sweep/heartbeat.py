@@ -15,7 +15,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hydra_sweep import compat
+from hydra_sweep import optuna_compat
 from hydra_sweep.background import Background
 from hydra_sweep.process import Process
 from hydra_sweep.processes import kill_children
@@ -123,7 +123,7 @@ class Heartbeat(Background):
     def requeue_stale(self) -> None:
         """Gives trials back whose workers are gone."""
         for trial in self.detector.lost(self.study):
-            if self.study.is_held(compat.trial_id(trial), Lease.of(trial)):
+            if self.study.is_held(optuna_compat.trial_id(trial), Lease.of(trial)):
                 self.study.requeue_or_fail(trial, self.settings.max_attempts)
 
     def stop(self) -> None:
@@ -162,7 +162,7 @@ class StaleTrialDetector:
     def lost(self, study: SweepStudy) -> list[FrozenTrial]:
         running = [trial for trial in study.trials() if trial.state is TrialState.RUNNING]
         lost = [trial for trial in running if self._is_lost(trial)]
-        ids = {compat.trial_id(trial) for trial in running}
+        ids = {optuna_compat.trial_id(trial) for trial in running}
         self.seen = {trial_id: seen for trial_id, seen in self.seen.items() if trial_id in ids}
         return lost
 
@@ -172,8 +172,8 @@ class StaleTrialDetector:
             return lease.process.is_dead()
         sign = (lease.process, lease.attempt, lease.beat) if lease else None
         now = time.monotonic()
-        before, since = self.seen.get(compat.trial_id(trial), (None, now))
-        if compat.trial_id(trial) not in self.seen or before != sign:
+        before, since = self.seen.get(optuna_compat.trial_id(trial), (None, now))
+        if optuna_compat.trial_id(trial) not in self.seen or before != sign:
             since = now
-        self.seen[compat.trial_id(trial)] = (sign, since)
+        self.seen[optuna_compat.trial_id(trial)] = (sign, since)
         return now - since > self.seconds

@@ -12,8 +12,8 @@ from filelock import FileLock
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hydra_sweep.compat import contains
 from hydra_sweep.errors import UserError, counted
+from hydra_sweep.optuna_compat import contains
 from hydra_sweep.plan import Plan, differences, without_cells
 from hydra_sweep.process import Process
 from hydra_sweep.study import (

@@ -9,11 +9,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hydra_sweep.compat import contains
 from hydra_sweep.compose import ComposeError, flat_without_hydra
 from hydra_sweep.errors import UserError
 from hydra_sweep.grammar import canonical, nth, parse
 from hydra_sweep.hints import nearest
+from hydra_sweep.optuna_compat import contains
 
 Compose = Callable[[list[str]], DictConfig]
 

@@ -24,8 +24,8 @@ from optuna.storages.journal import JournalRedisBackend, JournalStorage
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from hydra_sweep.compat import STORAGE_CALLS
 from hydra_sweep.errors import UserError
+from hydra_sweep.optuna_compat import STORAGE_CALLS
 
 SQLITE = "sqlite:///"
 PASSWORDS = {"postgresql": "PGPASSWORD", "mysql": "MYSQL_PWD", "redis": "REDISCLI_AUTH", "rediss": "REDISCLI_AUTH"}

@@ -46,7 +46,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from hydra_sweep import compat
+from hydra_sweep import optuna_compat
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.process import Process
 from hydra_sweep.storage import SQLITE, hide_password, open_storage
@@ -268,10 +268,10 @@ class SweepStudy:
         for trial in trials:
             if only and trial.number not in only:
                 continue
-            if trial.state is TrialState.WAITING and self._start(compat.trial_id(trial)):
+            if trial.state is TrialState.WAITING and self._start(optuna_compat.trial_id(trial)):
                 before = Lease.of(trial)
                 lease = Lease(process, before.attempt + 1, before.seconds) if before else Lease(process)
-                return self._hold(compat.trial_id(trial), lease)
+                return self._hold(optuna_compat.trial_id(trial), lease)
         if only or len(trials) >= n_trials:
             return None
         if max_steps is not None and sum(len(trial.intermediate_values) for trial in trials) >= max_steps:
@@ -290,7 +290,7 @@ class SweepStudy:
         for trial in self.trials():
             held = Lease.of(trial) if trial.state is TrialState.RUNNING else None
             if held and held.process == process:
-                return compat.trial_id(trial), held
+                return optuna_compat.trial_id(trial), held
         return None
 
     def _start(self, trial_id: int) -> bool:
@@ -329,15 +329,15 @@ class SweepStudy:
         progress = len(trial.intermediate_values) + len(trial.user_attrs.get(RUNS, []))
         losses = trial.user_attrs.get(LOSSES, {"count": 0, "progress": -1})
         count = losses["count"] + 1 if progress == losses["progress"] else 1
-        self.storage.set_trial_user_attr(compat.trial_id(trial), LOSSES, {"count": count, "progress": progress})
+        self.storage.set_trial_user_attr(optuna_compat.trial_id(trial), LOSSES, {"count": count, "progress": progress})
         if count < max_attempts:
-            self.release(compat.trial_id(trial))
+            self.release(optuna_compat.trial_id(trial))
             return False
         lease = Lease.of(trial)
         why = lease.why if lease and lease.why else "killed, out of memory, or hung?"
         reason = f"its worker died {count} times in the same place ({why})"
         outcome = Outcome(reason, seconds=lease.seconds if lease else 0.0, attempt=lease.attempt if lease else 1)
-        self.end(compat.trial_id(trial), TrialState.FAIL, None, outcome)
+        self.end(optuna_compat.trial_id(trial), TrialState.FAIL, None, outcome)
         return True
 
     def note(self, trial_id: int, outcome: Outcome, values: Sequence[float] | None) -> None:

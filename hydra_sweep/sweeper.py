@@ -20,12 +20,12 @@ from optuna.trial import FrozenTrial, TrialState
 from hydra_sweep import artifacts, progress, storage, streams
 from hydra_sweep.background import Background
 from hydra_sweep.commands import show
-from hydra_sweep.compat import trial_id
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import UserError, counted, describe_error
 from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.launchers import LauncherKind, WorkerPool
 from hydra_sweep.machine import num_physical_cores, visible_gpus
+from hydra_sweep.optuna_compat import trial_id
 from hydra_sweep.plan import Plan
 from hydra_sweep.planning import code_version, make, refuse_official
 from hydra_sweep.process import Process

@@ -22,7 +22,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 import hydra_sweep
-from hydra_sweep import compat, custom
+from hydra_sweep import custom, optuna_compat
 from hydra_sweep.errors import describe_error, escape_unprintable, safe_str
 from hydra_sweep.plan import CELL, Plan
 from hydra_sweep.seeds import derive
@@ -46,7 +46,7 @@ class DiskFullError(Exception):
     """The disk is full: the trial is none the worse for it, and the next one would fare no better."""
 
 
-class SeededTrial(compat.Trial):
+class SeededTrial(optuna_compat.Trial):
     """Draws each parameter by a sampler of its own, so that it is the same whatever was drawn before it.
 
     Args:

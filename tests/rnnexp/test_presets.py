@@ -3,7 +3,7 @@
 import optuna
 import yaml
 
-from hydra_sweep.compat import ask
+from hydra_sweep.optuna_compat import ask
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine
 from rnnexp.compat import get_args_parser

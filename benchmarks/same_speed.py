@@ -20,7 +20,7 @@ from collect import MANY, READ, TINY, copy_run
 from same_results import checked_out, git
 from tqdm import tqdm
 
-EPOCH = "data.limit=10000 data.valid_size=1000 train.epochs=2 train.threads=2 train.resume=false"
+EPOCH = "data.limit=40000 data.valid_size=1000 train.epochs=2 train.threads=2 train.resume=false"
 SWEEP = "x=interval(-5,5) y=1,2 steps=0 hydra.sweeper.objective=loss hydra.sweeper.workers=2 hydra/launcher=joblib"
 
 

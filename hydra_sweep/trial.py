@@ -157,7 +157,7 @@ class RunningTrial:
 
         Raises:
             Interrupted: it was stopped, and can go on.
-            NoRoom: so it can once there is room.
+            DiskFullError: so it can once there is room.
         """
         outcome = Outcome(runs=self.runs)
         try:
@@ -191,7 +191,7 @@ class RunningTrial:
         Raises:
             Failed: it raised, left, or returned no objective.
             Interrupted: it was stopped.
-            NoRoom: the disk is full.
+            DiskFullError: the disk is full.
         """
         repeats, key = self.plan.settings.repeats, self.plan.settings.seed_key
         subdir, seed = str(self.number), []

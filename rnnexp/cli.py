@@ -92,7 +92,9 @@ def app(cfg: DictConfig) -> dict[str, float]:
     choices = {k: str(v) for k, v in state.runtime.choices.items() if k in GROUPS and v is not None}
     is_trial = state.mode is RunMode.MULTIRUN
     hydra_files = HydraFiles(
-        *map(OmegaConf.to_yaml, (cfg, OmegaConf.create({"hydra": state}), state.overrides.task)),
+        config=OmegaConf.to_yaml(cfg),
+        hydra=OmegaConf.to_yaml(OmegaConf.create({"hydra": state})),
+        overrides=OmegaConf.to_yaml(state.overrides.task),
     )
     cfg.train.resume = cfg.train.resume or is_trial  # a trial's folder is its own
     try:

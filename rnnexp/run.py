@@ -67,8 +67,10 @@ def run(
         precision = None  # as far as it is known if the run fails, as are the metrics
         metrics: dict[str, float] = {"epochs": attempt.num_epochs}
         try:
-            writers = partial(save, folder, attempt), partial(note, folder)
-            trainer = build(attempt, stop, *writers, on_epoch, test)
+            checkpoint_writer = partial(save, folder, attempt)
+            trainer = build(
+                attempt, stop, save=checkpoint_writer, note=partial(note, folder), on_epoch=on_epoch, test=test
+            )
             precision, metrics["num_parameters"] = trainer.precision, num_parameters(trainer.model)
             describe(trainer, attempt)
             if checkpoint:

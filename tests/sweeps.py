@@ -155,7 +155,7 @@ def typed(command, cwd):
     """Returns a command's result; `python` is the one that runs the tests."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "PYTHONWARNINGS": "error"}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, env=environment)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env=environment)
 
 
 def swept(cwd, app, *arguments, launcher=BASIC, name="a sweep", code=0):

@@ -1,4 +1,4 @@
-"""The figures of a report, drawn once for the page and for files. No files are read here, and no torch is needed."""
+"""The figures of a sweep or of any runs, drawn once for the page and for files. No files are read, and no torch."""
 
 from __future__ import annotations
 

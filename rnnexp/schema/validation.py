@@ -12,6 +12,7 @@ import math
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
@@ -33,20 +34,21 @@ def problems(
     """Returns a line for everything that is wrong with a run's configuration, whoever runs it.
 
     Args:
-        cfg: with its schema, all interpolations resolvable.
+        cfg: with its schema.
         presets: the flat configuration as it was before anyone typed a value, for the `try` of a line.
         is_search: a choice is made by its validation.
         imports_known: looks at the targets of rnnexp's own options, too, which imports torch.
     """
     found = range_problems(cfg, presets)
     has_own = any(OmegaConf.get_type(cfg, group) is dict for group in SCHEMAS)
-    if not found and (imports_known or has_own):
-        found = target_problems(plain_config(cfg))
-    if not found and is_search and cfg.data.valid_from == "test":
-        found = [
-            "a search with data.valid_from=test would choose by the test set; try data.valid_from=train "
-            "data.valid_size=5000"
-        ]
+    with suppress(OmegaConfBaseException):  # a value that can't be had has its line already
+        if has_own or (imports_known and not found):
+            found += target_problems(plain_config(cfg))
+        if is_search and cfg.data.valid_from == "test":
+            found.append(
+                "a search with data.valid_from=test would choose by the test set; try data.valid_from=train "
+                "data.valid_size=5000"
+            )
     return found
 
 

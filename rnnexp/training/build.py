@@ -32,6 +32,7 @@ CONSTANT = "rnnexp.schedules.constant"  # the schedule that asks for no learning
 def build(
     attempt: Attempt,
     stop: Stop,
+    *,
     save: Callable[[Trainer], None],
     note: Callable[[Trainer, Row], None],
     on_epoch: Callable[[Row], bool],

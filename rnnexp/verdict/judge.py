@@ -40,7 +40,7 @@ def judge(
     Args:
         metric: test_accuracy, or valid_accuracy of runs that were not tested.
         num_images: of that part of the data.
-        visible: a difference that would matter, to say how many seeds would show it.
+        smallest_effect: a difference that would matter, to say how many seeds would show it.
     """
     loss = metric.replace("accuracy", "loss")
     results = [

@@ -174,7 +174,7 @@ def seeds_needed(found: Estimate, smallest_effect: float, alpha: float = 0.05, p
 
     Args:
         found: the difference, as it was estimated.
-        visible: the true difference to be seen.
+        smallest_effect: the true difference to be seen.
         alpha: of the two-sided test.
         power: the probability to see it.
     """

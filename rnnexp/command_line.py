@@ -35,7 +35,7 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, nearest_key, spelling
 from rnnexp.arguments import join_spaced
 from rnnexp.compat import Hydra, create_config_search_path
-from rnnexp.environment import folder_problem, machine_problems, recorded_difference, runs_here, unresolved
+from rnnexp.preconditions import folder_problem, machine_problems, recorded_difference, runs_here, unresolved
 from rnnexp.record.result import METRICS
 from rnnexp.schema import validation
 from rnnexp.schema.config import GROUPS, options_with

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 import rnnexp
 from hydra_sweep import signals, sources
 from hydra_sweep.errors import UserError, describe_error
-from rnnexp.environment import machine_problems
+from rnnexp.preconditions import machine_problems
 from rnnexp.record.result import RunResult, Status, TestOutcomes
 from rnnexp.record.run_folder import HydraFiles, RunFolder
 from rnnexp.record.tensors import load_tensors, save_tensors

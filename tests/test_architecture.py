@@ -46,7 +46,7 @@ RNNEXP = (
     {"record", "data", "status", "stop", "fetch"},
     {"training", "results"},
     {"verdict"},
-    {"environment", "report"},
+    {"preconditions", "report"},
     {"run"},
     {"predict", "reproduce", "command_line"},
     {"cli"},

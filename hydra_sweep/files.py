@@ -2,7 +2,8 @@
 
 Each file carries a CRC-32, so that a flipped byte is named and never a wrong number: JSON as its last key, YAML in a
 comment before it, a CSV table in each row, there over all rows so far; zip files (`*.pt`, `*.npz`) have their own. A
-file without one, of an older version or by another hand, is read as it is. It finds damage, not malice.
+file without one, of an older version or by another hand, is read as it is, but for a sweep's table. It finds damage,
+not malice.
 """
 
 from __future__ import annotations
@@ -168,13 +169,16 @@ class _PlainDumper(yaml.SafeDumper):
 
 
 def read_csv(path: Path) -> str:
-    """Returns the text of a table, without its sums.
+    """Returns the text of a table with sums, without them.
 
     Raises:
         OSError: it can't be read.
-        ValueError: it is damaged.
+        ValueError: it is damaged. It is so, too, where its header lacks the sums' column, as with zeros over it.
     """
-    return "\n".join(check_csv(read_bytes(path).decode().split("\n")[:-1])) + "\n"
+    lines = read_bytes(path).decode().split("\n")[:-1]
+    if lines and _row_and_checksum(lines[0])[1] != CHECKSUM_COLUMN:
+        raise ValueError("it is damaged: its header is torn")
+    return "\n".join(check_csv(lines)) + "\n"
 
 
 def check_zip(content: IO[bytes], limit: int) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 
-import pandas as pd
 import platformdirs
 import pytest
 import yaml
@@ -335,7 +334,7 @@ def test_what_a_search_took_is_read_from_its_table(tmp_path):
         ("4", "pruned", None, 0, 1.0, "4"),  # diverged at once
     ]
     names = ["trial", "state", "valid_accuracy", "epochs", "train_seconds", "folder"]
-    pd.DataFrame(rows, columns=names).to_csv(tmp_path / "results.csv", index=False)
+    SweepFolder(tmp_path).write_table(names, [dict(zip(names, row, strict=True)) for row in rows])
     found = recorded.search(SweepFolder(tmp_path), tmp_path)
     assert (found.trials, found.complete, found.pruned, found.failed) == (5, 2, 2, 1)
     assert (found.epochs, found.seconds) == (4, 14.0)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from hydra_sweep.errors import UserError
+from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.result import TestOutcomes
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.report import pages, run_figures, sweep_figures
@@ -87,7 +88,7 @@ def sweep_folder(run_folder, tmp_path_factory):
     names = (
         "trial state reason valid_accuracy optim optim.lr optim.momentum reports attempt seconds worker folder".split()
     )
-    pd.DataFrame(rows, columns=names).to_csv(folder / "results.csv", index=False)
+    SweepFolder(folder).write_table(names, [dict(zip(names, row, strict=True)) for row in rows])
     space = {"optim": "choice(adam, sgd)", "optim.lr": "tag(log, interval(1e-3, 1))"}
     space |= {"optim.momentum": "interval(0, 1) if optim=sgd"}
     request = {"space": space, "objective": ["valid_accuracy"], "direction": ["maximize"]}
@@ -163,7 +164,8 @@ def test_only_accuracies_are_shown_in_percent(sweep_folder, tmp_path, objective,
     request = yaml.safe_load((sweep_folder / "sweep.yaml").read_text())
     request["request"] |= {"objective": [objective], "direction": ["minimize"]}
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(request))
-    (tmp_path / "results.csv").write_text(f"trial,state,{objective},folder\n0,complete,{value},0\n")
+    row = {"trial": 0, "state": "complete", objective: value, "folder": 0}
+    SweepFolder(tmp_path).write_table(list(row), [row])
     shutil.copytree(sweep_folder / "0", tmp_path / "0")
     axes = gather(tmp_path).drawings[0].figure.axes[0]
     assert axes.get_ylabel() == label

@@ -97,6 +97,10 @@ def make(
     first_seed = OmegaConf.select(example, settings.seed_key) or 0
     if settings.repeats > 1 and not isinstance(first_seed, int):
         raise UserError(f"repeats vary {settings.seed_key}, which must be a whole number, got {first_seed}")
+    total = settings.n_trials
+    if total is None:
+        assert space.num_cells is not None  # a search without a budget has its line above
+        total = len(queue) + space.num_cells
     version_of_code = code(compose([*overrides, *always]) for overrides in _examples_of_targets(space, config_loader))
     typed: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)  # ${...} stays as it was typed
     folder = SweepFolder(Path(config.hydra.sweep.dir).absolute())
@@ -115,7 +119,7 @@ def make(
         directions=_names(settings.direction),
         constraints=[parsed for text in settings.constraints if (parsed := constraint_of(text))],
         queue=queue,
-        n_trials=settings.n_trials if settings.n_trials is not None else len(queue) + (space.num_cells or 0),
+        n_trials=total,
         first_seed=first_seed,
         request={},
         command=Command.current([*typed["task"], *typed["hydra"]]),

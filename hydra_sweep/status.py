@@ -18,9 +18,9 @@ from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.plan import Goal
 from hydra_sweep.progress import WORDS, best, duration, finished_text, number_text, short_number
-from hydra_sweep.storage import SQLITE, hide_password
+from hydra_sweep.storage import hide_password
 from hydra_sweep.study import REQUEST, STOP, Lease, Outcome, open_checked
-from hydra_sweep.sweep_folder import SweepFolder
+from hydra_sweep.sweep_folder import SQLITE, SweepFolder
 from hydra_sweep.text_table import table
 
 RECENT = 20  # trials that the pace is measured by

@@ -26,7 +26,12 @@ class Cause(Enum):
     STOP_REQUESTED = "stopped from elsewhere", StopMode.DRAIN, True
     DISK_FULL = "the disk is full: {}; make room and rerun", StopMode.PREEMPT, False
     NO_PROGRESS = "the workers end without getting any further; see the files in {}", StopMode.DRAIN, False
-    DATABASE_LOST = "the study's database was deleted while it ran", StopMode.KILL, False
+    DATABASE_LOST = (
+        "{} was deleted while it ran: {} has what was found, but the sweep can't go on; put it back, or choose another "
+        "name",
+        StopMode.KILL,
+        False,
+    )
 
     def __init__(self, message: str, mode: StopMode, is_success: bool) -> None:
         self.message, self.mode, self.is_success = message, mode, is_success

@@ -26,8 +26,8 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.optuna_compat import STORAGE_CALLS
+from hydra_sweep.sweep_folder import SQLITE
 
-SQLITE = "sqlite:///"
 PASSWORDS = {"postgresql": "PGPASSWORD", "mysql": "MYSQL_PWD", "redis": "REDISCLI_AUTH", "rediss": "REDISCLI_AUTH"}
 # Of libpq, without which a host that is cut off would be waited for for ever; s, and of the last one ms.
 PATIENCE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}

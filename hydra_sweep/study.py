@@ -49,7 +49,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from hydra_sweep import optuna_compat
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.process import Process
-from hydra_sweep.storage import SQLITE, hide_password, open_storage
+from hydra_sweep.storage import hide_password, open_storage
+from hydra_sweep.sweep_folder import SQLITE
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from hydra_sweep.files import atomic, read_csv, read_yaml, remove_partial_files, with_csv_checksums, yaml_text
 
-HINT = "make room and rerun"
+SQLITE = "sqlite:///"  # begins an Optuna URL of a file
 GOES_ON = "the sweep goes on; make room"  # what is written while it runs, and anew when it ends
 PARTIAL_FILE_SECONDS = 3600  # after which nobody still writes a file; another sweeper may be at work in the folder
 
@@ -58,7 +58,7 @@ class SweepFolder:
 
     @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.database}"
+        return f"{SQLITE}{self.database}"
 
     @property
     def workers(self) -> Path:
@@ -91,7 +91,8 @@ class SweepFolder:
 
     def remove_partial_files(self) -> None:
         """Deletes what killed writers have left."""
-        remove_partial_files((self.request, self.multirun, self.table, self.best), PARTIAL_FILE_SECONDS)
+        own = (self.request, self.multirun, self.table, self.best, self.optimization_results)
+        remove_partial_files(own, PARTIAL_FILE_SECONDS)
 
     def read_request(self) -> dict[str, Any]:
         """Returns what was asked; nothing if there is no sweep. Raises: ValueError if it is damaged."""
@@ -108,7 +109,7 @@ class SweepFolder:
     def write_request(self, content: Mapping[str, Any], multirun: str) -> None:
         """Raises: UserError if there is no room."""
         for file, text in ((self.request, yaml_text(content)), (self.multirun, multirun)):
-            with atomic(file, HINT) as out:
+            with atomic(file) as out:
                 out.write(text.encode())
 
     def write_table(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

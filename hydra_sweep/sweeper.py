@@ -122,14 +122,8 @@ class Sweeper:
         self.fetch()
         screen.summary(STOPPING.signum, str(self.end) if self.end else None)
         if self.plan.settings.storage is None and not self.plan.folder.database.exists():
-            self.end = End(Cause.DATABASE_LOST)
-            show(
-                "sweep",
-                [
-                    f"{self.plan.folder.database} was deleted while it ran: {self.plan.folder.table.name} has what was "
-                    "found, but the sweep can't go on; put it back, or choose another name"
-                ],
-            )
+            self.end = End(Cause.DATABASE_LOST, (self.plan.folder.database, self.plan.folder.table.name))
+            show("sweep", [str(self.end)])
         if STOPPING.signum is not None:
             sys.exit(128 + STOPPING.signum)
         all_failed = not self.plan.is_grid and {trial.state for trial in self.trials()} == {TrialState.FAIL}

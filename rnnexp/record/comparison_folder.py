@@ -10,8 +10,6 @@ from typing import Any
 
 from hydra_sweep.files import atomic, read_json, read_yaml, with_json_checksum, yaml_text
 
-HINT = "make room and rerun"
-
 
 @dataclass(frozen=True)
 class ComparisonFolder:
@@ -54,7 +52,7 @@ class ComparisonFolder:
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Raises: UserError if there is no room."""
-        with atomic(self.state, HINT) as out:
+        with atomic(self.state) as out:
             out.write(yaml_text(dict(state)).encode())
 
     def read_verdict(self) -> Any:
@@ -63,7 +61,7 @@ class ComparisonFolder:
 
     def write_verdict(self, text: str) -> None:
         """Args: text: as `Verdict.to_json` returns it. Raises: UserError if there is no room."""
-        with atomic(self.verdict, HINT) as out:
+        with atomic(self.verdict) as out:
             out.write(with_json_checksum(text).encode())
 
 

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -46,9 +46,6 @@ from hydra_sweep.files import (
 )
 from rnnexp.record.result import HISTORY_COLUMNS, RunResult, TestOutcomes
 from rnnexp.schema.config import GROUPS
-
-if TYPE_CHECKING:
-    pass
 
 RESUME_HINT = "what was saved before is intact: make room and go on with train.resume=true"
 MAX_OUTCOMES_BYTES = 1 << 26  # unpacked

@@ -101,9 +101,7 @@ def make_optimizer(config: Mapping[str, Any], model: nn.Module) -> torch.optim.O
 
 
 def precision_problem(cfg: DictConfig) -> str | None:
-    """Returns what to type if this machine can't train the configuration's network in the precision asked for."""
-    if cfg.train.precision != "bf16":
-        return None
+    """Returns what to type if this machine can't train the configuration's network in bf16, which it asks for."""
     x_BTI = loading.Sequences(cfg.data)(torch.zeros(2, 28, 28, dtype=torch.uint8))
     make_model = partial(make_network, plain_config(cfg), x_BTI.shape[2])
     problem = precision.bf16_problem(make_model, x_BTI.to(machine.pick_device(cfg.train.device)))

@@ -175,12 +175,37 @@ class Plan(Goal):
         places = {key_of(text): i for i, text in enumerate(self.arguments)}
         return sorted([*self.overrides, *sampled], key=lambda text: places.get(key_of(text), len(places)))
 
+    @property
+    def num_runs(self) -> int:
+        """How many runs of each configuration there are: its repeats, each on every fold."""
+        return self.settings.repeats * (self.settings.folds or 1)
+
+    def run_overrides(self, number: int) -> list[str]:
+        """Returns the seed and the fold of one of these runs, as far as there are several of them."""
+        repeat, fold = divmod(number, self.settings.folds or 1)
+        seeds, folds = self._varied([self.first_seed + repeat], [fold])
+        return seeds + folds
+
+    def all_runs_overrides(self) -> list[str]:
+        """Returns the seeds and the folds of all these runs."""
+        repeats, folds = self.settings.repeats, self.settings.folds or 1
+        seeds, places = self._varied(range(self.first_seed, self.first_seed + repeats), range(folds))
+        return seeds + places
+
+    def _varied(self, seeds: Sequence[int], folds: Sequence[int]) -> tuple[list[str], list[str]]:
+        settings = self.settings
+        seed, fold = (",".join(map(str, values)) for values in (seeds, folds))
+        return (
+            [f"{settings.seed_key}={seed}"] if settings.repeats > 1 else [],
+            [f"{settings.fold_key}={fold}"] if settings.folds else [],
+        )
+
     def rerun_command(self, overrides: Sequence[str], suffix: str) -> str:
         """Returns the command that runs a trial's configuration alone, under a name of its own if runs have names."""
         kept = [t for t in self.trial_overrides(overrides) if key_of(t) not in self.settings.sweep_keys]
         key, _, name = self.settings.resume_with.partition("=")
         named = [f"{key}={literal(name + suffix)}"] if key in self.settings.sweep_keys else []
-        return self.command.line(*["-m"] * (self.settings.repeats > 1), *kept, *named)
+        return self.command.line(*["-m"] * (self.num_runs > 1), *kept, *named)
 
     def resume_command(self) -> str:
         typed = {key_of(text) for text in self.arguments}

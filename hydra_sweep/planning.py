@@ -97,6 +97,10 @@ def make(
     first_seed = OmegaConf.select(example, settings.seed_key) or 0
     if settings.repeats > 1 and not isinstance(first_seed, int):
         raise UserError(f"repeats vary {settings.seed_key}, which must be a whole number, got {first_seed}")
+    if settings.folds and settings.fold_key in taken:
+        if space.is_search:
+            raise UserError(f"{settings.fold_key} is what the {settings.folds} folds vary; leave it out")
+        settings.folds = None  # they are typed as cells of the grid
     total = settings.n_trials
     if total is None:
         assert space.num_cells is not None  # a search without a budget has its line above
@@ -155,6 +159,7 @@ def _request(plan: Plan, config: Mapping[str, Any], code: str) -> dict[str, Any]
         "code": code,
     }
     custom_space = plan.settings.custom_search_space
+    found |= {"folds": plan.settings.folds} if plan.settings.folds else {}
     return found | ({"custom_search_space": custom_space} if custom_space else {})
 
 
@@ -191,6 +196,7 @@ def _problems(settings: SweeperConfig) -> Iterator[str]:
         "n_trials": (settings.n_trials, operator.ge, 0),
         "workers": (settings.workers, operator.ge, 1),
         "repeats": (settings.repeats, operator.ge, 1),
+        "folds": (settings.folds, operator.ge, 2),
         "max_failures": (settings.max_failures, operator.ge, 1),
         "max_attempts": (settings.max_attempts, operator.ge, 1),
         "hang_seconds": (settings.hang_seconds, operator.gt, 0),

@@ -133,14 +133,16 @@ def rows(plan: Plan, trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
         outcome = Outcome.of(trial)
         folder = trial.number if outcome.same_as is None else outcome.same_as
         sampled = sampled_texts(plan, trial)
-        for repeat, run in enumerate(outcome.runs or [{}]):
-            is_repeated = plan.settings.repeats > 1
-            row: dict[str, Any] = {"trial": trial.number} | ({"repeat": repeat} if is_repeated else {})
+        for number, run in enumerate(outcome.runs or [{}]):
+            is_repeated, folds = plan.num_runs > 1, plan.settings.folds
+            row: dict[str, Any] = {"trial": trial.number}
+            row |= {"repeat": number // (folds or 1)} if is_repeated else {}
+            row |= {"fold": number % folds} if folds else {}
             row |= {"state": WORDS[trial.state], "reason": outcome.reason, **run}
             row |= {name: value for name, value in sampled.items() if name not in row}
             row |= {"reports": len(trial.intermediate_values), "attempt": outcome.attempt}
             row |= {"seconds": round(outcome.seconds, 3), "worker": outcome.worker}
-            found.append(row | {"folder": f"{folder}/{repeat}" if is_repeated else str(folder)})
+            found.append(row | {"folder": f"{folder}/{number}" if is_repeated else str(folder)})
     return found
 
 
@@ -185,10 +187,7 @@ def _best_entry(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
 
 def best_command(plan: Plan, trial: FrozenTrial) -> str:
     """Returns the command that runs a trial's configuration again, with all its seeds."""
-    overrides = plan.overrides_of(trial.params)
-    if (repeats := plan.settings.repeats) > 1:
-        seeds = range(plan.first_seed, plan.first_seed + repeats)
-        overrides.append(f"{plan.settings.seed_key}={','.join(map(str, seeds))}")
+    overrides = [*plan.overrides_of(trial.params), *plan.all_runs_overrides()]
     # Of several best ones each has its name, so that all of them can be run.
     return plan.rerun_command(overrides, "-best" if len(plan.directions) == 1 else f"-best-{trial.number}")
 

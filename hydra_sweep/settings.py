@@ -225,6 +225,8 @@ class SweeperConfig:
     stop: StopConfig = field(default_factory=StopConfig)
     repeats: int = 1  # runs of each sampled configuration, with seeds seed, seed + 1, ...; the study is told the mean
     seed_key: str = "seed"  # the key that repeats vary; never searched
+    folds: int | None = None  # of cross-validation: runs of each repeat, with fold_key=0, 1, ...; their mean counts
+    fold_key: str = "fold"  # the key that folds vary; never searched
     seed: int = 0  # of the sampler
     study_name: str | None = None  # null: the name of the sweep's folder
     storage: Any = None  # an Optuna URL; null: study.db in the sweep's folder

@@ -95,11 +95,10 @@ class RunningTrial:
         self.reported = dict(frozen.intermediate_values)
         self.is_lost = False
         self.quiet_since = math.inf  # while the task is at work, when it was last heard of
-        settings = self.plan.settings
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             self.pruner = instantiate(self.plan.pruner_config)
-        self.reports_repeats = self.plan.pruner_name == "wilcoxon" and settings.repeats > 1
+        self.reports_repeats = self.plan.pruner_name == "wilcoxon" and self.plan.num_runs > 1
         self.trial: optuna.Trial | None = None
 
     def _fixed(self, frozen: FrozenTrial) -> dict[str, Any]:
@@ -153,7 +152,7 @@ class RunningTrial:
                 raise Failed(f"custom_search_space: {describe_error(error)}") from error
 
     def run(self) -> tuple[TrialState, Outcome]:
-        """Runs all repeats. Returns how the trial ended.
+        """Runs all repeats, on all folds. Returns how the trial ended.
 
         Raises:
             Interrupted: it was stopped, and can go on.
@@ -164,19 +163,19 @@ class RunningTrial:
             overrides = self.sample()
             if (same := self._duplicate()) is not None:
                 return self._answer(same, outcome)
-            repeats = self.plan.settings.repeats
-            for repeat in range(len(self.runs), repeats):
-                job = self._run_once(overrides, repeat)
+            num_runs = self.plan.num_runs
+            for number in range(len(self.runs), num_runs):
+                job = self._run_once(overrides, number)
                 if isinstance(job, hydra_sweep.Pruned):
                     self.runs.append(_numbers(job.metrics))
                     outcome.reason = safe_str(job) or None
                     return TrialState.PRUNED, outcome
                 self.runs.append(job)
-                if repeats > 1:
+                if num_runs > 1:
                     recorded = {"runs": self.runs, "step": self.step}
                     self.study.storage.set_trial_user_attr(self.trial_id, RUNS, recorded)
-                if self.reports_repeats and self._tell_step(repeat + 1, job) and repeat + 1 < repeats:
-                    outcome.reason = f"pruned after {repeat + 1} repeats"
+                if self.reports_repeats and self._tell_step(number + 1, job) and number + 1 < num_runs:
+                    outcome.reason = f"pruned after {number + 1} {'runs' if self.plan.settings.folds else 'repeats'}"
                     return TrialState.PRUNED, outcome
         except Failed as failed:
             where = "".join(traceback.format_exception(failed.__cause__)) if failed.__cause__ else ""
@@ -185,7 +184,7 @@ class RunningTrial:
             return TrialState.FAIL, outcome
         return TrialState.COMPLETE, outcome
 
-    def _run_once(self, overrides: list[str], repeat: int) -> dict[str, float] | hydra_sweep.Pruned:
+    def _run_once(self, overrides: list[str], number: int) -> dict[str, float] | hydra_sweep.Pruned:
         """Runs the task once. Returns its metrics, or that it was pruned.
 
         Raises:
@@ -193,12 +192,9 @@ class RunningTrial:
             Interrupted: it was stopped.
             DiskFullError: the disk is full.
         """
-        repeats, key = self.plan.settings.repeats, self.plan.settings.seed_key
-        subdir, seed = str(self.number), []
-        if repeats > 1:
-            subdir, seed = f"{self.number}/{repeat}", [f"{key}={self.plan.first_seed + repeat}"]
+        subdir = str(self.number) if self.plan.num_runs == 1 else f"{self.number}/{number}"
         try:
-            cfg = self.task.compose([*overrides, *seed], self.number, subdir)
+            cfg = self.task.compose([*overrides, *self.plan.run_overrides(number)], self.number, subdir)
             self.count_silence(True)
             returned = self.task.run(cfg)
         except Interrupted:

@@ -6,13 +6,13 @@ from hydra.core.config_store import ConfigStore
 from hydra_sweep import Pruned, report
 
 DEFAULTS = [{"override hydra/sweeper": "optuna"}, "_self_"]
-CONFIG = {"defaults": DEFAULTS, "x": 1.5, "kind": "plain", "extra": 0.0, "seed": 0, "steps": 3}
+CONFIG = {"defaults": DEFAULTS, "x": 1.5, "kind": "plain", "extra": 0.0, "seed": 0, "fold": 0, "steps": 3}
 ConfigStore.instance().store("config", CONFIG)
 
 
 @hydra.main(version_base="1.3", config_name="config", config_path=None)
 def app(cfg):
-    loss = (cfg.x - 2) ** 2 + cfg.extra + cfg.seed
+    loss = (cfg.x - 2) ** 2 + cfg.extra + cfg.seed + 10 * cfg.fold
     for step in range(cfg.steps):
         if report({"loss": loss + cfg.steps - step - 1, "seconds": 1.0}):
             raise Pruned(metrics={"loss": loss, "size": 10 * cfg.x})

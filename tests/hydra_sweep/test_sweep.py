@@ -8,13 +8,14 @@ import io
 import itertools
 import os
 import shlex
+import signal
 import threading
 from pathlib import Path
 
 import pytest
 import yaml
 from optuna.trial import TrialState
-from sweeps import APPS, BASIC, JOBLIB, Swept, budget, typed
+from sweeps import APPS, BASIC, JOBLIB, Swept, budget, num_runs, rows, typed, wait_for
 
 from hydra_sweep.settings import PRUNERS, SAMPLERS, Tpe
 
@@ -211,6 +212,51 @@ def test_repeats_are_rows_with_seeds_of_their_own_and_the_study_gets_their_mean(
     assert rerun.returncode == 0, rerun.stderr
     losses = [float(row["loss"]) for row in Swept(done.folder.parent / "again", 0, "", "").rows()]
     assert sum(losses) / 3 == best["loss"]
+
+
+def test_folds_are_runs_of_each_repeat_and_the_study_gets_the_mean_of_all(sweep):
+    named = ["hydra.sweeper.repeats=2", "hydra.sweeper.folds=3", "hydra.sweeper.objective=loss"]
+    done = sweep(TRADE, "x=interval(0,4)", *named, enqueued("x=3"), budget(2))
+    cells = [(t, r, f) for t in "01" for r in "01" for f in "012"]
+    assert [(row["trial"], row["repeat"], row["fold"]) for row in done.rows()] == cells
+    assert done.column("folder") == [f"{t}/{n}" for t in range(2) for n in range(6)]
+    assert done.column("loss")[:6] == ["1.0", "11.0", "21.0", "2.0", "12.0", "22.0"]
+    for row in done.rows():
+        config = yaml.safe_load((done.folder / row["folder"] / ".hydra" / "config.yaml").read_text())
+        assert (config["seed"], config["fold"]) == (int(row["repeat"]), int(row["fold"]))
+    first = done.trials()[0]
+    assert first.value == 11.5
+    means = [3, 2, 1, 7, 6.5, 6, 35 / 3, 34 / 3, 11]  # of the runs that have ended, and of the one that goes on
+    assert [first.intermediate_values[step] for step in range(1, 10)] == pytest.approx(means)
+    best = done.best()
+    assert best["command"].endswith(" seed=0,1 fold=0,1,2")
+    assert best["loss"] == min(trial.value for trial in done.trials())
+    rerun = typed([*shlex.split(best["command"]), "hydra.sweep.dir=again"], done.folder.parent)
+    assert rerun.returncode == 0, rerun.stderr
+    again = Swept(done.folder.parent / "again", 0, "", "")
+    losses = [float(row["loss"]) for row in again.rows()]
+    assert len(losses) == 6
+    assert sum(losses) / 6 == pytest.approx(best["loss"])
+
+
+def test_folds_of_a_grid_may_be_typed_as_its_cells(sweep):
+    named = ["hydra.sweeper.folds=3", "hydra.sweeper.objective=loss"]
+    done = sweep(TRADE, "x=2,3", *named)
+    assert [trial.value for trial in done.trials()] == [10.0, 11.0]
+    done = sweep(TRADE, "x=2", "fold=0,2", *named, name="typed")
+    assert done.column("loss") == ["0.0", "20.0"]
+    assert [trial.value for trial in done.trials()] == [0.0, 20.0]
+
+
+def test_runs_of_a_trial_that_was_killed_are_not_run_again(start):
+    arguments = ("x=interval(0,4)", "pause=0.2", "hydra.sweeper.repeats=3", budget(1), *BASIC)
+    command = start(*arguments)
+    wait_for(lambda: num_runs(command) == 2, "the second run to begin")
+    command.signal_group(signal.SIGKILL)
+    command.process.wait()
+    start(*arguments).end()
+    assert num_runs(command) == 4  # the one that was killed, twice
+    assert [row["repeat"] for row in rows(command.folder)] == ["0", "1", "2"]
 
 
 @pytest.mark.long
@@ -423,6 +469,10 @@ MISTAKES = {
         "hydra.sweeper.repeats must be >= 1, got 0",
         "hydra.sweeper.stop.seconds must be > 0, got 0.0",
         "hydra.sweeper.direction must be minimize or maximize, got up",
+    ],
+    ("y=1,2", "hydra.sweeper.folds=1"): ["hydra.sweeper.folds must be >= 2, got 1"],
+    ("x=interval(0,1)", "seed=3", "hydra.sweeper.folds=2", "hydra.sweeper.fold_key=seed", budget(2)): [
+        "seed is what the 2 folds vary; leave it out"
     ],
     ("y=1,2", enqueued("y=9"), budget(2)): ["enqueue: y=9: y must be one of 1, 2"],
     ("y=1,1",): ["1 is named twice"],

@@ -26,9 +26,10 @@ TRIALS = ["-m", "seed=0,1", "data.limit=20000", "train.epochs=1", "workers=1", "
 
 FIRST_STEP = """
 import os
-from rnnexp import cli, train
+from rnnexp import cli
+from rnnexp.training import loop
 
-step = train.Trainer.step
+step = loop.Trainer.step
 
 
 def only(trainer, *args):
@@ -36,7 +37,7 @@ def only(trainer, *args):
     os._exit(0)
 
 
-train.Trainer.step = only
+loop.Trainer.step = only
 cli.main()
 """
 

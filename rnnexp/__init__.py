@@ -1,4 +1,4 @@
-"""Recurrent networks on images read as sequences: train, search, and compare honestly."""
+"""Recurrent networks on series and on images read as sequences: train, search, and compare honestly."""
 
 import os
 import sys

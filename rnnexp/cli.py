@@ -32,7 +32,7 @@ CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "
 
 log = logging.getLogger("rnnexp")
 HELP = """\
-rnnexp {version} trains recurrent networks on images read as sequences.
+rnnexp {version} trains recurrent networks on series and images.
 
   python -m rnnexp model=lstm optim=adadelta   one run
   python -m rnnexp -m model=rnn,gru,lstm seed=0,1,2
@@ -45,6 +45,8 @@ rnnexp {version} trains recurrent networks on images read as sequences.
   python -m rnnexp name=long train.epochs=50 train.resume=true
                                                ... continued after a stop
   python -m rnnexp experiment=notebook         a whole recipe
+  python -m rnnexp data=series data.root=x.csv your own series; images are
+                                               data=images data.root=FOLDER
   python -m rnnexp.compare name=cells          which network is better?
   python -m rnnexp.results outputs             every run in one table
   python -m rnnexp.report outputs/runs/NAME    a page with figures, of a run,
@@ -53,7 +55,7 @@ rnnexp {version} trains recurrent networks on images read as sequences.
                                                host; rnnexp.stop ends it
   python -m rnnexp.fetch URL                   the runs of hosts that share
                                                no folder
-  python -m rnnexp.predict RUN_DIR image.png   classify images
+  python -m rnnexp.predict RUN_DIR FILE        classify images or series
   python -m rnnexp.reproduce RUN_DIR           run a recorded run again: is
                                                it identical?
 

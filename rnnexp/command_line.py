@@ -35,7 +35,14 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, nearest_key, spelling
 from rnnexp.arguments import join_spaced
 from rnnexp.compat import Hydra, create_config_search_path
-from rnnexp.preconditions import folder_problem, machine_problems, recorded_difference, runs_here, unresolved
+from rnnexp.preconditions import (
+    folder_problem,
+    machine_problems,
+    other_dataset,
+    recorded_difference,
+    runs_here,
+    unresolved,
+)
 from rnnexp.record.result import METRICS
 from rnnexp.schema import validation
 from rnnexp.schema.config import GROUPS, options_with
@@ -44,7 +51,7 @@ from rnnexp.schema.synonyms import NOTES
 if TYPE_CHECKING:
     from hydra_sweep.plan import Plan
 
-SPLIT_KEYS = ("data.split_seed", "data.valid_size", "data.valid_from")  # which images validate
+SPLIT_KEYS = tuple(f"data.{key}" for key in ("split_seed", "valid_size", "valid_from", "test_size", "fold", "folds"))
 LAUNCHER_PLUGINS = {"slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}  # those that are extras
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -162,6 +169,7 @@ class CommandLine:
         parent, _, leaf = key.rpartition(".")
         owner = OmegaConf.select(presets, parent) if parent else presets
         is_open = isinstance(owner, DictConfig) and OmegaConf.get_type(owner) is dict  # a user's own option
+        is_open = is_open or key.startswith("metrics.")
         is_adding = override.is_add() or override.is_force_add()
         if not has_key(presets, key) and not (is_open and is_adding):
             owners = [f"{parent}={option}" for option in options_with(parent, leaf)]
@@ -213,20 +221,39 @@ class CommandLine:
         for cfg in examples:
             is_search = plan.space.is_search
             yield from validation.problems(cfg, flat_presets, is_search=is_search, imports_known=False)
-            if cfg.data.valid_from == "test" and not is_search and plan.objectives and plan.settings.summary:
+            if cfg.data.folds != plan.settings.folds and not (cfg.data.folds and "data.fold" in self.sweep_keys):
+                yield (
+                    "data.folds must be the same in all runs of a sweep, which runs every fold; type data.folds=5, or "
+                    "one sweep for each"
+                )
+            if is_search or cfg.data.folds is not None:
+                continue
+            if cfg.data.valid_from == "test" and plan.objectives and plan.settings.summary:
                 yield (
                     "a grid with data.valid_from=test would name the best by the test set; try data.valid_from=train, "
                     "or objective=null, which names none"
                 )
+            wanted = [name for name in plan.objectives if name.startswith("valid_")]
+            if wanted and cfg.data.valid_from == "train" and cfg.data.valid_size == 0:
+                yield f"a grid with data.valid_size=0 has no {wanted[0]} to name the best by; type objective=null"
         for parameter in plan.space.parameters if plan.space.is_search else ():
             if parameter.key in SPLIT_KEYS:
                 yield f"{parameter.key} can't be searched: the luckiest split would win; fix it, or run a grid"
         if plan.settings.seed_key in SPLIT_KEYS:
             yield f"hydra.sweeper.seed_key={plan.settings.seed_key}: repeats must share their split; try seed"
+        if plan.settings.fold_key != "data.fold":
+            yield f"hydra.sweeper.fold_key={plan.settings.fold_key}: folds are those of data.fold"
+        own = [f"valid_{name}" for name in (examples[0].metrics if examples else ())]
+        own = [name for name in own if all(name.removeprefix("valid_") in cfg.metrics for cfg in examples)]
         for name in plan.objectives:
-            if name not in METRICS and not name.startswith("test_"):
-                allowed = [metric for metric in METRICS if not metric.startswith("test_")]
+            if name not in METRICS and name not in own and not name.startswith("test_"):
+                allowed = [metric for metric in (*METRICS, *own) if not metric.startswith("test_")]
                 yield f"objective must be one of {', '.join(allowed)}, got {name}{nearest(name, allowed)}"
+        for name, direction in zip(plan.objectives, plan.directions, strict=False):  # no objective has a direction, too
+            better = {"loss": "minimize", "accuracy": "maximize"}.get(name.rpartition("_")[2], direction)
+            better = "maximize" if name in own else better
+            if direction != better:
+                yield f"direction={direction} would look for the worst {name}; type direction={better}"
 
     @functools.cached_property
     def plan(self) -> Plan:
@@ -243,6 +270,17 @@ class CommandLine:
         self.composer = Composer(self.hydra.config_loader, master)
         task = [str(text) for text in master.hydra.overrides.task]
         return planning.make(master, task, self.composer, config_loader=self.hydra.config_loader)
+
+    @property
+    def sweep_keys(self) -> set[str]:
+        """The keys that were typed or vary."""
+        from hydra_sweep.plan import key_of
+
+        return {key_of(text) for text in self.plan.arguments} | self.varied_keys
+
+    @property
+    def varied_keys(self) -> set[str]:
+        return {parameter.key for parameter in self.plan.space.parameters}
 
     def shown_space(self, part: str) -> str:
         """Returns the search space or grid, and the configuration of one of its trials: job, hydra or all."""
@@ -269,7 +307,7 @@ class CommandLine:
         if self.is_dry:
             return []
         if self.multirun:
-            return list(dict.fromkeys(problem for cfg in self.run_here for problem in machine_problems(cfg)))
+            return self.sweep_environment_errors()
         cfg = without_hydra(full)
         is_resuming = cfg.train.resume
         try:
@@ -288,6 +326,19 @@ class CommandLine:
         if changes := recorded_difference(RunFolder(out), cfg):
             return [f"{out} holds a run of another configuration ({'; '.join(changes)}); choose another name="]
         return list(machine_problems(cfg))
+
+    def sweep_environment_errors(self) -> list[str]:
+        """Returns what keeps the runs of a sweep from running here; for a search, without a look at the test set."""
+        from rnnexp.data import loading
+
+        is_search, found = self.plan.space.is_search, []
+        for cfg in self.run_here:
+            problems = list(machine_problems(cfg, with_test=not is_search))
+            if not problems and "data.root" not in self.varied_keys and self.plan.settings.resume != "force":
+                problems = list(other_dataset(self.plan.folder.path, cfg, with_test=not is_search))
+            found += problems
+        loading.forget()
+        return list(dict.fromkeys(found))
 
 
 def resume_command(typed: list[str], name: str, folder: str | os.PathLike[str]) -> str:

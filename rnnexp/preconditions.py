@@ -11,34 +11,67 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_sweep.compose import one_line
-from hydra_sweep.errors import UserError
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.schema.config import plain_config
-from rnnexp.schema.identity import difference
+from rnnexp.schema.identity import dataset_difference, difference
 
 MIN_FREE_BYTES = 1 << 19  # for Hydra's files and the log
 
 
-def machine_problems(cfg: DictConfig) -> Iterator[str]:
-    """Yields what this machine lacks to run a sound configuration: its device, its data or its precision."""
-    from rnnexp.data.files import ensure
+def machine_problems(cfg: DictConfig, with_test: bool = True) -> Iterator[str]:
+    """Yields what this machine lacks to run a sound configuration: its device, its data or its precision.
 
+    The dataset is kept for the run that follows, which takes it by `loading.take`.
+
+    Args:
+        with_test: the run will read the test part.
+    """
     if cfg.train.device in ("cuda", "mps"):
         from rnnexp.training.machine import device_problem
 
         if problem := device_problem(cfg.train.device):
             yield problem
             return
-    try:
-        ensure(cfg.data)
-    except UserError as error:
-        yield from error.problems
+    from rnnexp import metrics
+    from rnnexp.data import loading
+
+    if problems := loading.problems(cfg.data, with_test):
+        yield from problems
         return
+    dataset = loading.take(cfg.data, with_test)
+    for name, node in cfg.metrics.items():
+        if problem := metrics.problem(str(name), node.get("_target_"), len(dataset.classes)):
+            yield problem
     if cfg.train.precision == "bf16":
         from rnnexp.training.build import precision_problem
 
-        if problem := precision_problem(cfg):
+        if problem := precision_problem(cfg, dataset):
             yield problem
+    loading.keep(cfg.data, with_test, dataset)
+
+
+def other_dataset(folder: Path, cfg: DictConfig, with_test: bool) -> Iterator[str]:
+    """Yields what to type if a sweep's folder has runs of the same keys of `data` on other examples.
+
+    Args:
+        cfg: whose dataset has just been kept.
+        with_test: it was read with its test part.
+    """
+    from rnnexp.data import loading
+
+    data = {"data": plain_config(cfg)["data"]}
+    for path in (*sorted(folder.glob("*/result.json")), *sorted(folder.glob("*/*/result.json"))):
+        try:
+            recorded = RunFolder(path.parent).read_result()
+        except (OSError, ValueError):  # which the table will say
+            continue
+        if recorded is None or difference({"data": recorded.config.get("data")}, data):
+            continue
+        dataset = loading.take(cfg.data, with_test)
+        loading.keep(cfg.data, with_test, dataset)
+        if changes := dataset_difference(recorded.dataset, dataset.identity):
+            yield f"{folder} holds runs on another dataset ({'; '.join(changes)}); choose another name="
+        return
 
 
 def runs_here(master: DictConfig) -> bool:

@@ -1,11 +1,12 @@
-"""What a finished run makes of your own images: `python -m rnnexp.predict RUN_DIR image.png ...`.
+"""What a finished run makes of your own images or series: `python -m rnnexp.predict RUN_DIR image.png ...`.
 
-From a notebook: `predictor = load("outputs/runs/x")`, then `classify(predictor, [Image.open("seven.png")])`.
+From a notebook: `predictor = load("outputs/runs/x")`, then `classify(predictor, [Image.open("seven.png")])`, or
+`probabilities(predictor, [series])`.
 
 torch is imported where it is needed, so that `--help` answers at once. A run's folder may be a stranger's: a network
 that is neither rnnexp's nor torch's is built only with `--trust`.
 
-Shapes: N images, H height, W width, O classes.
+Shapes: N examples, T time steps, I features, H height, W width, C channels, O classes.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ from PIL import Image
 
 from hydra_sweep.commands import Parser, command, show
 from hydra_sweep.errors import UserError
-from rnnexp.record.result import RunResult, Status
+from rnnexp.record.result import EARLIER, RunResult, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.record.tensors import load_tensors
 from rnnexp.record.trust import trust_problems
-from rnnexp.schema.config import NUM_CLASSES, with_schema
+from rnnexp.schema.config import with_schema
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from rnnexp.data.loading import Sequences
+    from rnnexp.data.sequences import Sequences
 
+BATCH = 128
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
@@ -49,7 +52,12 @@ class Predictor:
 
     @property
     def dataset(self) -> str:
-        return self.sequences.cfg.name
+        """The name of the dataset that it was trained on."""
+        return str(self.result.dataset["name"])
+
+    @property
+    def is_of_images(self) -> bool:
+        return self.sequences.kind == "images"
 
 
 def load(run_dir: str | os.PathLike[str], trust: bool = False) -> Predictor:
@@ -64,21 +72,20 @@ def load(run_dir: str | os.PathLike[str], trust: bool = False) -> Predictor:
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
-    from rnnexp.data.files import CLASS_NAMES
-    from rnnexp.data.loading import Sequences
+    from rnnexp.data.sequences import Sequences
 
     folder = RunFolder(Path(run_dir))
     result = _read_result(folder)
     if (problems := trust_problems(result.config)) and not trust:
         raise UserError(f"{folder.result}: {problems[0]}")
     try:
-        cfg = with_schema(result.config)
-        sequences, target = Sequences(cfg.data), cfg.model["_target_"]
-        names = CLASS_NAMES[cfg.data.name]
-    except (ValueError, TypeError, KeyError, OmegaConfBaseException) as error:
+        cfg, about = with_schema(result.config), result.dataset
+        sequences, target = Sequences.recorded(cfg.data, about), cfg.model["_target_"]
+        names = [str(name) for name in about["classes"]]
+    except (ValueError, TypeError, KeyError, AttributeError, AssertionError, OmegaConfBaseException) as error:
         raise UserError(f"{folder.result} is corrupt ({_line(error)})") from error
     try:
-        shape = {"input_size": sequences.input_size, "num_classes": NUM_CLASSES}
+        shape = {"input_size": sequences.input_size, "num_classes": len(names)}
         model = instantiate(result.config["model"], **shape, _convert_="all")
     except InstantiationException as error:
         raise UserError(f"cannot build {target}: {_line(error.__cause__ or error)}") from error
@@ -88,7 +95,7 @@ def load(run_dir: str | os.PathLike[str], trust: bool = False) -> Predictor:
         raise UserError(f"{folder.model} is not there: {_ending(result)}") from None
     except (ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{folder.model} is corrupt, or not of {target} ({_line(error)})") from error
-    return Predictor(model.eval(), sequences, [name.split(" - ")[0] for name in names], result)
+    return Predictor(model.eval(), sequences, names, result)
 
 
 def classify(predictor: Predictor, images: Sequence[Image.Image]) -> Tensor:
@@ -97,54 +104,118 @@ def classify(predictor: Predictor, images: Sequence[Image.Image]) -> Tensor:
     Raises:
         UserError: an image has no ink.
     """
+    return probabilities(predictor, [prepared(predictor, image)[0] for image in images])
+
+
+def probabilities(predictor: Predictor, examples: Sequence[NDArray[Any]]) -> Tensor:
+    """Returns the probability of each class, float64 of shape (N, O), for examples as the dataset has them.
+
+    Args:
+        examples: images (H, W) or (H, W, C), or series (T, I), each of its own length.
+
+    Raises:
+        UserError: an example has another shape than those of the dataset.
+    """
+    import numpy as np
     import torch
 
-    from rnnexp.data.photographs import prepare
-
-    return probabilities(predictor, torch.stack([prepare(image, predictor.dataset).image for image in images]))
-
-
-def probabilities(predictor: Predictor, prepared_NHW: Tensor) -> Tensor:
-    """Returns the probability of each class, float64 of shape (N, O), for images as the dataset has them."""
-    import torch
-
+    from rnnexp.data.dataset import Dataset, Examples
+    from rnnexp.data.splitting import Part
     from rnnexp.training.precision import forward
 
-    model, parts = predictor.model, torch.split(prepared_NHW, 128)
+    wanted = predictor.sequences.shape
+    for example in examples:
+        has_shape = len(example.shape) == len(wanted) and example.shape[1:] == wanted[1:]
+        if not has_shape or (predictor.is_of_images and example.shape != wanted):
+            shown = ", ".join("T" if n is None else str(n) for n in wanted)
+            raise UserError(f"the run reads {predictor.sequences.kind} of shape ({shown}), got {example.shape}")
+        if not len(example) or not np.isfinite(example).all():
+            raise UserError("an example has no steps, or values that are NaN or infinite")
+    labels = np.zeros(len(examples), np.int64)
+    if wanted[0] is None:  # lengths belong to what the network was trained on, be they equal here
+        ends = np.cumsum([0, *map(len, examples)], dtype=np.int64)
+        found = Examples(np.concatenate(examples).astype(np.float32), labels, ends)
+    else:
+        make = Dataset.of_images if predictor.is_of_images else Dataset.of_series
+        found = make(list(examples), labels, classes=predictor.labels).train
+    part = Part.of(found, torch.device("cpu"))
     with torch.inference_mode():
-        logits = [forward(model, predictor.sequences(part_NHW), "fp32") for part_NHW in parts]
+        logits = [
+            forward(predictor.model, predictor.sequences(part, index), "fp32")
+            for index in torch.split(torch.arange(len(part)), BATCH)
+        ]
     return torch.cat(logits).double().softmax(1)
+
+
+def prepared(predictor: Predictor, image: Image.Image) -> tuple[NDArray[Any], int]:
+    """Returns an image as the dataset would have it, and how many characters a photo of one seems to hold.
+
+    Raises:
+        UserError: nothing stands out from the background of a photo.
+    """
+    from rnnexp.data import idx
+
+    if predictor.dataset in idx.SOURCES:
+        from rnnexp.data.photographs import prepare
+
+        found = prepare(image, predictor.dataset)
+        return found.image.numpy(), found.num_characters
+    from rnnexp.data.image_folder import as_array
+
+    height, width, *channels = predictor.sequences.shape
+    assert height
+    assert width
+    fit = predictor.sequences.cfg.get("fit", "crop")
+    return as_array(image, (height, width), channels[0] if channels and channels[0] else 1, fit), 1
+
+
+def read(predictor: Predictor, path: str) -> list[tuple[str, NDArray[Any]]]:
+    """Returns what a file holds: one image, or any number of series, each with a title.
+
+    Raises:
+        UserError: it can't be read, or as nothing that the run's dataset has.
+    """
+    if predictor.is_of_images:
+        array, num_characters = prepared(predictor, _open(path))
+        if num_characters > 1:
+            note = f"note: {path} seems to hold {num_characters} characters; this is the largest"
+            show("rnnexp.predict", [note])
+        return [(path, array)]
+    from rnnexp.data.series import read_unlabeled
+
+    found = read_unlabeled(path, predictor.sequences.cfg, predictor.result.dataset.get("features", ()))
+    if not found or not all(map(len, found)):
+        raise UserError(f"{path}: it has {'a series without steps' if found else 'no series'}")
+    return [(path if len(found) == 1 else f"{path}:{number}", one) for number, one in enumerate(found)]
 
 
 @command("rnnexp.predict")
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints a line for each image, or JSON. Returns 2 if the run or an image was bad."""
-    parser = Parser("rnnexp.predict", description="Classify images with a run's model.")
+    """Prints a line for each example, or JSON. Returns 2 if the run or a file was bad."""
+    parser = Parser("rnnexp.predict", description="Classify images or series with a run's model.")
     parser.add_argument("run_dir", metavar="RUN_DIR", help="the folder of a finished run, with its model.pt")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="dark on light or light on dark, of any size")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", help="an image of any size, or a file of series as those it was trained on"
+    )
     parser.add_argument("--json", action="store_true", help="print path, label and every probability as JSON")
     parser.add_argument("--trust", action="store_true", help="build the run's own network, whoever wrote it")
     args = parser.parse_args(argv)
     predictor = load(args.run_dir, args.trust)
     if predictor.result.status is not Status.COMPLETE:
         show("rnnexp.predict", [f"note: {_ending(predictor.result)}"])
-    from rnnexp.data.photographs import prepare
-
     answers, exit_status = [], 0
-    for path in args.images:
+    for path in args.files:
         try:
-            prepared = prepare(_open(path), predictor.dataset)
+            titles, examples = zip(*read(predictor, path), strict=True)
+            shares = probabilities(predictor, examples).tolist()
         except UserError as error:
             show("rnnexp.predict", error.problems)
             exit_status = error.exit_status
             continue
-        if prepared.num_characters > 1:
-            note = f"note: {path} seems to hold {prepared.num_characters} characters; this is the largest"
-            show("rnnexp.predict", [note])
-        p_O = probabilities(predictor, prepared.image[None])[0].tolist()
-        of_class = dict(zip(predictor.labels, p_O, strict=True))
-        label = max(of_class, key=lambda name: of_class[name])
-        answers.append({"path": path, "label": label, "probabilities": of_class})
+        for title, p_O in zip(titles, shares, strict=True):
+            label = predictor.labels[max(range(len(p_O)), key=p_O.__getitem__)]
+            of_class = dict(zip(predictor.labels, p_O, strict=True))
+            answers.append({"path": title, "label": label, "probabilities": of_class})
     if answers or args.json:
         print(json.dumps(answers, indent=1) if args.json else _table(answers))
     return exit_status
@@ -188,6 +259,8 @@ def _read_result(folder: RunFolder) -> RunResult:
     if result is None:
         problem = "has not finished: it has no result.json" if folder.is_run() else "is not the folder of a run"
         raise UserError(f"{folder.path} {problem}")
+    if result.is_of_an_earlier_version:
+        raise UserError(f"{folder.path} {EARLIER}")
     return result
 
 

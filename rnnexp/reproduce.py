@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_sweep import streams
@@ -17,11 +18,11 @@ from hydra_sweep.commands import Parser, command
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
-from rnnexp.data.files import is_there
-from rnnexp.record.result import TIME_COLUMNS, RunResult, Status
+from rnnexp.record.result import EARLIER, TIME_COLUMNS, RunResult, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.record.trust import trust_problems
 from rnnexp.schema.config import plain_config, with_schema
+from rnnexp.schema.identity import dataset_difference
 
 
 @command("rnnexp.reproduce")
@@ -79,6 +80,8 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Difference
         raise UserError(f"{run_dir} is corrupt ({error})") from error
     if recorded is None:
         raise UserError(f"{run_dir} holds no finished run: there is no {folder.result.name}")
+    if recorded.is_of_an_earlier_version:
+        raise UserError(f"{run_dir} {EARLIER}")
     if (problems := trust_problems(recorded.config)) and not trust:
         raise UserError(problems)
     try:
@@ -90,21 +93,35 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Difference
             "precision": recorded.precision,
             "resume": False,
         }
-        if not trust and not is_there(cfg.data):
+        if not trust and is_strangers_root(cfg.data):
             config["data"]["root"] = None
     except (ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException) as error:
         cause = " ".join(str(error).split())[:160]
         raise UserError(f"{folder.result} is corrupt ({type(error).__name__}: {cause})") from error
     from rnnexp.run import run
 
-    # A search's trial never saw the test set, and never validates on it.
-    test = "test_accuracy" in recorded.metrics or config["data"]["valid_from"] == "test"
+    # A search's trial never saw the test set, never validates on it, and validates on something.
+    data = config["data"]
+    validates_apart = data["folds"] is not None or (data["valid_from"] == "train" and data["valid_size"] != 0)
+    test = "test_accuracy" in recorded.metrics or not validates_apart
     pruned_after = recorded.metrics.get("epochs") if recorded.status is Status.PRUNED else None
     again = run(
         config, out, choices=recorded.choices, test=test, on_epoch=lambda row: bool(row["epoch"] == pruned_after)
     )
     histories = history_differences(before, RunFolder(Path(out)).read_history())
-    return Differences(histories + result_differences(recorded, again), environment_differences(recorded, again))
+    dataset = dataset_difference(recorded.dataset, again.dataset)
+    results = dataset + histories + result_differences(recorded, again)
+    return Differences(results, environment_differences(recorded, again))
+
+
+def is_strangers_root(data: DictConfig) -> bool:
+    """Returns whether `data.root` names a folder that would be filled with files of a dataset that are not there."""
+    from rnnexp.data import cifar, idx
+
+    if data["_target_"] == f"{cifar.__name__}.load":
+        return not cifar.is_there(data.root)
+    name = data.get("name", f"emnist_{data.get('split')}")
+    return str(data["_target_"]).startswith(f"{idx.__name__}.") and not idx.is_there(name, data.root)
 
 
 def history_differences(before: list[dict[str, str]], after: list[dict[str, str]]) -> list[str]:

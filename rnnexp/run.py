@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,23 +11,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from omegaconf import DictConfig, OmegaConf
+from torch.nn.functional import cross_entropy
 
 import rnnexp
 from hydra_sweep import signals, sources
 from hydra_sweep.errors import UserError, describe_error
+from rnnexp.data import loading
+from rnnexp.data.splitting import Part
 from rnnexp.preconditions import machine_problems
 from rnnexp.record.result import RunResult, Status, TestOutcomes
 from rnnexp.record.run_folder import HydraFiles, RunFolder
 from rnnexp.record.tensors import load_tensors, save_tensors
 from rnnexp.schema import validation
 from rnnexp.schema.config import plain_config, with_schema
-from rnnexp.schema.identity import difference
+from rnnexp.schema.identity import dataset_difference, difference
 from rnnexp.training.attempt import Attempt
 from rnnexp.training.build import build, describe, num_parameters
 from rnnexp.training.loop import Row, Trainer
 from rnnexp.training.machine import pick_device
 
+NUM_MISTAKES = 20  # that are recorded as they are, for the run's page, as far as they fit into
+MISTAKES_BYTES = 32 * 2**20
 LATER = {"precision", "own_code"}  # in checkpoints than in the first ones
 log = logging.getLogger("rnnexp")
 
@@ -55,40 +63,42 @@ def run(
         Interrupted: SIGTERM or Ctrl-C came; the checkpoint is written.
     """
     cfg, folder = checked(config, test), RunFolder(Path(out))
+    dataset = loading.take(cfg.data, test)
+    about = dataset.identity
     with folder.claim(), signals.catch() as stop:
-        if done := recorded_result(folder, cfg):
+        if done := recorded_result(folder, cfg, about):
             accuracy = done.metrics.get("test_accuracy")
             tested = "test set unseen" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
             log.info("%s has finished already: %s, %s", folder.path, done.status.value, done.reason or tested)
             return done
-        checkpoint = recorded_checkpoint(folder, cfg)
+        checkpoint = recorded_checkpoint(folder, cfg, about)
         folder.write_hydra_files(hydra_files or HydraFiles(OmegaConf.to_yaml(cfg)))
         attempt = Attempt.begin(cfg, checkpoint, choices or {})
         precision = None  # as far as it is known if the run fails, as are the metrics
         metrics: dict[str, float] = {"epochs": attempt.num_epochs}
         try:
-            checkpoint_writer = partial(save, folder, attempt)
-            trainer = build(
-                attempt, stop, save=checkpoint_writer, note=partial(note, folder), on_epoch=on_epoch, test=test
-            )
+            checkpoint_writer = partial(save, folder, attempt, about)
+            noted = partial(note, folder)
+            trainer = build(attempt, dataset, stop, save=checkpoint_writer, note=noted, on_epoch=on_epoch, test=test)
             precision, metrics["num_parameters"] = trainer.precision, num_parameters(trainer.model)
-            describe(trainer, attempt)
+            about |= read_as(trainer)
+            describe(trainer, attempt, dataset)
             if checkpoint:
                 restore(trainer, checkpoint, folder)
-            folder.write_history(trainer.progress.history)
+            folder.write_history(trainer.progress.history, cfg.metrics)
             try:
                 status, reason = trainer.fit()
             finally:  # a failed run has metrics too
                 metrics |= summarize(trainer)
             metrics |= finish(trainer, status, reason, folder)
-            result = attempt.result(status, reason, metrics, precision)
+            result = attempt.result(status, reason, metrics, about, precision)
             folder.write_result(result)
         except signals.Interrupted:
             log.warning("stopped; train.resume=true resumes it")
             raise
         except Exception as error:
             with suppress(UserError):  # a full disk, say, is what failed
-                folder.write_result(attempt.result(Status.FAILED, describe_error(error), metrics, precision))
+                folder.write_result(attempt.result(Status.FAILED, describe_error(error), metrics, about, precision))
             raise
     return result
 
@@ -101,14 +111,15 @@ def checked(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
             run that must not see the test set is to validate on it.
     """
     cfg = with_schema(config).copy()
-    problems = validation.problems(cfg, is_search=not test) or list(machine_problems(cfg))
+    problems = validation.problems(cfg, is_search=not test) or list(machine_problems(cfg, with_test=test))
     if problems:
+        loading.forget()  # what is wrong may be mended before the next run of this process
         raise UserError(problems)
     OmegaConf.set_readonly(cfg, True)
     return cfg
 
 
-def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
+def recorded_result(folder: RunFolder, cfg: DictConfig, dataset: Mapping[str, Any]) -> RunResult | None:
     """Returns the result of the run that `train.resume` asks to go on with, if it has finished; a failed one has not.
 
     Raises:
@@ -124,14 +135,14 @@ def recorded_result(folder: RunFolder, cfg: DictConfig) -> RunResult | None:
         raise UserError(f"{folder.result} is corrupt ({error}); delete it to go on from the checkpoint") from error
     if result is None:
         return None
-    refuse_another(folder, result.config, result.environment.get("own_code"), cfg)
+    refuse_another(folder, result.config, result.environment.get("own_code"), cfg, result.dataset, dataset)
     if result.status is not Status.FAILED:
         return result
     folder.result.unlink()
     return None
 
 
-def recorded_checkpoint(folder: RunFolder, cfg: DictConfig) -> dict[str, Any] | None:
+def recorded_checkpoint(folder: RunFolder, cfg: DictConfig, dataset: Mapping[str, Any]) -> dict[str, Any] | None:
     """Returns the checkpoint to go on from, or None to start from scratch.
 
     Raises:
@@ -141,11 +152,11 @@ def recorded_checkpoint(folder: RunFolder, cfg: DictConfig) -> dict[str, Any] | 
         return None
     try:
         checkpoint = load_tensors(folder.checkpoint, pick_device(cfg.train.device))
-        if checkpoint.keys() | LATER != {"trainer", "attempt", "config", *LATER}:
+        if checkpoint.keys() | LATER != {"trainer", "attempt", "config", "dataset", *LATER}:
             raise ValueError("it is no checkpoint of this version of rnnexp")
     except ValueError as error:
         raise UserError(f"{folder.checkpoint} is corrupt ({error}); delete it to start the run anew") from error
-    refuse_another(folder, checkpoint["config"], checkpoint.get("own_code"), cfg)
+    refuse_another(folder, checkpoint["config"], checkpoint.get("own_code"), cfg, checkpoint["dataset"], dataset)
     return checkpoint
 
 
@@ -166,18 +177,27 @@ def restore(trainer: Trainer, checkpoint: Mapping[str, Any], folder: RunFolder) 
 
 
 def refuse_another(
-    folder: RunFolder, recorded: Mapping[str, Any], own_code: Mapping[str, str] | None, cfg: DictConfig
+    folder: RunFolder,
+    recorded: Mapping[str, Any],
+    own_code: Mapping[str, str] | None,
+    cfg: DictConfig,
+    recorded_dataset: Mapping[str, Any],
+    dataset: Mapping[str, Any],
 ) -> None:
     """Raises: UserError with the difference, if the record is of another computation.
 
     Args:
         recorded: its configuration.
         own_code: the versions of the user's own modules that it was made with, if they were recorded.
+        recorded_dataset, dataset: the identities of its dataset, and of the one that is there now.
     """
     config = plain_config(cfg)
-    changes = difference(recorded, config)
-    what = "configuration" if changes else "version of the code"
-    if changes := changes or sources.edited(own_code, sources.versions(config, rnnexp.__path__)):
+    what, changes = "configuration", difference(recorded, config)
+    if not changes:
+        what, changes = "version of the code", sources.edited(own_code, sources.versions(config, rnnexp.__path__))
+    if not changes:
+        what, changes = "dataset", dataset_difference(recorded_dataset, dataset)
+    if changes:
         raise UserError(f"{folder.path} holds a run of another {what} ({'; '.join(changes)}); choose another name")
 
 
@@ -185,20 +205,19 @@ def note(folder: RunFolder, trainer: Trainer, row: Row) -> None:
     """Adds an epoch to the history and the log."""
     folder.append_history(row)
     log.info(
-        "epoch %*d/%d  train loss %.4f acc %5.2f %%  valid loss %.4f acc %5.2f %%  %.1f s%s",
+        "epoch %*d/%d  train loss %.4f acc %5.2f %%%s  %.1f s%s",
         len(str(trainer.cfg.epochs)),
         row["epoch"],
         trainer.cfg.epochs,
         row["train_loss"],
         100 * row["train_accuracy"],
-        row["valid_loss"],
-        100 * row["valid_accuracy"],
+        f"  valid loss {row['valid_loss']:.4f} acc {100 * row['valid_accuracy']:5.2f} %" if trainer.data.valid else "",
         row["epoch_seconds"],
         "  kept" if trainer.progress.best_epoch == row["epoch"] else "",
     )
 
 
-def save(folder: RunFolder, attempt: Attempt, trainer: Trainer) -> None:
+def save(folder: RunFolder, attempt: Attempt, dataset: Mapping[str, Any], trainer: Trainer) -> None:
     """Writes the checkpoint, whole or not at all: until the new one is on disk, the old one is there.
 
     It comes before the epoch's line in the history and before its report: a process that dies in between has both to
@@ -206,14 +225,24 @@ def save(folder: RunFolder, attempt: Attempt, trainer: Trainer) -> None:
     """
     content = {"trainer": trainer.state_dict(), "attempt": attempt.number, "config": attempt.config}
     content |= {"own_code": attempt.environment["own_code"], "precision": trainer.precision.name}
+    content |= {"dataset": {"classes": dataset["classes"], "checksum": dataset["checksum"]}}
     save_tensors(folder.checkpoint, content)
+
+
+def read_as(trainer: Trainer) -> dict[str, Any]:
+    """Returns what is recorded of how the dataset was split and normalized."""
+    parts, by = trainer.data, trainer.sequences.normalization
+    sizes = {name: None if part is None else len(part) for name, part in vars(parts).items()}
+    return {f"num_{name}": size for name, size in sizes.items()} | {"mean": by.mean, "std": by.std}
 
 
 def summarize(trainer: Trainer) -> dict[str, float]:
     """Returns the kept epoch's metrics and what training cost."""
     p = trainer.progress
     kept = p.history[p.best_epoch - 1] if p.best_epoch else {}
-    metrics = {k: v for k, v in kept.items() if k.startswith(("train_", "valid_"))}
+    metrics = {
+        k: v for k, v in kept.items() if k.startswith("train_") or (k.startswith("valid_") and trainer.data.valid)
+    }
     seconds = p.seconds + sum(row["epoch_seconds"] for row in p.history)
     return metrics | {"epochs": p.epoch, "best_epoch": p.best_epoch, "train_seconds": seconds}
 
@@ -228,9 +257,7 @@ def finish(trainer: Trainer, status: Status, reason: str | None, folder: RunFold
         return {}
     if trainer.data.test is None:
         return {}
-    labels = trainer.data.test.labels
-    losses, predicted = trainer.outcomes(trainer.data.test, "test")
-    outcomes = TestOutcomes(*(part.cpu().numpy() for part in (labels.byte(), predicted.byte(), losses)))
+    outcomes, measured = tested(trainer, trainer.data.test)
     folder.write_test_outcomes(outcomes)
     log.info(
         "test loss %.4f acc %.2f %% with the weights of epoch %d",
@@ -238,4 +265,31 @@ def finish(trainer: Trainer, status: Status, reason: str | None, folder: RunFold
         100 * outcomes.accuracy,
         trainer.progress.best_epoch,
     )
-    return {"test_loss": outcomes.loss, "test_accuracy": outcomes.accuracy}
+    return {"test_loss": outcomes.loss, "test_accuracy": outcomes.accuracy} | measured
+
+
+def tested(trainer: Trainer, test: Part) -> tuple[TestOutcomes, dict[str, float]]:
+    """Returns what the network makes of each test example, and the configuration's metrics of it."""
+    logits_NO = trainer.outcomes(test, "test")
+    losses, predicted = cross_entropy(logits_NO, test.labels, reduction="none"), logits_NO.argmax(1)
+    kind = np.uint8 if logits_NO.shape[1] <= 256 else np.uint16
+    wrong = (predicted != test.labels).nonzero().flatten()
+    worst = wrong[losses[wrong].argsort(descending=True, stable=True)][:NUM_MISTAKES]
+    x, lengths = test.batch(worst) if len(worst) else (test.x[:0], None)
+    if len(worst) == 0 and x.ndim == 2:  # of unequal series
+        x = x[None][:0]
+    if lengths is not None:
+        has_ended = torch.arange(x.shape[1], device=x.device)[None] >= lengths[:, None]
+        x = x.float().masked_fill(has_ended[..., None], math.nan)
+    if x.nbytes > MISTAKES_BYTES:
+        fitting = MISTAKES_BYTES // x[0].nbytes
+        worst, x = worst[:fitting], x[:fitting]
+    outcomes = TestOutcomes(
+        labels=test.labels.cpu().numpy().astype(kind),
+        predicted=predicted.cpu().numpy().astype(kind),
+        losses=losses.cpu().numpy(),
+        worst=worst.cpu().numpy(),
+        worst_x=x.cpu().numpy(),
+    )
+    measured = trainer.measure(test.labels, logits_NO) if trainer.metrics else {}
+    return outcomes, {f"test_{name}": value for name, value in measured.items()}

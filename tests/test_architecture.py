@@ -42,7 +42,7 @@ SWEEPER = (
 )
 # Of what is built on it: its packages, and the modules that are in none.
 RNNEXP = (
-    {"compat", "arguments", "schedules", "schema", "models", "proxy"},
+    {"compat", "arguments", "schedules", "metrics", "schema", "models", "proxy"},
     {"record", "data", "status", "stop", "fetch"},
     {"training", "results"},
     {"verdict"},
@@ -151,7 +151,7 @@ def test_private_names_of_others_stand_in_one_module_of_each_package():
         "rnnexp.schema.validation",
         "rnnexp.schedules",
         "rnnexp.record.run_folder",
-        "rnnexp.data.files",
+        "rnnexp.data.idx",
         "rnnexp.results.command",
         "rnnexp.command_line",
         "rnnexp.cli",
@@ -170,3 +170,16 @@ def test_what_answers_at_once_does_not_import_torch(module):
 def test_help_imports_no_library_that_takes_its_time():
     program = "import sys, rnnexp.cli; assert not {'torch', 'optuna', 'pandas', 'numpy'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+CONSTANTS = re.compile(r"\b(784|28 ?\* ?28|60_?000|10_?000|28|NUM_CLASSES)\b")
+MNISTS_OWN = {"data/idx.py", "data/photographs.py", "data/strokes.py"}  # MNIST's files, and photos made like its digits
+
+
+def test_no_constant_of_mnist_is_outside_its_own_modules():
+    found = []
+    for path in sorted((ROOT / "rnnexp").rglob("*.py")):
+        if str(path.relative_to(ROOT / "rnnexp")) not in MNISTS_OWN:
+            lines = path.read_text().splitlines()
+            found += [f"{path.name}:{n}: {line}" for n, line in enumerate(lines, 1) if CONSTANTS.search(line)]
+    assert found == []

@@ -11,6 +11,8 @@ from hydra_sweep import signals
 from hydra_sweep.machine import num_physical_cores
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.data import loading
+from rnnexp.data.sequences import Normalization, Sequences
+from rnnexp.data.splitting import split
 from rnnexp.schema.config import plain_config, register_schemas
 from rnnexp.training import machine
 from rnnexp.training.loop import Progress, Trainer
@@ -22,15 +24,20 @@ with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
 torch.set_num_threads(cfg.train.threads or num_physical_cores())
 machine.keep_memory()
 plain = plain_config(cfg)
+dataset = loading.load(cfg.data, with_test=False)
+parts = split(dataset, cfg.data, torch.device("cpu"), with_test=False)
+normalization = Normalization.of(cfg.data, parts.train, dataset.kind)
 model = instantiate(plain["model"], input_size=28, num_classes=10)
 trainer = Trainer(
     model=model,
     optimizer=instantiate(plain["optim"], _partial_=True)(model.parameters()),
     schedule=instantiate(plain["schedule"], _partial_=True),
-    data=loading.load(cfg.data, torch.device("cpu")),
+    data=parts,
+    sequences=Sequences(cfg.data, dataset.kind, dataset.shape, normalization),
     cfg=cfg.train,
+    metrics={},
+    class_weights=None,
     seed=0,
-    augment=cfg.data.augment,
     device=torch.device("cpu"),
     precision=Precision(cfg.train.precision, ""),
     stop=signals.Stop(),

@@ -58,7 +58,11 @@ def arm_specs(arms: Any, options: Callable[[str], list[str]]) -> list[ArmSpec]:
 def choice_problems(final: CommandLine) -> Iterator[str]:
     """Yields what would choose by the test set in an arm's final runs."""
     cfg = final.composer(next(final.plan.space.examples()))
-    if cfg.data.valid_from == "test" and (cfg.train.keep == "best" or cfg.train.patience is not None):
+    if (
+        cfg.data.valid_from == "test"
+        and cfg.data.folds is None
+        and (cfg.train.keep == "best" or cfg.train.patience is not None)
+    ):
         yield "data.valid_from=test would choose the epoch by the test set; try train.keep=last train.patience=null"
 
 

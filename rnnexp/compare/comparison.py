@@ -41,7 +41,8 @@ log = logging.getLogger("rnnexp")
 OWN_KEYS = ("name", "hydra.run.dir", "n_trials")
 VOLATILE = ("workers", "resume", "hydra/launcher")  # may change when a comparison goes on
 GRID = (  # what makes a plain grid of a search whose parameters all have their value
-    *("n_trials=null", "repeats=1", "hydra/sweeper/pruner=none", "hydra.sweeper.enqueue=[]"),
+    *("n_trials=null", "repeats=1", "data.folds=null", "objective=null", "hydra/sweeper/pruner=none"),
+    "hydra.sweeper.enqueue=[]",
     *("hydra.sweeper.enqueue_defaults=false", "hydra.sweeper.stop={seconds:null,value:null,patience:null,steps:null}"),
 )
 PR_SET_PDEATHSIG = 1
@@ -73,7 +74,7 @@ class Comparison:
         settings = self.cfg.compare
         budget = [f"n_trials={settings.trials}", "hydra/sweeper/pruner=none"]
         if settings.budget == "epochs":
-            epochs = settings.trials * self.cfg.train.epochs
+            epochs = settings.trials * self.cfg.train.epochs * (self.cfg.data.folds or 1)
             budget = [f"n_trials={epochs}", f"hydra.sweeper.stop.steps={epochs}"]
         return merged(self.overrides, arm.overrides, budget, self.named(self.folder.search(arm.name)))
 
@@ -119,6 +120,10 @@ class Comparison:
             found.append(f"compare.first_seed={settings.first_seed}: the searches use seed {max(used)}; take another")
         if settings.trials and not isinstance(self.cfg.objective, str):
             found.append(f"a comparison needs one objective, got {self.cfg.objective}; try objective=valid_accuracy")
+        if "data.folds" in map(key_of, settings.final):
+            found.append("compare.final: data.folds is to choose by; the final runs train on the whole training part")
+        if not settings.trials and self.cfg.data.folds is not None:
+            found.append("compare.trials=0 has nothing to choose by folds; leave data.folds out")
         if not settings.trials and "search" in map(key_of, self.overrides):
             found.append("compare.trials=0 runs the arms as they are; leave search=... out, or type compare.trials=20")
         for arm in self.arms:
@@ -243,6 +248,8 @@ class Comparison:
             search = recorded.search(place, self.folder.path) if self.cfg.compare.trials else None
             overrides = merged(self.overrides, arm.overrides, chosen, list(self.cfg.compare.final))
             overrides = [t for t in overrides if not key_of(t).startswith("hydra") and key_of(t) not in VOLATILE]
+            if self.cfg.data.folds is not None or "data.folds" in map(key_of, overrides):
+                overrides = merged(overrides, ["data.folds=null"])
             command = shlex.join(["python", "-m", "rnnexp", *self.flags, *overrides])
             arms.append(Arm(arm.name, found.runs[: self.cfg.compare.seeds], chosen, command, search))
         warnings += recorded.unequal_budgets(arms)
@@ -253,7 +260,10 @@ class Comparison:
     def method(self) -> list[str]:
         settings = self.cfg.compare
         trials, seeds = counted(settings.trials, "trial"), counted(settings.seeds, "seed")
-        most, total = (counted(n * self.cfg.train.epochs, "epoch") for n in (1, settings.trials))
+        folds = self.cfg.data.folds
+        most = counted(self.cfg.train.epochs, "epoch") + (" on each fold" if folds else "")
+        total = counted(settings.trials * self.cfg.train.epochs * (folds or 1), "epoch")
+        validated = f", validated on {folds} stratified folds of the training part" if folds else ""
         budget = {
             "trials": f"{trials} of at most {most}, none of them pruned",
             "epochs": f"{total} in all, in as many trials as pruning makes of them",
@@ -264,8 +274,8 @@ class Comparison:
                 f"Each ran with {seeds} from {settings.first_seed} on, and was tested once with each.",
             ]
         return [
-            f"Each arm had a search of its own with the same budget: {budget}. It chose by {self.cfg.objective}; no "
-            "trial read the test set.",
+            f"Each arm had a search of its own with the same budget: {budget}{validated}. It chose by "
+            f"{self.cfg.objective}; no trial read the test set.",
             f"The best configuration of each arm ran again with {seeds} from {settings.first_seed} on, "
             "which no search has used; those runs were tested, once each.",
         ]

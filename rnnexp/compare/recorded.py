@@ -47,7 +47,7 @@ def final_runs(folder: Path, relative_to: Path) -> FinalRuns:
 
 
 def _runs(frame: pd.DataFrame, root: Path, relative_to: Path) -> list[Run]:
-    """Raises: UserError if a run's record of its test images is damaged."""
+    """Raises: UserError if a run's record of its test examples is damaged."""
     runs = []
     for row in frame.to_dict("records"):
         path = root / row["path"]

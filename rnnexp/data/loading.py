@@ -1,143 +1,174 @@
-"""A dataset as tensors: split once, then indexed into batches of sequences.
+"""From `data` of a configuration to a dataset, and what is wrong with it. No torch.
 
-Shapes: B batch, H height and W width of an image, T time steps, I input features, N images.
+`data._target_` is a callable that gets the keys of `data` which are its own. The keys that say how any dataset is split
+and read are rnnexp's: those of `ImagesSchema` and `SeriesSchema`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+import inspect
+import json
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, interpolate
+from hydra.errors import InstantiationException
+from hydra.utils import get_method, instantiate
+from omegaconf import OmegaConf
 
 from hydra_sweep.errors import UserError
-from hydra_sweep.seeds import derive
-from rnnexp.data import files
-from rnnexp.data.files import ensure
-from rnnexp.schema.config import NUM_CLASSES, DataConfig, JitterConfig
+from rnnexp.data.dataset import IMAGES, SERIES, Dataset
+from rnnexp.schema.config import data_arguments, plain_config
 
-ELASTIC_KNOTS = 5  # on a side: neighboring strokes move apart, a stroke's own pixels together
+PACKAGE = str(Path(__file__).parent.parent)
 
-
-@dataclass(frozen=True)
-class Images:
-    """Images as uint8 of shape (N, H, W), and their labels as int64 of shape (N,)."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, index: Tensor) -> Images:
-        return Images(self.images[index], self.labels[index])
-
-    def to(self, device: torch.device) -> Images:
-        return Images(self.images.to(device), self.labels.to(device))
+_kept: dict[str, Dataset] = {}  # at most one
 
 
-class Sequences:
-    """How images become what a network reads: jittered if asked, normalized, and laid out in time."""
-
-    def __init__(self, cfg: DataConfig) -> None:
-        self.cfg = cfg
-        permutation = np.random.RandomState(cfg.permutation_seed).permutation(28 * 28)
-        self.permutation_T = torch.from_numpy(permutation)
-        self.input_size = 28 if cfg.sequence in ("columns", "rows") else 1
-
-    def __call__(self, images_BHW: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Returns float32 x_BTI of uint8 images, jittered if a generator to draw from is given."""
-        x_BHW = images_BHW.float().div_(255)
-        if generator is not None:
-            x_BHW = jitter(x_BHW, self.cfg.jitter, generator)
-        x_BHW = x_BHW.sub_(self.cfg.mean).div_(self.cfg.std)
-        if self.cfg.sequence == "columns":
-            return x_BHW.transpose(1, 2)
-        if self.cfg.sequence == "rows":
-            return x_BHW
-        x_BTI = x_BHW.flatten(1).unsqueeze(2)
-        return x_BTI[:, self.permutation_T.to(x_BTI.device)] if self.cfg.sequence == "permuted" else x_BTI
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The three parts and how to read them. `valid` is the test set itself where the config says so."""
-
-    train: Images
-    valid: Images
-    test: Images | None  # None: it was not read
-    sequences: Sequences
-
-
-def load(cfg: DataConfig, device: torch.device, *, with_test: bool = True) -> Dataset:
-    """Returns the dataset on the device, split by `data.split_seed` alone.
+def load(cfg: Any, with_test: bool) -> Dataset:
+    """Returns the dataset that `data` names.
 
     Args:
-        with_test: read the test files; without them, validation must be from the training file.
+        cfg: `data`, composed or recorded.
+        with_test: False for a trial of a search: the test part is not kept, and not read by a callable that takes
+            `with_test`.
 
     Raises:
-        UserError: files are missing and can't be got, or are not what their names say.
+        UserError: it can't be had, or is no dataset.
     """
-    root = ensure(cfg)
-
-    def read(prefix: str) -> Images:
-        images = torch.frombuffer(files.read(root, cfg.name, f"{prefix}-images-idx3-ubyte"), dtype=torch.uint8)
-        labels = torch.frombuffer(files.read(root, cfg.name, f"{prefix}-labels-idx1-ubyte"), dtype=torch.uint8)
-        if labels.max() >= NUM_CLASSES:
-            raise UserError(f"{cfg.name} has a label {labels.max()}; delete {root} and run again")
-        return Images(images.view(-1, 28, 28), labels.long())
-
-    file, test = read("train"), read("t10k") if with_test else None
-    used = torch.arange(len(file))
-    if cfg.valid_from == "train":
-        used, held = hold_out(file.labels, cfg.valid_size, derive(cfg.split_seed, "split"))
-        valid = file.take(held)
-    else:
-        assert test is not None
-        valid = test
-    if cfg.limit is not None and cfg.limit < len(used):
-        _, few = hold_out(file.labels[used], cfg.limit, derive(cfg.split_seed, "limit"))
-        used = used[few]
-    train = file if len(used) == len(file) else file.take(used)
-    seen = None if test is None else test.to(device)
-    return Dataset(train.to(device), valid.to(device), seen, Sequences(cfg))
+    data = plain_config(OmegaConf.create({"data": cfg}))["data"]
+    target = data["_target_"]
+    more = {"with_test": with_test} if "with_test" in inspect.signature(get_method(target)).parameters else {}
+    try:
+        found = instantiate(data_arguments(data) | more, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise UserError(f"data: {target}: {_line(cause)}{_place(cause)}") from error
+    if not isinstance(found, Dataset):
+        raise UserError(f"data: {target} returned a {type(found).__name__}; return an rnnexp.data.dataset.Dataset")
+    return found if with_test else dataclasses.replace(found, test=None)
 
 
-def hold_out(labels: Tensor, size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Returns the indices left and `size` indices drawn from all, both in order, each class in its proportion."""
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(labels), generator=generator)
-    shuffled = labels[order]
-    counts = torch.bincount(labels)
-    quota, remainder = counts * size // len(labels), counts * size % len(labels)  # whole numbers: exact
-    short = size - int(quota.sum())
-    quota[remainder.argsort(descending=True, stable=True)[:short]] += 1  # largest remainders first
-    rank = torch.empty_like(labels)
-    for label, count in enumerate(counts.tolist()):
-        rank[shuffled == label] = torch.arange(count)
-    is_drawn = torch.zeros(len(labels), dtype=torch.bool)
-    is_drawn[order[rank < quota[shuffled]]] = True
-    return (~is_drawn).nonzero().flatten(), is_drawn.nonzero().flatten()
+def take(cfg: Any, with_test: bool) -> Dataset:
+    """Returns the dataset that has been kept, and keeps it no longer; or loads it."""
+    return _kept.pop(_key(cfg, with_test), None) or load(cfg, with_test)
 
 
-def jitter(x_BHW: Tensor, cfg: JitterConfig, generator: torch.Generator) -> Tensor:
-    """Returns float images, black outside, each turned, shifted, scaled, sheared and warped by its own uniform draws.
+def keep(cfg: Any, with_test: bool, dataset: Dataset) -> None:
+    """Keeps a dataset, and no other, for the run that follows in this process."""
+    forget()
+    _kept[_key(cfg, with_test)] = dataset
 
-    The warp is that of Simard et al. 2003: a smooth random field of displacements, here by cubic interpolation of
-    `ELASTIC_KNOTS` x `ELASTIC_KNOTS` of them.
-    """
-    batch = len(x_BHW)
-    u_B5 = (torch.rand(batch, 5, generator=generator) * 2 - 1).to(x_BHW.device)  # drawn on the CPU: alike everywhere
-    angle_B, shear_B = torch.deg2rad(u_B5[:, 0] * cfg.degrees), torch.tan(torch.deg2rad(u_B5[:, 1] * cfg.shear))
-    scale_B = 1 / (1 + u_B5[:, 2] * cfg.scale)
-    cos_B, sin_B = torch.cos(angle_B) * scale_B, torch.sin(angle_B) * scale_B
-    x_row = torch.stack([cos_B, cos_B * shear_B - sin_B, u_B5[:, 3] * 2 * cfg.translate], 1)
-    y_row = torch.stack([sin_B, sin_B * shear_B + cos_B, u_B5[:, 4] * 2 * cfg.translate], 1)
-    grid = affine_grid(torch.stack([x_row, y_row], 1), [batch, 1, *x_BHW.shape[1:]], align_corners=False)
-    if cfg.elastic:
-        knots = torch.rand(batch, 2, ELASTIC_KNOTS, ELASTIC_KNOTS, generator=generator) * 2 - 1
-        warp = interpolate(knots.to(x_BHW.device), x_BHW.shape[1:], mode="bicubic", align_corners=True)
-        grid = grid + 2 * cfg.elastic * warp.permute(0, 2, 3, 1)
-    return grid_sample(x_BHW.unsqueeze(1), grid, align_corners=False).squeeze(1)
+
+def forget() -> None:
+    """Keeps no dataset: no run follows in this process."""
+    _kept.clear()
+
+
+def problems(cfg: Any, with_test: bool) -> list[str]:
+    """Returns a line for everything that keeps a run from training on its dataset, which is loaded, and then kept."""
+    try:
+        dataset = take(cfg, with_test)
+    except UserError as error:
+        return error.problems
+    if found := [*(f"data: {line}" for line in dataset.problems()), *_kind_problems(cfg, dataset)]:
+        return found
+    keep(cfg, with_test, dataset)
+    return list(_size_problems(cfg, dataset))
+
+
+def _key(cfg: Any, with_test: bool) -> str:
+    return json.dumps(
+        [data_arguments(plain_config(OmegaConf.create({"data": cfg}))["data"]), with_test], sort_keys=True, default=str
+    )
+
+
+def _kind_problems(cfg: Any, dataset: Dataset) -> Iterator[str]:
+    """Yields what to type if the keys of `data` are for another kind of dataset."""
+    asked = IMAGES if "sequence" in cfg else SERIES
+    if asked != dataset.kind:
+        yield (
+            f"data: {cfg._target_} returned {dataset.kind}, and its keys are for {asked}; begin its file with "
+            f"defaults: [shared/{dataset.kind}, _self_]"
+        )
+        return
+    features = dataset.shape[-1] if dataset.kind == SERIES or len(dataset.shape) == 3 else 1
+    if not isinstance(cfg.normalize, str):
+        for name, values in zip(("means", "standard deviations"), cfg.normalize, strict=True):
+            if hasattr(values, "__len__") and len(values) not in (1, features):
+                yield f"data.normalize has {len(values)} {name}, and an example has {features} features"
+    if dataset.kind == IMAGES and cfg.sequence == "patches":
+        height, width = dataset.shape[:2]
+        assert height
+        assert width
+        if height % cfg.patch or width % cfg.patch:
+            yield f"data.patch must divide the {height} x {width} pixels of an image, got {cfg.patch}"
+
+
+def _size_problems(cfg: Any, dataset: Dataset) -> Iterator[str]:
+    """Yields what is wrong with how the examples are to be split."""
+    sizes, count, least = Sizes.of(cfg, dataset), len(dataset.train), len(dataset.classes)
+    asks_for_test = not dataset.has_test and cfg.test_size != 0
+    if asks_for_test and sizes.test < least:
+        yield f"data.test_size must leave {least} examples to test, one for each class, got {sizes.test}"
+    elif asks_for_test and count - sizes.test < least:
+        yield f"data.test_size={cfg.test_size} must leave {least} of {count:,} examples to train, one for each class"
+    elif sizes.validates and (single := dataset.single()):
+        yield (
+            f"data: class {', '.join(single[:5])} has one training example, which can't both train and validate; leave "
+            "the class out, or type data.folds=null data.valid_size=0 train.keep=last"
+        )
+    elif cfg.folds is not None and cfg.folds > count - sizes.test:
+        yield f"data.folds must be at most the {count - sizes.test:,} examples that there are, got {cfg.folds}"
+    elif cfg.folds is None and cfg.valid_from == "train" and cfg.valid_size != 0 and sizes.valid < least:
+        yield f"data.valid_size must leave {least} examples to validate, one for each class, got {sizes.valid}"
+    elif sizes.train < least:
+        asked = f"data.valid_size={cfg.valid_size}" if cfg.folds is None else f"data.folds={cfg.folds}"
+        yield f"{asked} must leave {least} of {count:,} examples to train, one for each class"
+    if cfg.limit is not None and cfg.limit < least:
+        yield f"data.limit must be >= {least}, one for each class, got {cfg.limit}"
+    if cfg.valid_from == "test" and not dataset.has_test and not sizes.test:
+        yield "data.valid_from=test needs a test part; type data.test_size=0.2"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How many examples each part has; `test` is 0 if it is none of the training file's."""
+
+    train: int
+    valid: int
+    test: int
+    validates: bool  # on examples that are held out of the training part
+
+    @classmethod
+    def of(cls, cfg: Any, dataset: Dataset) -> Sizes:
+        """Returns the sizes that the keys of `data` ask for."""
+        count = len(dataset.train)
+        test = 0 if dataset.has_test else number_of(cfg.test_size, count)
+        left = count - test
+        if cfg.folds is not None:
+            valid = left // cfg.folds  # of the smallest fold
+        else:
+            valid = number_of(cfg.valid_size, left) if cfg.valid_from == "train" else 0
+        return cls(left - valid, valid, test, valid > 0)
+
+
+def number_of(size: float, count: int) -> int:
+    """Returns how many examples a size means, which is a share of them if it is below 1."""
+    return round(size * count) if 0 < size < 1 else int(size)
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, (ValueError, OSError)) and text else f"{type(error).__name__}: {text}"
+
+
+def _place(error: BaseException) -> str:
+    """Returns where a user's own function failed; of ours the line alone says enough."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(PACKAGE)]
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own and frames[-1] is own[-1] else ""

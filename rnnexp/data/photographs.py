@@ -47,18 +47,18 @@ def prepare(image: Image.Image, name: str) -> Prepared:
 
     Args:
         image: dark on light or light on dark, of any size and mode; what is transparent is background.
-        name: mnist, fashion_mnist or kmnist.
+        name: of the dataset: mnist, emnist_..., fashion_mnist or kmnist.
 
     Raises:
         UserError: nothing stands out from the background.
     """
-    num_characters = 1
+    num_characters, is_written = 1, name == "mnist" or name.startswith("emnist")
     gray_HW = _gray(ImageOps.exif_transpose(image))
-    if name == "mnist" and max(gray_HW.shape) > SMALL and (found := strokes.find(gray_HW)):
+    if is_written and max(gray_HW.shape) > SMALL and (found := strokes.find(gray_HW)):
         ink_HW, num_characters = found.ink_HW, found.num_characters
     else:
-        ink_HW = _ink(gray_HW, getattr(image, "filename", None) or "the image", has_margin=name == "mnist")
-    if name != "mnist":
+        ink_HW = _ink(gray_HW, getattr(image, "filename", None) or "the image", has_margin=is_written)
+    if not is_written:
         square = ImageOps.pad(Image.fromarray(ink_HW), (max(ink_HW.shape),) * 2)
         ink_HW = _resize(np.asarray(square), SIDE, SIDE)
     else:

@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import dropout
 
 BLOCK_FLOATS = 131_072  # of one (K, B, H) array: a handful of them stays in a core's cache
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of a layer and direction, as torch names and orders them
 aten = torch.ops.aten
 
 
@@ -44,17 +45,17 @@ def run(rnn: nn.RNNBase, x_BTI: Tensor) -> tuple[Tensor, Tensor]:
         for layer in range(rnn.num_layers):
             if layer and rnn.dropout and rnn.training:
                 out_TBI = dropout(out_TBI, rnn.dropout)
-            directions = [_direction(rnn, out_TBI, f"l{layer}")]
+            directions = [direction(rnn, out_TBI, f"l{layer}")]
             if rnn.bidirectional:
-                directions.append(_direction(rnn, out_TBI.flip(0), f"l{layer}_reverse"))
+                directions.append(direction(rnn, out_TBI.flip(0), f"l{layer}_reverse"))
             states += [h_TBH[-1] for h_TBH in directions]
             out_TBI = directions[0] if len(directions) == 1 else torch.cat([directions[0], directions[1].flip(0)], 2)
     return out_TBI.transpose(0, 1), torch.stack(states)
 
 
-def _direction(rnn: nn.RNNBase, x_TBI: Tensor, suffix: str) -> Tensor:
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    weights = [getattr(rnn, f"{name}_{suffix}").to(x_TBI.dtype) for name in names]
+def direction(rnn: nn.RNNBase, x_TBI: Tensor, suffix: str) -> Tensor:
+    """Returns the outputs of one layer in one direction, (T, B, H); `suffix` is of its weights' names, as torch has."""
+    weights = [getattr(rnn, f"{name}_{suffix}").to(x_TBI.dtype) for name in WEIGHTS]
     if isinstance(rnn, nn.GRU):
         return _Gru.apply(x_TBI, *weights)  # type: ignore[no-any-return]
     return _Elman.apply(x_TBI, *weights, rnn.nonlinearity)  # type: ignore[no-any-return]

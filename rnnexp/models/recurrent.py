@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from rnnexp.models import fused
+from rnnexp.models import fused, unequal
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -61,8 +61,17 @@ class RecurrentClassifier(nn.Module):
         self.backend = backend
         self.output = nn.Linear(hidden_size * (2 if bidirectional else 1), num_classes)
 
-    def forward(self, x_BTI: Tensor) -> Tensor:
-        """Returns logits of shape (B, O)."""
+    def forward(self, x_BTI: Tensor, lengths_B: Tensor | None = None) -> Tensor:
+        """Returns logits of shape (B, O).
+
+        Args:
+            lengths_B: where sequences are padded at their ends, how many steps of each are its own.
+        """
+        if lengths_B is not None:
+            out_BTH = unequal.run(self.rnn, x_BTI, lengths_B, self.is_fused(x_BTI.device))
+            if self.readout == "mean":
+                return self.output(unequal.mean(out_BTH, lengths_B))  # type: ignore[no-any-return]
+            return self.output(unequal.last(out_BTH, lengths_B, self.rnn.bidirectional))  # type: ignore[no-any-return]
         out_BTDH, state = fused.run(self.rnn, x_BTI) if self.is_fused(x_BTI.device) else self.rnn(x_BTI)
         if self.readout == "mean":
             return self.output(out_BTDH.mean(1))  # type: ignore[no-any-return]

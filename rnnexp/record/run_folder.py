@@ -20,7 +20,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +44,11 @@ from hydra_sweep.files import (
     with_json_checksum,
     with_yaml_checksum,
 )
-from rnnexp.record.result import HISTORY_COLUMNS, RunResult, TestOutcomes
+from rnnexp.record.result import RunResult, TestOutcomes, history_columns
 from rnnexp.schema.config import GROUPS
 
 RESUME_HINT = "what was saved before is intact: make room and go on with train.resume=true"
-MAX_OUTCOMES_BYTES = 1 << 26  # unpacked
+MAX_OUTCOMES_BYTES = 256 * 2**20  # unpacked
 
 
 class HydraFiles(NamedTuple):
@@ -173,7 +173,7 @@ class RunFolder:
         try:
             table = csv.DictReader(check_csv(whole_lines(read_bytes(self.history)).splitlines()))
             rows = [row for row in table if None not in row and None not in row.values()]
-            if tuple(table.fieldnames or HISTORY_COLUMNS) != HISTORY_COLUMNS:
+            if table.fieldnames and tuple(table.fieldnames) != history_columns(table.fieldnames):
                 raise ValueError("it has other columns")
             return rows
         except FileNotFoundError:
@@ -182,7 +182,7 @@ class RunFolder:
             raise ValueError(f"{self.history.name} can't be read: {error}") from error
 
     def read_test_outcomes(self) -> TestOutcomes | None:
-        """Returns what the run made of each test image; None if it was not tested.
+        """Returns what the run made of each test example; None if it was not tested.
 
         Raises:
             ValueError: the file is damaged, or holds other things.
@@ -193,17 +193,20 @@ class RunFolder:
             content = io.BytesIO(read_bytes(self.test_outcomes))
             check_zip(content, MAX_OUTCOMES_BYTES)
             with np.load(content, allow_pickle=False) as saved:
-                outcomes = TestOutcomes(**{f.name: saved[f.name] for f in dataclasses.fields(TestOutcomes)})
+                needed = {f.name for f in dataclasses.fields(TestOutcomes) if f.default is dataclasses.MISSING}
+                outcomes = TestOutcomes(**{name: saved[name] for name in {*needed, *saved.files}})
         except FileNotFoundError:
             return None
         except (*BROKEN_ZIP, OSError, EOFError, ValueError, LookupError, TypeError) as error:
             raise ValueError(f"{self.test_outcomes.name} can't be read: {error}") from error
-        shapes = {array.shape for array in vars(outcomes).values()}
-        kinds = "".join(array.dtype.kind for array in vars(outcomes).values())
+        each = (outcomes.labels, outcomes.predicted, outcomes.losses)
+        shapes, kinds = {array.shape for array in each}, "".join(array.dtype.kind for array in each)
         if len(shapes) != 1 or len(shapes.pop()) != 1 or kinds != "uuf" or not len(outcomes.labels):
             raise ValueError(
-                f"{self.test_outcomes.name} can't be read: not a label, a prediction and a loss for each image"
+                f"{self.test_outcomes.name} can't be read: not a label, a prediction and a loss for each example"
             )
+        if not _are_examples(outcomes.worst, outcomes.worst_x, len(outcomes.labels)):
+            raise ValueError(f"{self.test_outcomes.name} can't be read: its worst mistakes are not examples")
         return outcomes
 
     def read_hydra_config(self) -> dict[str, Any]:
@@ -227,21 +230,27 @@ class RunFolder:
                 raise ValueError(f"{self.hydra_choices.name} has no {key}")
         return {group: str(choices[group]) for group in GROUPS if choices.get(group) is not None}
 
-    def write_history(self, rows: list[dict[str, float]]) -> None:
-        """Writes history.csv anew."""
+    def write_history(self, rows: Sequence[Mapping[str, float]], metrics: Iterable[str] = ()) -> None:
+        """Writes history.csv anew.
+
+        Args:
+            metrics: names of the configuration's `metrics`.
+        """
+        columns = history_columns(f"valid_{name}" for name in metrics)
+        lines = [",".join(columns), *(_csv_row(row, columns) for row in rows)]
         with atomic(self.history, RESUME_HINT) as out:
-            out.write("".join(with_csv_checksums([",".join(HISTORY_COLUMNS), *map(_csv_row, rows)])).encode())
+            out.write("".join(with_csv_checksums(lines)).encode())
 
     def append_history(self, row: Mapping[str, float]) -> None:
         with explained(self.history, RESUME_HINT), self.history.open("a+", encoding="utf-8") as out:
             out.seek(0)
-            out.writelines(with_csv_checksums([_csv_row(row)], before=out.read()))
+            out.writelines(with_csv_checksums([_csv_row(row, history_columns(row))], before=out.read()))
 
     def write_test_outcomes(self, outcomes: TestOutcomes) -> None:
         import numpy as np
 
         with atomic(self.test_outcomes, RESUME_HINT) as out:
-            np.savez_compressed(out, **vars(outcomes))
+            np.savez_compressed(out, **{name: array for name, array in vars(outcomes).items() if array is not None})
 
     def write_result(self, result: RunResult) -> None:
         with atomic(self.result, RESUME_HINT) as out:
@@ -260,5 +269,15 @@ class RunFolder:
                     out.write(with_yaml_checksum(text.encode()))
 
 
-def _csv_row(row: Mapping[str, Any]) -> str:
-    return ",".join(str(row[name]) for name in HISTORY_COLUMNS)
+def _are_examples(worst: Any, x: Any, number: int) -> bool:
+    """Whether arrays are indices of so many examples, and the examples; or neither is there."""
+    if worst is None or x is None:
+        return worst is x
+    is_index = worst.ndim == 1 and worst.dtype.kind == "i" and bool(((worst >= 0) & (worst < number)).all())
+    return (
+        is_index and x.ndim in (3, 4) and x.dtype.kind in "fiu" and len(x) == len(worst) and (not len(x) or x.size > 0)
+    )
+
+
+def _csv_row(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    return ",".join(str(row[name]) for name in columns)

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 # Where the callables come from that any record may name: what stands there can do no more than compute.
-KNOWN_TARGETS = {"model": ("rnnexp.models", "torch.nn"), "optim": ("torch.optim",), "schedule": ("rnnexp.schedules",)}
+KNOWN_TARGETS = {
+    "model": ("rnnexp.models", "torch.nn"),
+    "optim": ("torch.optim",),
+    "schedule": ("rnnexp.schedules",),
+    "metrics": ("rnnexp.metrics",),
+}
+# Of data these alone: what else is in their modules writes files.
+KNOWN_DATASETS = tuple(
+    f"rnnexp.data.{name}" for name in ("idx.load", "idx.emnist", "cifar.load", "image_folder.load", "series.load")
+)
 
 
 def trust_problems(config: Mapping[str, Any]) -> list[str]:
@@ -20,7 +29,9 @@ def trust_problems(config: Mapping[str, Any]) -> list[str]:
         for key, text in _texts(value, str(group)):
             module, _, name = text.rpartition(".")
             is_target = key.rpartition(".")[2] == "_target_"
-            if "${" in text or (is_target and not (module in KNOWN_TARGETS.get(group, ()) and name.isidentifier())):
+            is_known = module in KNOWN_TARGETS.get(group, ()) and name.isidentifier()
+            is_known = is_known or (key == "data._target_" and text in KNOWN_DATASETS)
+            if "${" in text or (is_target and not is_known):
                 problems.append(
                     f"{key}={text!r:.100} is neither rnnexp's nor torch's; if you trust who wrote it, add --trust"
                 )

@@ -47,7 +47,7 @@ def arm_curves(arms: Mapping[str, Sequence[pd.DataFrame]]) -> Drawing:
                 )
     for axis, (part, quantity, _) in zip(axes, cells, strict=True):
         axis.set_title("validation" if part == "valid" else "training")
-        axis.set(xlabel="epoch", ylabel="loss (nats per image)" if quantity == "loss" else "accuracy (%)")
+        axis.set(xlabel="epoch", ylabel="loss (nats per example)" if quantity == "loss" else "accuracy (%)")
         whole_numbers(axis)
     note = "Lines are means over the runs with fresh seeds, bands reach from the lowest to the highest of them."
     return Drawing("arm-curves", "Learning curves of the final runs", note, figure, samples)
@@ -77,7 +77,7 @@ def forest(
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(f"{part} accuracy (%)")
     axes.grid(False, axis="y")
-    note = "Marks are means over seeds, lines 95 % intervals for all seeds and images of this kind, dots single runs."
+    note = "Marks are means over seeds, lines 95 % intervals for all seeds and examples of this kind, dots single runs."
     return Drawing("forest", "How good is each arm", note, figure, samples)
 
 

@@ -22,6 +22,9 @@ from rnnexp.report.drawing import (
     whole_numbers,
 )
 
+MAX_NUMBERS = 25  # classes whose counts are written into the matrix
+MAX_LINES = 8  # features of a series that are drawn
+
 
 @styled
 def curves(history: pd.DataFrame, best_epoch: int | None) -> Drawing:
@@ -44,7 +47,7 @@ def curves(history: pd.DataFrame, best_epoch: int | None) -> Drawing:
         whole_numbers(axes)
         if best_epoch:
             axes.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=":")
-    losses.set_ylabel("loss (nats per image)")
+    losses.set_ylabel("loss (nats per example)")
     accuracies.set_ylabel("accuracy (%)")
     note = "Lower loss and higher accuracy are better; where validation turns and training does not, it overfits."
     return Drawing("curves", "Learning curves", note + " The dotted line is the kept epoch.", figure, samples)
@@ -61,36 +64,88 @@ def learning_rate(history: pd.DataFrame) -> Drawing:
 
 @styled
 def confusion(counts: Any, names: Sequence[str]) -> Drawing:
-    """Returns the matrix of how often each class was predicted for each label."""
-    figure, (axes,) = make_axes(width=5.2, height=4.6)
+    """Returns the matrix of how often each class was predicted for each label; of many classes, without the numbers."""
+    number = len(names)
+    side = min(max(4.6, 0.22 * number), 11.0)
+    figure, (axes,) = make_axes(width=side + 0.6, height=side)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     rgba = np.zeros((*share.shape, 4))  # one blue, more or less opaque, so that it suits a light and a dark page
     rgba[..., :3] = to_rgb(COLORS[0])
     rgba[..., 3] = np.sqrt(share)
     axes.imshow(rgba)
+    has_numbers = number <= MAX_NUMBERS
     for (row, column), count in np.ndenumerate(counts):
-        if count:
+        if count and has_numbers:
             color = "white" if share[row, column] > 0.7 else INK
-            axes.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=8)
-    axes.set(xlabel="predicted", ylabel="label", xticks=range(len(names)), yticks=range(len(names)))
-    axes.set_xticklabels(names)
-    axes.set_yticklabels(names)
+            size = 8.0 if number <= 12 and len(str(counts.max())) < 5 else 6.0
+            axes.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=size)
+    shown = [shortened(name, 16) for name in names]
+    size = 10.0 if number <= 12 else max(4.0, min(9.0, 0.6 * 72 * side / number))
+    is_wide = max(map(len, shown)) > 3 or number > 40
+    axes.set(xlabel="predicted", ylabel="label", xticks=range(number), yticks=range(number))
+    axes.set_xticklabels(shown, fontsize=size, rotation=90 if is_wide else 0)
+    axes.set_yticklabels(shown, fontsize=size)
     axes.grid(False)
     note = "Each row is a class of the test set, each column a predicted class; off the diagonal are mistakes."
     return Drawing("confusion", "Confusion matrix", f"{note} A stronger blue is a larger share of the row.", figure)
 
 
+MISTAKES_NOTE = "The test examples with the highest loss among the wrong ones, with the probability given to the label."
+
+
 @styled
-def mistakes(images: Any, labels: Sequence[str], predicted: Sequence[str], shares: Sequence[float]) -> Drawing:
-    """Returns the images that cost the most, (N, H, W) of uint8, with what they are and what was predicted."""
+def mistaken_images(images: Any, labels: Sequence[str], predicted: Sequence[str], shares: Sequence[float]) -> Drawing:
+    """Returns the images that cost the most, (K, H, W) or (K, H, W, C), with what they are and what was predicted.
+
+    Gray ones are drawn dark on light; floats from the lowest to the highest value of all.
+    """
     columns = 5
     rows = math.ceil(len(images) / columns)
     figure, axes = make_axes(columns, rows, width=7, height=1.75 * rows)
+    if images.dtype == np.uint8:
+        low, high = 0.0, 255.0
+    else:
+        low, high = float(np.min(images)), float(np.max(images))
+    colored = images.ndim == 4 and images.shape[3] == 3
+    if colored:
+        images = np.clip((images - low) / ((high - low) or 1), 0, 1)
+    elif images.ndim == 4:
+        images = images.mean(3)
     for place, axis in enumerate(axes):
         axis.axis("off")
         if place < len(images):
-            axis.imshow(images[place], cmap="gray_r", interpolation="none", vmin=0, vmax=255)
-            title = f"{labels[place]} predicted {predicted[place]}\np = {shares[place]:.1g}"
-            axis.set_title(title, fontsize=8, color=INK)
-    note = "The test images with the highest loss among the wrong ones, with the probability given to the label."
-    return Drawing("mistakes", "Worst mistakes", note, figure)
+            style: dict[str, Any] = {} if colored else {"cmap": "gray_r", "vmin": low, "vmax": high}
+            axis.imshow(images[place], interpolation="none", **style)
+            axis.set_title(_mistake(labels[place], predicted[place], shares[place]), fontsize=8, color=INK)
+    return Drawing("mistakes", "Worst mistakes", MISTAKES_NOTE, figure)
+
+
+@styled
+def mistaken_series(series: Any, labels: Sequence[str], predicted: Sequence[str], shares: Sequence[float]) -> Drawing:
+    """Returns the series that cost the most, (K, T, I) with NaN past their ends, a line for each feature."""
+    columns = 4
+    rows = math.ceil(len(series) / columns)
+    figure, axes = make_axes(columns, rows, width=8, height=1.7 * rows)
+    num_features = series.shape[2]
+    for place, axis in enumerate(axes):
+        if place >= len(series):
+            axis.axis("off")
+            continue
+        values = series[place]
+        values = values[~np.isnan(values).all(1)]
+        for feature in range(min(num_features, MAX_LINES)):
+            axis.plot(values[:, feature], color=COLORS[feature % len(COLORS)], linewidth=0.9)
+        axis.set_title(_mistake(labels[place], predicted[place], shares[place]), fontsize=8, color=INK)
+        axis.tick_params(labelsize=7)
+        whole_numbers(axis)
+    more = f" The first {MAX_LINES} of {num_features} features." if num_features > MAX_LINES else ""
+    more = more or (" A line for each feature." if num_features > 1 else "")
+    return Drawing("mistakes", "Worst mistakes", f"{MISTAKES_NOTE}{more}", figure)
+
+
+def _mistake(label: str, predicted: str, share: float) -> str:
+    return f"{shortened(label, 20)}\nas {shortened(predicted, 18)}, p = {share:.1g}"
+
+
+def shortened(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 3]}..."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,14 @@ import numpy as np
 import pandas as pd
 
 from hydra_sweep.errors import UserError
-from rnnexp.data.files import CLASS_NAMES, test_images
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.report import run_figures
 from rnnexp.report.page import Page, Table, history, tile
 from rnnexp.results import collect
 from rnnexp.results.columns import is_config
-from rnnexp.schema.config import DataConfig
 
-NUM_MISTAKES = 20
+NUM_CONFUSIONS = 20  # pairs of classes in the table
+MAX_MATRIX = 200  # classes
 TILES = (
     "test_accuracy",
     "test_loss",
@@ -51,14 +49,14 @@ def page(path: Path) -> Page:
             page.drawings.append(run_figures.learning_rate(epochs))
     else:
         page.missing.append(f"There are no learning curves: {_why_no_epochs(folder)}.")
-    _add_outcomes(page, folder, row)
+    _add_outcomes(page, folder)
     config = [(name, row[name]) for name in frame.columns if is_config(name) and not pd.isna(row[name])]
     about = [
         (name, row[name])
         for name in frame.columns[list(frame.columns).index("fingerprint") :]
         if not pd.isna(row[name])
     ]
-    page.tables = [
+    page.tables += [
         Table.of("Epochs", epochs) if len(epochs) else Table("Epochs", [], []),
         Table.pairs("Configuration", "key", config),
         Table.pairs("Where it ran", "what", about),
@@ -73,30 +71,55 @@ def _why_no_epochs(folder: RunFolder) -> str:
         return str(error)
 
 
-def _add_outcomes(page: Page, folder: RunFolder, row: Mapping[str, Any]) -> None:
-    """Adds the confusion matrix and the worst mistakes, or says why not."""
+def _add_outcomes(page: Page, folder: RunFolder) -> None:
+    """Adds the confusion matrix, the classes and the worst mistakes, or says why not."""
     try:
         outcomes = folder.read_test_outcomes()
         if outcomes is None:
-            page.missing.append("This run kept no record of single test images: no confusion matrix and no mistakes.")
+            page.missing.append("This run kept no record of single test examples: no confusion matrix and no mistakes.")
             return
-        name = str(row.get("data.name"))
-        names = CLASS_NAMES.get(name, tuple(map(str, range(10))))
-        counts = np.zeros((len(names), len(names)), int)
-        np.add.at(counts, (outcomes.labels, outcomes.predicted), 1)
-        page.drawings.append(run_figures.confusion(counts, names))
-        wrong = np.flatnonzero(outcomes.predicted != outcomes.labels)
-        worst = wrong[np.argsort(-outcomes.losses[wrong], kind="stable")][:NUM_MISTAKES]
-        root = row.get("data.root")
-        data = DataConfig(name=name, root=None if pd.isna(root) else str(root))
-        pixels = np.frombuffer(test_images(data), np.uint8).reshape(-1, 28, 28)
-        if len(pixels) != len(outcomes.labels):
-            raise ValueError(f"{len(outcomes.labels)} outcomes for {len(pixels)} images")
-    except (UserError, ValueError, IndexError, KeyError) as error:
+        result = folder.read_result()
+        dataset = result.dataset if result else {}
+        highest = int(max(outcomes.labels.max(), outcomes.predicted.max()))
+        classes = dataset.get("classes", list(range(highest + 1)))
+        names = list(map(str, classes)) if isinstance(classes, list) else []
+        if highest >= len(names):
+            raise ValueError(f"there is a class {highest}, and the record names {len(names)}")
+    except (UserError, ValueError) as error:
         page.missing.append(f"The test set can't be shown: {error}.")
         return
-    if len(worst):
+    counts = np.zeros((len(names), len(names)), int)
+    np.add.at(counts, (outcomes.labels, outcomes.predicted), 1)
+    if len(names) <= MAX_MATRIX:
+        page.drawings.append(run_figures.confusion(counts, names))
+    else:
+        page.missing.append(f"No confusion matrix: {len(names)} classes would be too many for one; the table has them.")
+    page.tables += [_classes(counts, names), _confusions(counts, names)]
+    worst = outcomes.worst
+    is_of_images = dataset.get("kind") == "images"
+    x = outcomes.worst_x
+    if worst is None or x is None or (not is_of_images and x.ndim != 3):
+        page.missing.append("This run kept none of its worst mistakes.")
+    elif len(worst):
         labels, predicted = ([names[i] for i in part[worst]] for part in (outcomes.labels, outcomes.predicted))
-        page.drawings.append(
-            run_figures.mistakes(pixels[worst], labels, predicted, np.exp(-outcomes.losses[worst]).tolist())
-        )
+        shares = np.exp(-outcomes.losses[worst]).tolist()
+        draw = run_figures.mistaken_images if is_of_images else run_figures.mistaken_series
+        page.drawings.append(draw(x, labels, predicted, shares))
+
+
+def _classes(counts: Any, names: list[str]) -> Table:
+    """Returns how well each class was told, the worst first."""
+    right, labeled, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
+    frame = pd.DataFrame({"class": names, "test examples": labeled, "right": right})
+    frame["recall"] = right / np.maximum(labeled, 1)
+    frame["precision"] = right / np.maximum(predicted, 1)
+    return Table.of("Classes", frame.sort_values("recall", kind="stable"))
+
+
+def _confusions(counts: Any, names: list[str]) -> Table:
+    """Returns the pairs of classes that were mistaken most often."""
+    off = counts - np.diag(counts.diagonal())
+    order = np.argsort(-off, axis=None, kind="stable")[:NUM_CONFUSIONS]
+    pairs = [(names[i], names[j], int(off[i, j])) for i, j in zip(*np.unravel_index(order, off.shape), strict=True)]
+    frame = pd.DataFrame([pair for pair in pairs if pair[2]], columns=["class", "predicted", "test examples"])
+    return Table.of("Most frequent mistakes", frame)

@@ -77,7 +77,7 @@ class Sweep:
     def label(self) -> str:
         """Returns the objective with its unit, for an axis."""
         part, _, quantity = self.objective.partition("_")
-        unit = {"accuracy": " (%)", "loss": " (nats per image)"}.get(quantity)
+        unit = {"accuracy": " (%)", "loss": " (nats per example)"}.get(quantity)
         return (
             {"valid": "validation", "train": "training"}.get(part, part) + f" {quantity}{unit}"
             if unit
@@ -226,7 +226,7 @@ def _add_importance(page: Page, folder: SweepFolder, study: str) -> None:
 
 
 def _trials(folder: SweepFolder) -> pd.DataFrame:
-    """Returns a sweep's table, one row for each trial, repeats averaged."""
+    """Returns a sweep's table, one row for each trial, repeats and folds averaged."""
     try:
         rows: pd.DataFrame = pd.read_csv(io.StringIO(folder.read_table()))
     except FileNotFoundError:
@@ -235,7 +235,7 @@ def _trials(folder: SweepFolder) -> pd.DataFrame:
         raise UserError(f"{folder.table} can't be read ({error}); the sweep writes it anew when it goes on") from error
     if "repeat" not in rows:
         return rows
-    numbers = [name for name in rows.select_dtypes("number").columns if name not in ("trial", "repeat")]
-    others = [str(name) for name in rows if name not in ("trial", "repeat", "folder")]
+    numbers = [name for name in rows.select_dtypes("number").columns if name not in ("trial", "repeat", "fold")]
+    others = [str(name) for name in rows if name not in ("trial", "repeat", "fold", "folder")]
     how: dict[str, Any] = {name: "mean" if name in numbers else "first" for name in others}
     return rows.groupby("trial", as_index=False).agg(how)

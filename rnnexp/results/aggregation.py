@@ -15,13 +15,13 @@ import pandas as pd
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest
-from rnnexp.record.result import Status
+from rnnexp.record.result import OWN_METRIC, Status
 from rnnexp.results.columns import is_config, natural
 from rnnexp.schema.config import GROUPS
 from rnnexp.schema.identity import NOT_IN_FINGERPRINT
 
 STATISTICS = ("mean", "std", "n", "best")
-HIGHER_IS_BETTER = "_accuracy"  # of everything else, a loss or a cost, less is better
+LOSS = "_loss"  # of it, and of what a run costs, less is better; of an accuracy and any other metric, more
 
 
 def complete(frame: pd.DataFrame) -> pd.DataFrame:
@@ -37,11 +37,11 @@ class MixedConfigurations(UserWarning):
 def mixed_keys(frame: pd.DataFrame, by: Sequence[str]) -> list[str]:
     """Returns the choices and keys of the configuration that differ between runs of one group.
 
-    Seeds are left out, and so is where a run ran. A key that a choice decides goes without saying: where `optim`
-    differs, `optim.lr` is named only if it differs for one optimizer, too.
+    Seeds and folds are left out, and so is where a run ran. A key that a choice decides goes without saying: where
+    `optim` differs, `optim.lr` is named only if it differs for one optimizer, too.
     """
     by = list(by)
-    keys = [name for name in frame.columns if is_config(name) and name not in NOT_IN_FINGERPRINT]
+    keys = [name for name in frame.columns if is_config(name) and name not in (*NOT_IN_FINGERPRINT, "data.fold")]
     choices = _differing(
         frame, by, [name for name in frame.columns if name in GROUPS and name not in NOT_IN_FINGERPRINT]
     )
@@ -67,8 +67,8 @@ def group(
 ) -> pd.DataFrame:
     """Returns, over complete runs, a row for each combination of `by` and each value: its mean, std, n and best.
 
-    The standard deviation is that of a sample, so that of one run is missing; best is the largest accuracy, or the
-    least of anything else; n counts the runs that have the value.
+    The standard deviation is that of a sample, so that of one run is missing; best is the largest accuracy or
+    metric, or the least loss or cost; n counts the runs that have the value.
 
     Args:
         any_status: lets runs that are not complete count as well, with the last values that they had.
@@ -102,7 +102,8 @@ def _means(frame: pd.DataFrame, by: Sequence[str], values: Sequence[str], any_st
     for name in values if len(rows) else ():
         # Without sorting: a column may hold numbers and text.
         cells = _numbers(rows, name).groupby([rows[key] for key in by], dropna=False, sort=False)
-        best = cells.max() if name.endswith(HIGHER_IS_BETTER) else cells.min()
+        is_gain = OWN_METRIC.fullmatch(name) or name == "train_accuracy"
+        best = cells.max() if is_gain and not name.endswith(LOSS) else cells.min()
         found = pd.DataFrame(dict(zip(STATISTICS, (cells.mean(), cells.std(ddof=1), cells.count(), best), strict=True)))
         parts.append(found.reset_index(names=by).assign(value=name)[parts[0].columns])
     joined: pd.DataFrame = pd.concat(parts[1:] or parts, ignore_index=True)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest
 from hydra_sweep.sweep_folder import SweepFolder
-from rnnexp.record.result import HISTORY_COLUMNS, METRICS, RunResult, Status
+from rnnexp.record.result import HISTORY_COLUMNS, METRICS, RunResult, Status, history_columns, is_metric
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results.columns import ENVIRONMENT, OWN, is_config, natural
 from rnnexp.schema.config import GROUPS
@@ -28,7 +29,8 @@ from rnnexp.schema.config import GROUPS
 # The columns of every table, in their order. Those of the configuration, `optim.lr` and the like, come between HEAD
 # and TAIL, `versions.*` at the end: whatever has a dot can't collide with a metric.
 HEAD = ("path", "status", "reason", *GROUPS, "seed", "attempt", *METRICS)
-TAIL = ("fingerprint", "device", "threads", "precision", "git.commit", "git.dirty", "started", "ended", "host")
+PARTS = ("num_train", "num_valid", "num_test")  # examples of each
+TAIL = (*PARTS, "fingerprint", "device", "threads", "precision", "git.commit", "git.dirty", "started", "ended", "host")
 # What a result says beside its metrics.
 ABOUT = ("reason", "seed", "attempt", "fingerprint", "device", "threads", "precision")
 
@@ -60,9 +62,10 @@ def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
         names.update(row)
     config = sorted(filter(is_config, names), key=_group_rank)
     versions = [name for name in names if name.startswith(ENVIRONMENT) and name not in TAIL]
-    reached = [name for name in trials.columns if name not in OWN]
+    measured = [name for name in names if name not in METRICS and is_metric(name)]  # by a configuration's own metrics
+    reached = measured + [name for name in trials.columns if name not in OWN and name not in measured]
     frame: pd.DataFrame = pd.DataFrame(rows, columns=[*HEAD, *reached, *config, *TAIL, *versions])
-    for name in (*METRICS, *(name for name in reached if name in trials.objectives)):
+    for name in (*METRICS, *measured, *(name for name in reached if name in trials.objectives)):
         frame[name] = pd.to_numeric(frame[name])
     return frame
 
@@ -92,10 +95,12 @@ def histories(
     for path, about in zip(runs["path"], runs[list(columns)].rename(columns=renamed).to_dict("records"), strict=True):
         try:
             epochs = RunFolder(Path(root) / path).read_history()
-            rows += [about | {name: float(epoch[name]) for name in HISTORY_COLUMNS} for epoch in epochs]
+            numbers = [{name: float(epoch[name]) for name in history_columns(epoch)} for epoch in epochs]
+            rows += [about | row for row in numbers]
         except (ValueError, KeyError):
             continue
-    found: pd.DataFrame = pd.DataFrame(rows, columns=[*renamed.values(), *HISTORY_COLUMNS])
+    measured = history_columns(dict.fromkeys(name for row in rows for name in row if name not in renamed.values()))
+    found: pd.DataFrame = pd.DataFrame(rows, columns=[*renamed.values(), *measured])
     found["epoch"] = found["epoch"].astype(int)
     return found
 
@@ -214,9 +219,10 @@ def _result_cells(result: RunResult) -> dict[str, Any]:
     return (
         {"status": result.status.value}
         | _choice_cells(result.choices)
-        | {name: result.metrics[name] for name in METRICS if name in result.metrics}
+        | {name: value for name, value in result.metrics.items() if is_metric(name)}
         | _flat(result.config, _config_column)
         | _flat(result.environment, _environment_column)
+        | {name: _cell(result.dataset[name]) for name in PARTS if name in result.dataset}
         | {name: _cell(getattr(result, name)) for name in ABOUT}
     )
 
@@ -237,12 +243,12 @@ def _flat(config: Mapping[Any, Any], column: Callable[[str], str], prefix: str =
 
 
 # The same string object for every run: ten thousand runs with names of their own would be most of the memory.
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=1 << 14)
 def _config_column(key: str) -> str:
     return _tidy(key) if is_config(key) else ""
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=1 << 14)
 def _environment_column(key: str) -> str:
     return _tidy(key) if key in TAIL or key.startswith(ENVIRONMENT) else ""
 
@@ -250,11 +256,10 @@ def _environment_column(key: str) -> str:
 def _history_cells(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """Returns the last epoch's figures, without those that are no numbers."""
     cells: dict[str, Any] = {"epochs": len(rows)} if rows else {}
-    for name in METRICS:
-        try:
-            cells[name] = float(rows[-1][name])
-        except (IndexError, KeyError, ValueError):
-            continue
+    for name, text in rows[-1].items() if rows else ():
+        with suppress(ValueError):
+            if is_metric(name) and not math.isnan(value := float(text)):
+                cells[name] = value
     return cells
 
 

@@ -22,7 +22,18 @@ SHOWN_LAST = (
 )
 # Columns of rnnexp's own runs that have no dot; any other is an objective, or a key, of a foreign app's sweep.
 OWN = {*("path", "status", "reason", "seed", "attempt", *GROUPS, *METRICS)}
-OWN |= {"fingerprint", "device", "threads", "precision", "started", "ended", "host"}
+OWN |= {
+    "num_train",
+    "num_valid",
+    "num_test",
+    "fingerprint",
+    "device",
+    "threads",
+    "precision",
+    "started",
+    "ended",
+    "host",
+}
 HEADLINES = ("test_accuracy", "valid_accuracy")  # what runs are compared by; never left out for want of room
 
 
@@ -49,7 +60,7 @@ def choose(frame: pd.DataFrame, width: int) -> list[str]:
     config = [name for name in config if name not in repeated]
     config.sort(key=lambda name: (name in follows, frame[name].nunique() == 1))  # what says least: last
     first = [name for name in SHOWN_FIRST if name not in SHOWN_IF_VARYING or frame[name].nunique() > 1]
-    reached = [name for name in filled if "." not in name and name not in OWN]  # by another Hydra app
+    reached = [name for name in filled if "." not in name and name not in OWN]  # by other apps, or metrics of one's own
     order = dict.fromkeys(["path", "status", *first, *reached, *config, *SHOWN_LAST, *repeated, "reason"])
     urgent = ["path", *varying.intersection(["status"]), *HEADLINES, *reached, "reason"]
     urgent += [name for name in (*first, *config) if name in varying]

@@ -18,9 +18,6 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from hydra_sweep.differences import plain_values
 from rnnexp.schema.identity import SWEEP_KEYS, VOLATILE
 
-TRAIN_FILE_SIZE = 60_000  # images in the training file of MNIST, Fashion-MNIST and KMNIST alike
-TEST_FILE_SIZE = 10_000
-NUM_CLASSES = 10
 SWEEPS = Path("outputs/sweeps")
 
 
@@ -134,19 +131,70 @@ class JitterConfig:
 
 
 @dataclass
-class DataConfig:
-    name: str = one_of("mnist", "fashion_mnist", "kmnist")
-    root: str | None = MISSING
-    sequence: str = one_of("columns", "rows", "pixels", "permuted")
-    permutation_seed: int = number(ge=0, lt=2**32)
+class DataSchema:
+    """How any dataset is split and normalized; an option's other keys are its callable's own."""
+
+    _target_: str = MISSING
+    test_size: int | float = number(ge=0)
     valid_from: str = one_of("train", "test")
-    valid_size: int = number(ge=0, le=TRAIN_FILE_SIZE - NUM_CLASSES)
+    valid_size: int | float = number(ge=0)
     split_seed: int = number(ge=0)
-    limit: int | None = number(ge=NUM_CLASSES)
-    mean: float = number()
-    std: float = number(gt=0)
+    folds: int | None = number(ge=2)
+    fold: int = number(ge=0)
+    limit: int | None = number(ge=1)
+    normalize: Any = MISSING  # none, dataset, series, or [mean, std]
+
+
+@dataclass
+class ImagesSchema(DataSchema):
+    sequence: str = one_of("columns", "rows", "pixels", "permuted", "patches")
+    permutation_seed: int = number(ge=0, lt=2**32)
+    patch: int = number(ge=1)
     augment: bool = MISSING
     jitter: JitterConfig = field(default_factory=JitterConfig)
+
+
+@dataclass
+class SeriesSchema(DataSchema):
+    noise: float = number(ge=0)
+    scaling: float = number(ge=0)
+    window: float = number(gt=0, le=1)
+
+
+@dataclass
+class IdxSchema(ImagesSchema):
+    name: str = one_of("mnist", "fashion_mnist", "kmnist")
+    root: str | None = MISSING
+
+
+@dataclass
+class EmnistSchema(ImagesSchema):
+    split: str = one_of("balanced", "letters")
+    root: str | None = MISSING
+
+
+@dataclass
+class CifarSchema(ImagesSchema):
+    root: str | None = MISSING
+
+
+@dataclass
+class ImageFolderSchema(ImagesSchema):
+    root: str = MISSING
+    size: Any = MISSING  # pixels of a side, or [height, width]
+    channels: int = number(ge=1, le=3)
+    fit: str = one_of("crop", "pad", "stretch")
+
+
+@dataclass
+class SeriesFilesSchema(SeriesSchema):
+    root: str = MISSING
+    test: str | None = MISSING
+    missing: str = one_of("refuse", "interpolate")
+    id_column: str = MISSING
+    time_column: str | None = MISSING
+    label_column: str = MISSING
+    feature_columns: list[str] | None = MISSING
 
 
 @dataclass
@@ -156,7 +204,8 @@ class TrainConfig:
     eval_batch_size: int = number(ge=1)
     clip_norm: float | None = number(gt=0)
     label_smoothing: float = number(ge=0, lt=1)
-    monitor: str = one_of("valid_accuracy", "valid_loss")
+    class_weights: str = one_of("none", "balanced")
+    monitor: str = MISSING
     keep: str = one_of("best", "last")
     patience: int | None = number(ge=1)
     precision: str = one_of("auto", "fp32", "bf16")
@@ -170,10 +219,13 @@ class TrainConfig:
 class Config:
     """The whole configuration of one run.
 
-    `model`, `optim` and `schedule` are callables by `_target_`, so that a user's own is one YAML file away:
-    `model(**keys, input_size=I, num_classes=O) -> nn.Module` from (B, T, I) to logits (B, O);
+    `data`, `model`, `optim` and `schedule` are callables by `_target_`, so that a user's own is one YAML file away:
+    `data(**keys) -> Dataset`, from the keys that are not those of `ImagesSchema` or `SeriesSchema`;
+    `model(**keys, input_size=I, num_classes=O) -> nn.Module` from (B, T, I) to logits (B, O), and from (B, T, I) and
+    lengths (B,) where series have unequal lengths;
     `optim(parameters, **keys) -> torch.optim.Optimizer`;
-    `schedule(step, num_steps, epoch, **keys) -> float`, a factor of the learning rate.
+    `schedule(step, num_steps, epoch, **keys) -> float`, a factor of the learning rate;
+    each of `metrics`: `metric(labels, probabilities, **keys) -> float`, as those in rnnexp/metrics.py.
     """
 
     name: str = MISSING
@@ -190,7 +242,8 @@ class Config:
     model: Any = MISSING
     optim: Any = MISSING
     schedule: Any = MISSING
-    data: DataConfig = field(default_factory=DataConfig)
+    data: Any = MISSING
+    metrics: Any = field(default_factory=dict)
     train: TrainConfig = field(default_factory=TrainConfig)
     experiment: Any = None
     search: Any = None
@@ -224,6 +277,15 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "onecycle": OneCycleSchema,
         "step": StepSchema,
     },
+    "data": {
+        "mnist": IdxSchema,
+        "fashion_mnist": IdxSchema,
+        "kmnist": IdxSchema,
+        "emnist": EmnistSchema,
+        "cifar10": CifarSchema,
+        "images": ImageFolderSchema,
+        "series": SeriesFilesSchema,
+    },
 }
 
 
@@ -232,6 +294,13 @@ def options_with(group: str, name: str) -> list[str]:
     options = SCHEMAS.get(group, {})
     found = [option for option, kind in options.items() if name in {f.name for f in dataclasses.fields(kind)}]
     return found if len(found) < len(options) else []
+
+
+def data_arguments(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the keys of `data` that its callable is called with: all but those that rnnexp has for its kind."""
+    kind = ImagesSchema if "sequence" in data else SeriesSchema
+    own = {field.name for field in dataclasses.fields(kind)} - {"_target_"}
+    return {key: value for key, value in data.items() if key not in own}
 
 
 def register_schemas() -> None:

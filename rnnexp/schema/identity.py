@@ -16,16 +16,36 @@ SWEEP_KEYS = (
 )
 # ... and keys of a run that say where and how fast, but not what. They may change when a run or a sweep goes on.
 VOLATILE = (
-    *("data.root", "train.eval_batch_size", "train.device", "train.threads"),
+    *("data.root", "data.test", "train.eval_batch_size", "train.device", "train.threads"),
     *("train.checkpoint_seconds", "train.resume"),
 )
 NOT_IN_FINGERPRINT = (*SWEEP_KEYS, "experiment", *VOLATILE)
 
 
-def fingerprint(config: Mapping[str, Any]) -> str:
-    """Returns 16 hex digits that two configurations share if and only if they ask for the same computation."""
+def fingerprint(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
+    """Returns 16 hex digits that two runs share if and only if they ask for the same computation on the same data.
+
+    Args:
+        dataset: its identity, as `Dataset` has it; the test part, which not every run reads, is left out.
+    """
     kept = {key: plain_values(value) for key, value in flatten(config).items() if key not in NOT_IN_FINGERPRINT}
+    kept |= {f"dataset.{key}": value for key, value in dataset_identity(dataset).items() if key != "test"}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def dataset_identity(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what makes a recorded dataset another one: its classes, and the checksum of each part that was read."""
+    checksums = dataset.get("checksum") or {}
+    found = {"classes": dataset.get("classes"), "train": checksums.get("train"), "test": checksums.get("test")}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def dataset_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Returns what of a dataset has changed, as far as both have read it."""
+    before, after = dataset_identity(old), dataset_identity(new)
+    return [
+        f"data, {key}: {before[key]} -> {after[key]}" for key in before if before[key] != after.get(key, before[key])
+    ]
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

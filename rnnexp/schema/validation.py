@@ -19,7 +19,15 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from hydra_sweep.hints import nearest
-from rnnexp.schema.config import NUM_CLASSES, SCHEMAS, TRAIN_FILE_SIZE, AdamSchema, SgdSchema, plain_config
+from rnnexp.schema.config import (
+    SCHEMAS,
+    AdamSchema,
+    ImagesSchema,
+    SeriesSchema,
+    SgdSchema,
+    data_arguments,
+    plain_config,
+)
 
 MAX_FOLDER_BYTES = 255  # of a folder's name, on every common file system
 
@@ -40,15 +48,18 @@ def problems(
         imports_known: looks at the targets of rnnexp's own options, too, which imports torch.
     """
     found = range_problems(cfg, presets)
-    has_own = any(OmegaConf.get_type(cfg, group) is dict for group in SCHEMAS)
+    has_own = bool(cfg.metrics) or any(OmegaConf.get_type(cfg, group) is dict for group in SCHEMAS)
     with suppress(OmegaConfBaseException):  # a value that can't be had has its line already
         if has_own or (imports_known and not found):
             found += target_problems(plain_config(cfg))
-        if is_search and cfg.data.valid_from == "test":
-            found.append(
-                "a search with data.valid_from=test would choose by the test set; try data.valid_from=train "
-                "data.valid_size=5000"
-            )
+        if is_search and cfg.data.folds is None:
+            if cfg.data.valid_from == "test":
+                found.append(
+                    "a search with data.valid_from=test would choose by the test set; try data.valid_from=train "
+                    "data.valid_size=0.1"
+                )
+            elif cfg.data.valid_size == 0:
+                found.append("a search with data.valid_size=0 has nothing to choose by; try data.folds=5")
     return found
 
 
@@ -68,6 +79,8 @@ def range_problems(cfg: DictConfig, presets: Mapping[str, Any] | None = None) ->
 
     problems = {}
     is_whole = True
+    if own := list(_own_data_problems(cfg)):
+        return own
     for key, value, limits in _leaves(cfg):
         group = key.partition(".")[0]
         if absence := _absence(key, value):
@@ -82,16 +95,23 @@ def range_problems(cfg: DictConfig, presets: Mapping[str, Any] | None = None) ->
 
 
 def target_problems(config: Mapping[str, Any]) -> list[str]:
-    """Returns one line for every key of model, optim and schedule that its `_target_` doesn't take, or lacks.
+    """Returns one line for every key of a group of callables that its `_target_` doesn't take, or lacks.
 
     Imports the targets, and so, as a rule, torch.
     """
-    given = {"model": {"input_size", "num_classes"}, "optim": {"params"}, "schedule": {"step", "num_steps", "epoch"}}
+    data = data_arguments(config["data"])
+    nodes: list[tuple[str, Any, set[str]]] = [
+        ("data", data, {"with_test"}),
+        ("model", config["model"], {"input_size", "num_classes"}),
+        ("optim", config["optim"], {"params"}),
+        ("schedule", config["schedule"], {"step", "num_steps", "epoch"}),
+        *((f"metrics.{name}", node, {"labels", "probabilities"}) for name, node in config["metrics"].items()),
+    ]
     problems = []
-    for group, ours in given.items():
-        node = config[group]
+    for group, node, ours in nodes:
         if not isinstance(node, Mapping) or "_target_" not in node:
-            problems.append(f"{group} needs a _target_, the dotted name of what it builds; see conf/{group}/")
+            folder = group.partition(".")[0]
+            problems.append(f"{group} needs a _target_, the dotted name of what it builds; see conf/{folder}/")
             continue
         try:
             parameters = inspect.signature(pkgutil.resolve_name(node["_target_"])).parameters
@@ -104,6 +124,8 @@ def target_problems(config: Mapping[str, Any]) -> list[str]:
         keys = {key for key in node if not key.startswith("_")}
         for key in sorted(keys - parameters.keys()):
             problems.append(f"{group}.{key} is no argument of {node['_target_']}{nearest(key, parameters)}")
+        if group.startswith("metrics."):  # whose first two arguments may have any names
+            ours = ours | set(list(parameters)[:2])
         needed = {n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL}
         for key in sorted(needed - keys - ours):
             problems.append(f"{node['_target_']} needs {group}.{key}; type +{group}.{key}=...")
@@ -184,16 +206,82 @@ def _joint_problems(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
         yield "name", f"must be a folder name (letters, digits and ._-), got {cfg.name!r:.80}", "my-run"
     elif max(map(len, cfg.name.encode().split(b"/"))) > MAX_FOLDER_BYTES:
         yield "name", f"must be at most {MAX_FOLDER_BYTES} bytes long, got {len(cfg.name.encode())}", "my-run"
-    if data.valid_from == "train" and data.valid_size < NUM_CLASSES:
-        problem = f"must be >= {NUM_CLASSES} where validation images come from the training file, got {data.valid_size}"
-        yield "data.valid_size", problem, 5000
     if data.valid_from == "test" and data.valid_size != 0:
         yield "data.valid_size", f"must be 0 with data.valid_from=test, got {data.valid_size}", 0
-    if data.limit is not None and data.limit > (room := TRAIN_FILE_SIZE - data.valid_size):
-        yield "data.limit", f"must be <= {room}, what data.valid_size={data.valid_size} leaves, got {data.limit}", room
+    for key in ("valid_size", "test_size"):
+        if 1 < data[key] != int(data[key]):
+            yield f"data.{key}", f"must be a share below 1 or a whole number, got {data[key]}", 0.1
+    if data.folds is not None and data.fold >= data.folds:
+        yield "data.fold", f"must be < data.folds={data.folds}, got {data.fold}", 0
+    if data.folds is None and data.valid_from == "train" and data.valid_size == 0:
+        if cfg.train.keep != "last":
+            yield "train.keep", "must be last where nothing validates (data.valid_size=0)", "last"
+        if cfg.train.patience is not None:
+            yield "train.patience", "must be null where nothing validates (data.valid_size=0)", "null"
+    if problem := _normalize_problem(data.normalize):
+        yield "data.normalize", problem, "dataset"
+    if "size" in data and not _is_size(data.size):
+        yield "data.size", f"must be a number of pixels, or [height,width], got {data.size}", 32
+    if data.get("channels") == 2:
+        yield "data.channels", "must be 1 (gray) or 3 (RGB), got 2", 3
+    if data.folds is None and data.fold != 0:
+        yield "data.fold", f"is one of data.folds, and there are none; got {data.fold}", 0
+    if data.folds is not None and data.valid_from == "test":
+        yield "data.valid_from", "must be train with data.folds, which are of the training part, got test", "train"
+    for name in map(str, cfg.metrics):
+        if not (name.isidentifier() and name.isascii()) or name[0] == "_" or name in ("loss", "accuracy"):
+            yield f"metrics.{name}", "must have another name: letters, digits and _, and not loss or accuracy", None
+    monitors = ["valid_accuracy", "valid_loss", *(f"valid_{name}" for name in cfg.metrics)]
+    if cfg.train.monitor not in monitors:
+        hint = nearest(cfg.train.monitor, monitors)
+        yield "train.monitor", f"must be {' or '.join(monitors)}, got {cfg.train.monitor}{hint}", monitors[0]
     if OmegaConf.get_type(optim) is AdamSchema and len(optim.betas) != 2:
         yield "optim.betas", f"must be two numbers, got {optim.betas}", [0.9, 0.999]
     if OmegaConf.get_type(optim) is SgdSchema and optim.nesterov and (optim.momentum == 0 or optim.dampening != 0):
         yield "optim.nesterov", "needs optim.momentum > 0 and optim.dampening = 0, got true", False
     if optim.get("foreach") and optim.get("fused"):
         yield "optim.fused", "and optim.foreach can't both be true", False
+
+
+def _normalize_problem(value: Any) -> str | None:
+    """Returns what is wrong with `data.normalize`, as the middle of a sentence."""
+    if value in ("none", "dataset", "series"):
+        return None
+    wanted = "must be none, dataset, series, or [mean,std] with std > 0"
+    if not isinstance(value, ListConfig) or len(value) != 2:
+        return f"{wanted}, got {value}{nearest(str(value), ['none', 'dataset', 'series'])}"
+    for part, limit in zip(value, (-math.inf, 0.0), strict=True):
+        numbers = list(part) if isinstance(part, ListConfig) else [part]
+        if not numbers or not all(_is_number(v) and math.isfinite(v) and v > limit for v in numbers):
+            return f"{wanted}, got {value}"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_size(value: Any) -> bool:
+    sides = list(value) if isinstance(value, ListConfig) and len(value) == 2 else [value]
+    return all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides)
+
+
+def _own_data_problems(cfg: DictConfig) -> Iterator[str]:
+    """Yields what is wrong with rnnexp's own keys of a user's own `data`, which has no schema."""
+    data = cfg.data
+    if not isinstance(data, DictConfig) or OmegaConf.get_type(data) is not dict:
+        return
+    kind = ImagesSchema if "sequence" in data else SeriesSchema
+    names = {field.name for field in dataclasses.fields(kind)}
+    if absent := sorted(names - {str(key) for key in data} - {"_target_"}):
+        yield f"data has no {absent[0]}; begin its file with defaults: [shared/series, _self_], or shared/images"
+        return
+    for name in sorted(names - {"_target_"}):
+        try:
+            typed = OmegaConf.merge(OmegaConf.structured(kind), {name: data[name]})
+            assert isinstance(typed, DictConfig)
+            limits = next(field.metadata for field in dataclasses.fields(kind) if field.name == name)
+            if not isinstance(typed[name], DictConfig) and (problem := _problem(typed[name], limits)):
+                yield f"data.{name} {problem}"
+        except OmegaConfBaseException as error:
+            yield f"data.{name}: {str(error).splitlines()[0]}"

@@ -67,11 +67,17 @@ class Attempt:
         )
 
     def result(
-        self, status: Status, reason: str | None, metrics: Mapping[str, float], precision: Precision | None
+        self,
+        status: Status,
+        reason: str | None,
+        metrics: Mapping[str, float],
+        dataset: Mapping[str, Any],
+        precision: Precision | None,
     ) -> RunResult:
         """Returns how the attempt ended, now.
 
         Args:
+            dataset: what is to be recorded of it.
             precision: None if it ended before one was chosen.
         """
         asked = self.begun_in or self.cfg.train.precision
@@ -83,7 +89,8 @@ class Attempt:
             attempt=self.number,
             choices=self.choices,
             config=self.config,
-            fingerprint=fingerprint(self.config),
+            dataset=dict(dataset),
+            fingerprint=fingerprint(self.config, dataset),
             device=str(self.device),
             threads=self.threads,
             precision=precision.name if precision else asked,

@@ -14,23 +14,27 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import Stop
-from rnnexp.data import loading
-from rnnexp.schema.config import NUM_CLASSES, plain_config
+from rnnexp.data.dataset import IMAGES, Dataset
+from rnnexp.data.sequences import Normalization, Sequences
+from rnnexp.data.splitting import Part, Parts, split
+from rnnexp.schema.config import plain_config
 from rnnexp.training import machine, precision
 from rnnexp.training.attempt import Attempt
 from rnnexp.training.loop import Row, Trainer
 
 log = logging.getLogger("rnnexp")
 CONSTANT = "rnnexp.schedules.constant"  # the schedule that asks for no learning rate
+FEW = 100  # validation examples: fewer choose by chance more than by merit
 
 
 def build(
     attempt: Attempt,
+    dataset: Dataset,
     stop: Stop,
     *,
     save: Callable[[Trainer], None],
@@ -42,27 +46,36 @@ def build(
 
     Args:
         save, note, on_epoch: as `Trainer` has them.
-        test: read the test set.
+        dataset: that `data` names, found sound.
+        test: keep a part to test.
 
     Raises:
-        UserError: the data can't be had, or the optimizer can't be driven by the loop.
+        UserError: the network can't read the data, or the optimizer can't be driven by the loop.
     """
     cfg, config, device = attempt.cfg, attempt.config, attempt.device
-    dataset = loading.load(cfg.data, device, with_test=test)
-    machine.keep_memory()  # from here on: the files that the dataset was taken from are given back
-    x_BTI = dataset.sequences(dataset.train.images[: cfg.train.batch_size])
-    make_model = partial(make_network, config, x_BTI.shape[2])
-    chosen = precision.choose(cfg.train.precision, attempt.begun_in, make_model, x_BTI)
+    parts = split(dataset, cfg.data, device, with_test=test)
+    machine.keep_memory()  # from here on: what the dataset was made of is given back
+    normalization = Normalization.of(cfg.data, parts.train, dataset.kind)
+    sequences = Sequences(cfg.data, dataset.kind, dataset.shape, normalization)
+    make_model = partial(make_network, config, sequences.input_size, len(dataset.classes))
+    inputs = sequences(parts.train, torch.arange(min(cfg.train.batch_size, len(parts.train)), device=device))
+    chosen = precision.choose(cfg.train.precision, attempt.begun_in, make_model, inputs)
     torch.manual_seed(derive(cfg.seed, "init"))
     model = make_model().to(device)
+    if problem := lengths_problem(cfg, model, parts):
+        raise UserError(problem)
     return Trainer(
         model=model,
         optimizer=make_optimizer(config, model),
         schedule=instantiate(config["schedule"], _partial_=True, _convert_="all"),
-        data=dataset,
+        data=parts,
+        sequences=sequences,
         cfg=cfg.train,
+        metrics={name: instantiate(node, _partial_=True, _convert_="all") for name, node in config["metrics"].items()},
+        class_weights=class_weights(parts.train, len(dataset.classes))
+        if cfg.train.class_weights == "balanced"
+        else None,
         seed=cfg.seed,
-        augment=cfg.data.augment,
         device=device,
         precision=chosen,
         stop=stop,
@@ -72,10 +85,34 @@ def build(
     )
 
 
-def make_network(config: Mapping[str, Any], input_size: int) -> nn.Module:
+def make_network(config: Mapping[str, Any], input_size: int, num_classes: int) -> nn.Module:
     """Returns a new network, its initial weights drawn from torch's generator."""
-    network: nn.Module = instantiate(config["model"], input_size=input_size, num_classes=NUM_CLASSES, _convert_="all")
+    network: nn.Module = instantiate(config["model"], input_size=input_size, num_classes=num_classes, _convert_="all")
     return network
+
+
+def lengths_problem(cfg: DictConfig, model: nn.Module, parts: Parts) -> str | None:
+    """Returns what to type if series have unequal lengths and the network takes none, or the other way round."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p for p in positional if p.default is p.empty]
+    are_unequal = {part.lengths is not None for part in vars(parts).values() if part}
+    if True in are_unequal and len(positional) < 2:
+        return (
+            f"the series have unequal lengths, and {cfg.model._target_} takes none: "
+            "give its forward a second argument, lengths_B"
+        )
+    if False in are_unequal and len(needed) > 1:
+        return f"{cfg.model._target_} needs lengths, and the series have one: give lengths_B the default None"
+    return None
+
+
+def class_weights(train: Part, num_classes: int) -> Tensor:
+    """Returns the weight of each class in the training loss, n / (O n_o) for n_o of n examples (King and Zeng 2001)."""
+    counts_O = torch.bincount(train.labels, minlength=num_classes)
+    return len(train) / (num_classes * counts_O.clamp(min=1).float())
 
 
 def make_optimizer(config: Mapping[str, Any], model: nn.Module) -> torch.optim.Optimizer:
@@ -100,11 +137,13 @@ def make_optimizer(config: Mapping[str, Any], model: nn.Module) -> torch.optim.O
     return optimizer
 
 
-def precision_problem(cfg: DictConfig) -> str | None:
+def precision_problem(cfg: DictConfig, dataset: Dataset) -> str | None:
     """Returns what to type if this machine can't train the configuration's network in bf16, which it asks for."""
-    x_BTI = loading.Sequences(cfg.data)(torch.zeros(2, 28, 28, dtype=torch.uint8))
-    make_model = partial(make_network, plain_config(cfg), x_BTI.shape[2])
-    problem = precision.bf16_problem(make_model, x_BTI.to(machine.pick_device(cfg.train.device)))
+    device = machine.pick_device(cfg.train.device)
+    sequences = Sequences(cfg.data, dataset.kind, dataset.shape, Normalization([0.0], [1.0]))
+    inputs = sequences(Part.of(dataset.train, device), torch.arange(min(2, len(dataset.train)), device=device))
+    make_model = partial(make_network, plain_config(cfg), sequences.input_size, len(dataset.classes))
+    problem = precision.bf16_problem(make_model, inputs)
     return problem and f"train.precision=bf16 {problem}; {precision.BF16_TRY}"
 
 
@@ -112,30 +151,56 @@ def num_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def describe(trainer: Trainer, attempt: Attempt) -> None:
+def describe_data(cfg: DictConfig, parts: Parts, dataset: Dataset, choice: str | None) -> None:
+    """Logs what the dataset is and how it is split, and warns of parts that choose by chance."""
+    sizes = f"{len(parts.train):,} {dataset.kind} to train"
+    sizes += f", {len(parts.valid):,} to validate" if parts.valid else ", none to validate"
+    tested = "; the test set stays unseen" if parts.test is None else f", {len(parts.test):,} to test"
+    laid_out = f" by {cfg.data.sequence}" if dataset.kind == IMAGES else ""
+    name = dataset.name or choice or cfg.data._target_
+    log.info("%s%s, %d classes: %s%s", name, laid_out, len(dataset.classes), sizes, tested)
+    if dataset.features:
+        more = f" and {len(dataset.features) - 8} more" if len(dataset.features) > 8 else ""
+        log.info("features: %s%s", ", ".join(dataset.features[:8]), more)
+    if cfg.data.folds is not None:
+        log.info("validated on fold %d of 0 .. %d (data.folds=%d)", cfg.data.fold, cfg.data.folds - 1, cfg.data.folds)
+        counts = torch.bincount(torch.from_numpy(dataset.train.labels), minlength=len(dataset.classes))
+        if counts.min() < cfg.data.folds:
+            rare = dataset.classes[int(counts.argmin())]
+            log.warning(
+                "class %s has %d examples: not every one of %d folds has one", rare, counts.min(), cfg.data.folds
+            )
+    elif cfg.data.valid_from == "test":
+        log.warning("validation is the test set itself (data.valid_from=test): choose nothing by these figures")
+    if parts.valid and len(parts.valid) < FEW and cfg.data.folds is None:
+        log.warning(
+            "%d examples validate, fewer than %d: what they choose is mostly chance; data.folds=5 uses all of them",
+            *(len(parts.valid), FEW),
+        )
+
+
+def describe(trainer: Trainer, attempt: Attempt, dataset: Dataset) -> None:
     """Logs sizes and shapes, after one batch has been through the network to see that it fits.
 
     Raises:
-        UserError: what comes out is not a row of logits for each image.
+        UserError: what comes out is not a row of logits for each example, or a metric can't be taken of it.
     """
     cfg, parts = attempt.cfg, trainer.data
-    x_BTI = parts.sequences(parts.train.images[: cfg.train.batch_size])
+    num_rows = min(cfg.train.batch_size, len(parts.train))
+    inputs = trainer.sequences(parts.train, torch.arange(num_rows, device=attempt.device))
     trainer.model.eval()
     with torch.inference_mode():
-        logits_BO = precision.forward(trainer.model, x_BTI, trainer.precision.name)
-    if logits_BO.shape != (expected := (len(x_BTI), NUM_CLASSES)):
-        raise UserError(
-            f"{cfg.model._target_} returned {tuple(logits_BO.shape)} for {tuple(x_BTI.shape)}, not {expected}"
-        )
-    sizes = f"{len(parts.train):,} images to train, {len(parts.valid):,} to validate"
-    tested = "; the test set stays unseen" if parts.test is None else f", {len(parts.test):,} to test"
-    log.info("%s by %s: %s%s", cfg.data.name, cfg.data.sequence, sizes, tested)
-    if cfg.data.valid_from == "test":
-        log.warning("validation is the test set itself (data.valid_from=test): choose nothing by these figures")
+        logits_BO = precision.forward(trainer.model, inputs, trainer.precision.name)
+    shape = tuple(inputs[0].shape)
+    if logits_BO.shape != (expected := (num_rows, len(dataset.classes))):
+        raise UserError(f"{cfg.model._target_} returned {tuple(logits_BO.shape)} for {shape}, not {expected}")
+    every_class = torch.arange(len(dataset.classes), device=attempt.device).repeat(2)
+    trainer.measure(every_class, torch.nn.functional.one_hot(every_class.flip(0)).float())  # so that it fails now
+    describe_data(cfg, parts, dataset, attempt.choices.get("data"))
     if cfg.model.get("dropout") and cfg.model.get("num_layers") == 1:
         log.warning("model.dropout=%s does nothing with model.num_layers=1", cfg.model.dropout)
-    shapes = f"{tuple(x_BTI.shape)} -> {tuple(logits_BO.shape)}"
-    is_fused = getattr(trainer.model, "is_fused", lambda device: False)(x_BTI.device)
+    shapes = f"{shape} -> {tuple(logits_BO.shape)}"
+    is_fused = getattr(trainer.model, "is_fused", lambda device: False)(attempt.device)
     target = f"{cfg.model._target_}{', fused layers' * is_fused}"
     log.info("%s, %s parameters: %s", target, f"{num_parameters(trainer.model):,}", shapes)
     for name, parameter in trainer.model.named_parameters():

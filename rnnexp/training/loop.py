@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +13,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from hydra_sweep.errors import UserError
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import Interrupted, Stop
-from rnnexp.data.loading import Dataset, Images
+from rnnexp.data.sequences import Sequences, batches, by_length
+from rnnexp.data.splitting import Part, Parts
 from rnnexp.record.result import Status
 from rnnexp.schema.config import TrainConfig
-from rnnexp.training.precision import Precision, forward
+from rnnexp.training.precision import Inputs, Precision, forward
 
 Schedule = Callable[[int, int, int], float]  # (step, num_steps, epoch) -> factor of the learning rate
-Row = dict[str, float]  # one epoch, keys as schema.HISTORY_COLUMNS
+Metric = Callable[[Any, Any], float]  # (labels, probabilities of shape (N, O)) -> the larger, the better
+Row = dict[str, float]  # one epoch: HISTORY_COLUMNS, and valid_NAME of each metric
 
 
 @dataclass
@@ -33,7 +36,7 @@ class Progress:
 
     epoch: int = 0  # epochs done
     batch: int = 0  # batches done of the next one
-    loss_sum: float = 0.0  # nats, over the images of those batches
+    loss_sum: float = 0.0  # nats, over the examples of those batches
     num_correct: int = 0
     num_seen: int = 0
     seconds: float = 0.0
@@ -53,10 +56,12 @@ class Trainer:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    data: Dataset
+    data: Parts
+    sequences: Sequences
     cfg: TrainConfig
+    metrics: Mapping[str, Metric]  # beside loss and accuracy
+    class_weights: Tensor | None  # (O,), of the training loss; None: all alike
     seed: int
-    augment: bool
     device: torch.device
     precision: Precision
     stop: Stop
@@ -98,22 +103,21 @@ class Trainer:
         return Status.COMPLETE, None
 
     def train_epoch(self) -> None:
-        """Goes through the training images once, from the batch where `progress` is."""
+        """Goes through the training examples once, from the batch where `progress` is."""
         p, cfg, train = self.progress, self.cfg, self.data.train
-        num_batches = math.ceil(len(train) / cfg.batch_size)
-        order = torch.randperm(len(train), generator=generator(self.seed, "batches", p.epoch)).to(self.device)
+        order = batches(train, cfg.batch_size, generator(self.seed, "batches", p.epoch))
+        num_batches = len(order)
+        is_augmenting = self.sequences.is_augmenting
         started = time.perf_counter() - p.seconds
         title = f"epoch {p.epoch + 1}/{cfg.epochs}"
         self.model.train()
         with tqdm(total=num_batches, initial=p.batch, desc=title, unit="batch", leave=False, disable=None) as bar:
-            for index in torch.split(order, cfg.batch_size)[p.batch :]:
+            for index in order[p.batch :]:
                 self.stop.check()
                 step = p.epoch * num_batches + p.batch
                 seed_device(derive(self.seed, "dropout", step), self.device)
-                x_BTI = self.data.sequences(
-                    train.images[index], generator(self.seed, "augment", step) if self.augment else None
-                )
-                loss, num_correct = self.step(x_BTI, train.labels[index], step, num_batches)
+                inputs = self.sequences(train, index, generator(self.seed, "augment", step) if is_augmenting else None)
+                loss, num_correct = self.step(inputs, train.labels[index], step, num_batches)
                 p.loss_sum += loss * len(index)
                 p.num_correct += num_correct
                 p.num_seen += len(index)
@@ -124,8 +128,8 @@ class Trainer:
                 if time.monotonic() - self.saved_at > cfg.checkpoint_seconds:
                     self.save_checkpoint()
 
-    def step(self, x_BTI: Tensor, labels: Tensor, step: int, num_batches: int) -> tuple[float, int]:
-        """Takes one optimizer step. Returns the loss before it, in nats per image, and how many were right.
+    def step(self, inputs: Inputs, labels: Tensor, step: int, num_batches: int) -> tuple[float, int]:
+        """Takes one optimizer step. Returns the loss before it, in nats per example, and how many were right.
 
         Raises:
             Diverged: the loss is not finite; the weights are as before.
@@ -135,8 +139,8 @@ class Trainer:
         for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             if base_lr is not None:
                 group["lr"] = base_lr * factor
-        logits_BO = forward(self.model, x_BTI, self.precision.name)
-        loss = cross_entropy(logits_BO, labels, label_smoothing=cfg.label_smoothing)
+        logits_BO = forward(self.model, inputs, self.precision.name)
+        loss = cross_entropy(logits_BO, labels, self.class_weights, label_smoothing=cfg.label_smoothing)
         if not math.isfinite(value := loss.item()):
             raise Diverged(
                 f"training loss was {value} in epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}"
@@ -153,16 +157,17 @@ class Trainer:
         p = self.progress
         started = time.perf_counter()
         lr = self.optimizer.param_groups[0].get("lr", math.nan)
-        valid_loss, valid_accuracy = self.evaluate(self.data.valid, "validation")
-        if not math.isfinite(valid_loss):
-            raise Diverged(f"validation loss was {valid_loss} after epoch {p.epoch + 1}")
+        valid = {"loss": math.nan, "accuracy": math.nan, **dict.fromkeys(self.metrics, math.nan)}
+        if self.data.valid is not None:
+            valid = self.evaluate(self.data.valid, "validation")
+            if not math.isfinite(valid["loss"]):
+                raise Diverged(f"validation loss was {valid['loss']} after epoch {p.epoch + 1}")
         row: Row = {
             "epoch": p.epoch + 1,
             "lr": lr,
             "train_loss": p.loss_sum / p.num_seen,
             "train_accuracy": p.num_correct / p.num_seen,
-            "valid_loss": valid_loss,
-            "valid_accuracy": valid_accuracy,
+            **{f"valid_{name}": value for name, value in valid.items()},
             "epoch_seconds": p.seconds + time.perf_counter() - started,
         }
         p.history.append(row)
@@ -173,9 +178,11 @@ class Trainer:
         return row
 
     def is_better(self, row: Row, than: Row) -> bool:
-        """Compares by `train.monitor`; between equal accuracies, by loss."""
-        if self.cfg.monitor == "valid_accuracy" and row["valid_accuracy"] != than["valid_accuracy"]:
-            return row["valid_accuracy"] > than["valid_accuracy"]
+        """Compares by `train.monitor`; where it is equal, by loss."""
+        name = self.cfg.monitor
+        new, old = (-math.inf if math.isnan(one[name]) else one[name] for one in (row, than))
+        if name != "valid_loss" and new != old:
+            return bool(new > old)
         return row["valid_loss"] < than["valid_loss"]
 
     def is_finished(self) -> bool:
@@ -192,44 +199,63 @@ class Trainer:
             best = i if self.is_better(row, history[best]) else best
         return len(history) - 1 - best >= self.cfg.patience
 
-    def evaluate(self, part: Images, title: str) -> tuple[float, float]:
-        """Returns mean cross-entropy in nats per image, and accuracy in [0, 1].
+    def evaluate(self, part: Part, title: str) -> dict[str, float]:
+        """Returns loss, the mean cross-entropy in nats, accuracy in [0, 1], and each metric.
 
         Raises:
             Interrupted: a signal came.
         """
         loss_sum, num_correct = 0.0, 0
-        for logits_BO, labels in self.outputs(part, title):
+        kept: list[tuple[Tensor, Tensor]] = []
+        for logits_BO, index in self.outputs(part, title):
+            labels = part.labels[index]
             loss_sum += cross_entropy(logits_BO, labels, reduction="sum").item()
             num_correct += int((logits_BO.argmax(1) == labels).sum())
-        return loss_sum / len(part), num_correct / len(part)
+            if self.metrics:
+                kept.append((labels, logits_BO))
+        found = {"loss": loss_sum / len(part), "accuracy": num_correct / len(part)}
+        if self.metrics and math.isfinite(loss_sum):
+            found |= self.measure(*map(torch.cat, zip(*kept, strict=True)))
+        return found
 
-    def outcomes(self, part: Images, title: str) -> tuple[Tensor, Tensor]:
-        """Returns, for each image, the cross-entropy in nats, float32 (N,), and the predicted class, (N,).
+    def measure(self, labels: Tensor, logits_NO: Tensor) -> dict[str, float]:
+        """Returns each metric of what was predicted.
+
+        Raises:
+            UserError: one can't be taken, or is no number.
+        """
+        labels_N, probabilities_NO = labels.cpu().numpy().copy(), logits_NO.double().softmax(1).cpu().numpy()
+        for array in (labels_N, probabilities_NO):
+            array.setflags(write=False)  # the next metric is to see the same
+        found = {}
+        for name, metric in self.metrics.items():
+            try:
+                found[name] = float(metric(labels_N, probabilities_NO))
+            except Exception as error:  # a user's own code
+                raise UserError(f"metrics.{name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        return found
+
+    def outcomes(self, part: Part, title: str) -> Tensor:
+        """Returns the logits of each example, float32 (N, O), in the order of the part.
 
         Raises:
             Interrupted: a signal came.
         """
-        losses, predicted = [], []
-        for logits_BO, labels in self.outputs(part, title):
-            losses.append(cross_entropy(logits_BO, labels, reduction="none"))
-            predicted.append(logits_BO.argmax(1))
-        return torch.cat(losses), torch.cat(predicted)
+        found, places = zip(*self.outputs(part, title), strict=True)
+        return torch.cat(found)[torch.cat(places).argsort()]
 
-    def outputs(self, part: Images, title: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields logits_BO and labels of one batch after the other, from the model in eval mode.
+    def outputs(self, part: Part, title: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields logits_BO and the indices of one batch after the other, from the model in eval mode.
 
         Raises:
             Interrupted: a signal came.
         """
         self.model.eval()
-        index = torch.arange(len(part), device=part.labels.device)
         with torch.inference_mode(), tqdm(total=len(part), desc=title, delay=1, leave=False, disable=None) as bar:
-            for chunk in torch.split(index, self.cfg.eval_batch_size):
+            for index in by_length(part, self.cfg.eval_batch_size):
                 self.stop.check()
-                x_BTI = self.data.sequences(part.images[chunk])
-                yield forward(self.model, x_BTI, self.precision.name), part.labels[chunk]
-                bar.update(len(chunk))
+                yield forward(self.model, self.sequences(part, index), self.precision.name), index
+                bar.update(len(index))
 
     def save_checkpoint(self) -> None:
         self.save(self)

@@ -19,6 +19,7 @@ from hydra_sweep.errors import UserError
 
 log = logging.getLogger("rnnexp")
 
+Inputs = tuple[Tensor, ...]  # what a network is called with: x_BTI, and lengths_B where they differ
 MIN_SPEEDUP = 1.1  # bf16 costs digits: it has to win clearly, and a close call should fall the same way every time
 MAX_ROUNDS = 7
 MAX_SECONDS = 3.0  # of the rounds after the first one; long sequences take fewer
@@ -32,7 +33,7 @@ class Precision(NamedTuple):
     reason: str
 
 
-def choose(asked: str, begun: str | None, make_model: Callable[[], nn.Module], x_BTI: Tensor) -> Precision:
+def choose(asked: str, begun: str | None, make_model: Callable[[], nn.Module], inputs: Inputs) -> Precision:
     """Returns the precision to train in, after trying training steps in both if anything but fp32 is asked for.
 
     Draws from torch's random generators: seed them afterwards.
@@ -42,14 +43,14 @@ def choose(asked: str, begun: str | None, make_model: Callable[[], nn.Module], x
         begun: the precision of the checkpoint that the run resumes from, if it does: it stays, so that resuming is
             exact.
         make_model: builds the network to be trained; what it builds is thrown away.
-        x_BTI: one training batch, on the device to train on.
+        inputs: one training batch, as the network is called with it, on the device to train on.
 
     Raises:
         UserError: bf16 is asked for, or was begun in, and does not work here.
     """
     if begun == "fp32" or asked == "fp32":
         return Precision("fp32", f"train.precision={asked}{', as the run was begun' if begun else ''}")
-    if problem := bf16_problem(make_model, x_BTI):
+    if problem := bf16_problem(make_model, inputs):
         if begun:
             raise UserError(f"this run was begun in bf16, which {problem}; resume it on a machine like its first one")
         if asked == "bf16":
@@ -57,7 +58,7 @@ def choose(asked: str, begun: str | None, make_model: Callable[[], nn.Module], x
         return Precision("fp32", f"train.precision=auto: bf16 {problem}")
     if begun:
         return Precision("bf16", f"train.precision={asked}, as the run was begun")
-    gain = speedup(make_model().to(x_BTI.device), x_BTI)
+    gain = speedup(make_model().to(inputs[0].device), inputs)
     found = f"a training step in bf16 is {gain:.2f} times as fast as in fp32"
     if asked == "bf16" and gain < 1:
         log.warning("%s here; try train.precision=auto", found)
@@ -65,49 +66,50 @@ def choose(asked: str, begun: str | None, make_model: Callable[[], nn.Module], x
     return Precision(name, f"train.precision={asked}: {found}")
 
 
-def bf16_problem(make_model: Callable[[], nn.Module], x_BTI: Tensor) -> str | None:
+def bf16_problem(make_model: Callable[[], nn.Module], inputs: Inputs) -> str | None:
     """Returns what keeps the network from being trained in bf16 here, as the end of a sentence, or None."""
-    model, x_BTI = make_model().to(x_BTI.device), x_BTI[:2]
+    model, inputs = make_model().to(inputs[0].device), tuple(part[:2] for part in inputs)
     try:
-        step(model, x_BTI, "bf16")
+        step(model, inputs, "bf16")
     except RuntimeError as error:
         cause = str(error).partition(". ")[0].splitlines()[0]
         try:
-            step(model, x_BTI, "fp32")
+            step(model, inputs, "fp32")
         except RuntimeError:
             return None  # the network is at fault, whatever the precision: its own error will say so
         return f"does not work on this machine for {type(model).__name__} ({cause[:160]})"
     return None
 
 
-def speedup(model: nn.Module, x_BTI: Tensor) -> float:
+def speedup(model: nn.Module, inputs: Inputs) -> float:
     """Returns how many times as fast a training step in bf16 is as one in fp32: their best of a few, taken in turn."""
     best = {"fp32": float("inf"), "bf16": float("inf")}
     for precision in best:
-        step(model, x_BTI, precision)  # the first one makes kernels and buffers
+        step(model, inputs, precision)  # the first one makes kernels and buffers
     began = time.perf_counter()
     for _ in range(MAX_ROUNDS):
         for precision in best:
             started = time.perf_counter()
-            step(model, x_BTI, precision)
+            step(model, inputs, precision)
             best[precision] = min(best[precision], time.perf_counter() - started)
         if time.perf_counter() - began > MAX_SECONDS:
             break
     return best["fp32"] / best["bf16"]
 
 
-def step(model: nn.Module, x_BTI: Tensor, precision: str) -> None:
+def step(model: nn.Module, inputs: Inputs, precision: str) -> None:
     """Takes a training step but for the optimizer's part, and waits until the device is done with it."""
     model.train()
-    loss = cross_entropy(forward(model, x_BTI, precision), torch.zeros(len(x_BTI), dtype=torch.long).to(x_BTI.device))
+    labels_B = torch.zeros(len(inputs[0]), dtype=torch.long, device=inputs[0].device)
+    loss = cross_entropy(forward(model, inputs, precision), labels_B)
     model.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    if x_BTI.device.type in ("cuda", "mps"):
-        getattr(torch, x_BTI.device.type).synchronize()
+    if inputs[0].device.type in ("cuda", "mps"):
+        getattr(torch, inputs[0].device.type).synchronize()
 
 
-def forward(model: nn.Module, x_BTI: Tensor, precision: str) -> Tensor:
+def forward(model: nn.Module, inputs: Inputs, precision: str) -> Tensor:
     """Returns float32 logits_BO, computed under bfloat16 autocast if precision is `bf16`."""
-    with torch.autocast(x_BTI.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits_BO: Tensor = model(x_BTI)
+    with torch.autocast(inputs[0].device.type, torch.bfloat16, enabled=precision == "bf16"):
+        logits_BO: Tensor = model(*inputs)
     return logits_BO.float()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hydra_sweep.errors import UserError
 from rnnexp.record.result import TestOutcomes
-from rnnexp.schema.config import TEST_FILE_SIZE
 from rnnexp.verdict import statistics
 from rnnexp.verdict.statistics import Estimate
 from rnnexp.verdict.text import method_sentences, sentence
@@ -30,7 +30,6 @@ def judge(
     arms: Sequence[Arm],
     *,
     metric: str = "test_accuracy",
-    num_images: int = TEST_FILE_SIZE,
     smallest_effect: float = SMALLEST_EFFECT,
     warnings: Sequence[str] = (),
     method: Sequence[str] = (),
@@ -39,10 +38,9 @@ def judge(
 
     Args:
         metric: test_accuracy, or valid_accuracy of runs that were not tested.
-        num_images: of that part of the data.
         smallest_effect: a difference that would matter, to say how many seeds would show it.
     """
-    loss = metric.replace("accuracy", "loss")
+    loss, num_examples = metric.replace("accuracy", "loss"), _num_examples(arms, metric)
     results = [
         ArmResult(
             name=arm.name,
@@ -52,8 +50,8 @@ def judge(
             runs=[run.path for run in arm.runs],
             accuracies=arm.values(metric),
             losses=arm.values(loss),
-            accuracy=Interval.of(_mean(arm, metric, num_images), 0, 1),
-            loss=Interval.of(_mean(arm, loss, num_images), 0),
+            accuracy=Interval.of(_mean(arm, metric, num_examples), 0, 1),
+            loss=Interval.of(_mean(arm, loss, num_examples), 0),
             num_parameters=round(arm.mean("num_parameters")),
             train_seconds=arm.mean("train_seconds"),
             epochs=arm.mean("epochs"),
@@ -62,14 +60,14 @@ def judge(
         for arm in arms
     ]
     couples = list(itertools.combinations(arms, 2))
-    found = [_difference(a, b, metric, num_images) for a, b in couples]
+    found = [_difference(a, b, metric, num_examples) for a, b in couples]
     known = [i for i, (estimate, _) in enumerate(found) if not math.isnan(estimate.p_value())]
     corrected = dict(zip(known, statistics.holm([found[i][0].p_value() for i in known]), strict=True))
     pairs = [
-        _pair(a, b, metric, num_images, estimate, is_paired, corrected.get(i), len(couples), smallest_effect)
+        _pair(a, b, metric, num_examples, estimate, is_paired, corrected.get(i), len(couples), smallest_effect)
         for i, ((a, b), (estimate, is_paired)) in enumerate(zip(couples, found, strict=True))
     ]
-    has_images = all(_scores(arm, metric) is not None for arm in arms)
+    has_examples = all(_scores(arm, metric) is not None for arm in arms)
     return Verdict(
         name,
         metric,
@@ -77,12 +75,29 @@ def judge(
         results,
         pairs,
         list(warnings),
-        [*method, *method_sentences(metric, has_images, len(couples))],
+        [*method, *method_sentences(metric, has_examples, len(couples))],
     )
 
 
+def _num_examples(arms: Sequence[Arm], metric: str) -> int:
+    """Returns how many examples the runs were measured on; the fewest, if they differ.
+
+    Raises:
+        UserError: a run doesn't say.
+    """
+    part, found = metric.partition("_")[0], []
+    for run in (run for arm in arms for run in arm.runs):
+        if run.outcomes is not None and part == "test":
+            found.append(len(run.outcomes.labels))
+        elif run.metrics.get(f"num_{part}", 0) > 0:
+            found.append(int(run.metrics[f"num_{part}"]))
+        else:
+            raise UserError(f"{run.path} doesn't record how many examples it was measured on; run it again")
+    return min(found)
+
+
 def _scores(arm: Arm, metric: str) -> np.ndarray[Any, Any] | None:
-    """Returns what each run of an arm made of each image, (S, N), or None if one kept no record."""
+    """Returns what each run of an arm made of each example, (S, N), or None if one kept no record."""
     outcomes = [run.outcomes for run in arm.runs]
     if not metric.startswith("test_") or any(o is None for o in outcomes):
         return None
@@ -98,31 +113,31 @@ def _hits(outcomes: TestOutcomes) -> Any:
     return outcomes.predicted == outcomes.labels
 
 
-def _mean(arm: Arm, metric: str, num_images: int) -> Estimate:
+def _mean(arm: Arm, metric: str, num_examples: int) -> Estimate:
     if (scores := _scores(arm, metric)) is not None:
         return statistics.mean(scores)
-    return statistics.mean_of_runs(arm.values(metric), _image_variance(arm, metric, num_images))
+    return statistics.mean_of_runs(arm.values(metric), _example_variance(arm, metric, num_examples))
 
 
-def _image_variance(arm: Arm, metric: str, num_images: int) -> float:
-    """Returns a bound for accuracies; a loss without single images has an interval for its seeds alone."""
-    return statistics.binomial_variance(arm.mean(metric), num_images) if metric.endswith("accuracy") else 0.0
+def _example_variance(arm: Arm, metric: str, num_examples: int) -> float:
+    """Returns a bound for accuracies; a loss without single examples has an interval for its seeds alone."""
+    return statistics.binomial_variance(arm.mean(metric), num_examples) if metric.endswith("accuracy") else 0.0
 
 
-def _difference(a: Arm, b: Arm, metric: str, num_images: int) -> tuple[Estimate, bool]:
+def _difference(a: Arm, b: Arm, metric: str, num_examples: int) -> tuple[Estimate, bool]:
     """Returns a's mean less b's, and whether the runs were paired by seed."""
     a_seeds, b_seeds = ([run.seed for run in arm.runs] for arm in (a, b))
     is_paired = len(a_seeds) > 1 and sorted(a_seeds) == sorted(b_seeds) and len(set(a_seeds)) == len(a_seeds)
     if is_paired:
         a, b = (dataclasses.replace(arm, runs=sorted(arm.runs, key=lambda run: run.seed)) for arm in (a, b))
     a_scores, b_scores = _scores(a, metric), _scores(b, metric)
-    if a_scores is not None and b_scores is not None and _read_the_same_images(a, b):
+    if a_scores is not None and b_scores is not None and _read_the_same_examples(a, b):
         return statistics.difference(a_scores, b_scores, is_paired), is_paired
-    variance = sum(_image_variance(arm, metric, num_images) for arm in (a, b))
+    variance = sum(_example_variance(arm, metric, num_examples) for arm in (a, b))
     return statistics.difference_of_runs(a.values(metric), b.values(metric), variance, is_paired), is_paired
 
 
-def _read_the_same_images(a: Arm, b: Arm) -> bool:
+def _read_the_same_examples(a: Arm, b: Arm) -> bool:
     one, other = a.runs[0].outcomes, b.runs[0].outcomes
     return one is not None and other is not None and np.array_equal(one.labels, other.labels)
 
@@ -131,7 +146,7 @@ def _pair(
     a: Arm,
     b: Arm,
     metric: str,
-    num_images: int,
+    num_examples: int,
     found: Estimate,
     is_paired: bool,
     p_corrected: float | None,
@@ -167,5 +182,5 @@ def _pair(
     )
     limit = statistics.minimum_detectable_effect(found, alpha, POWER)
     return dataclasses.replace(
-        pair, sentence=sentence(pair, a.mean(metric), b.mean(metric), smallest_effect, limit, num_images)
+        pair, sentence=sentence(pair, a.mean(metric), b.mean(metric), smallest_effect, limit, num_examples)
     )

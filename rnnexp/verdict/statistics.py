@@ -1,9 +1,9 @@
 """The statistics of a comparison: intervals, differences, corrected p-values, and how good the best of n trials is.
 
-Every run of a comparison reads the same test images, so a table of scores has two crossed sources of chance: the runs'
-seeds (S) and the images (N). A mean over both has the variance
+Every run of a comparison reads the same test examples, so a table of scores has two crossed sources of chance: the
+runs' seeds (S) and the examples (N). A mean over both has the variance
 
-    (seeds + rest / N) / S  +  images / N,
+    (seeds + rest / N) / S  +  examples / N,
 
 whose parts come from a two-way analysis of variance without replication, as in studies where many readers judge the
 same cases (Gallas, Pennello and Myers 2007, J. Opt. Soc. Am. A 24, B70). The first part is what the runs' means show by
@@ -31,23 +31,23 @@ MAX_SEEDS = 1000  # more are not worth a thought
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over runs and images, and what is uncertain about it."""
+    """A mean over runs and examples, and what is uncertain about it."""
 
     mean: float
     std: float  # between runs; nan for one run, and for a difference of unpaired runs
-    seed_variance: float  # of one run, or of one run of each arm, the images given; nan for one run
+    seed_variance: float  # of one run, or of one run of each arm, the examples given; nan for one run
     seed_error: float  # the part of the mean's standard error that more seeds would make smaller
     seed_df: float
-    image_error: float  # the part that more seeds would leave
+    example_error: float  # the part that more seeds would leave
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Returns the interval that covers the mean over all seeds and images so often; nan for one run."""
+        """Returns the interval that covers the mean over all seeds and examples so often; nan for one run."""
         half = self._half_width(level)
         return self.mean - half, self.mean + half
 
     def p_value(self) -> float:
         """Returns the probability of a mean at least as far from 0, if the true one is 0."""
-        if not self.seed_error + self.image_error > 0:  # all alike, or one run
+        if not self.seed_error + self.example_error > 0:  # all alike, or one run
             return math.nan if math.isnan(self.seed_error) else float(self.mean == 0)
 
         def excess(log_p: float) -> float:
@@ -59,11 +59,11 @@ class Estimate:
     def _half_width(self, level: float) -> float:
         tail = (1 + level) / 2
         seeds = self.seed_error * float(stats.t.ppf(tail, self.seed_df))
-        return math.hypot(seeds, self.image_error * float(stats.norm.ppf(tail)))
+        return math.hypot(seeds, self.example_error * float(stats.norm.ppf(tail)))
 
 
 def mean(scores_SN: Array) -> Estimate:
-    """Returns the mean of one arm's scores, one row a run and one column an image."""
+    """Returns the mean of one arm's scores, one row a run and one column an example."""
     return _combine([scores_SN])
 
 
@@ -71,7 +71,7 @@ def difference(a_SN: Array, b_SN: Array, is_paired: bool) -> Estimate:
     """Returns the mean of a minus that of b.
 
     Args:
-        a_SN, b_SN: scores on the same images; if paired, row by row with the same seed.
+        a_SN, b_SN: scores on the same examples; if paired, row by row with the same seed.
     """
     return mean(np.subtract(a_SN, b_SN, dtype=float)) if is_paired else _combine([a_SN, b_SN])
 
@@ -82,27 +82,27 @@ def _combine(arms: Sequence[Array]) -> Estimate:
     if len(arms) > 1:
         column_mean = column_mean - arms[1].mean(0, dtype=float)
     rest = sum(_rest(arm) / arm.size for arm in arms)
-    image_variance = max(_variance(column_mean) / len(column_mean) - rest, 0.0)
-    return _of_runs([arm.mean(1, dtype=float) for arm in arms], image_variance)
+    example_variance = max(_variance(column_mean) / len(column_mean) - rest, 0.0)
+    return _of_runs([arm.mean(1, dtype=float) for arm in arms], example_variance)
 
 
-def mean_of_runs(values: Sequence[float], image_variance: float) -> Estimate:
-    """Returns the mean of runs whose scores of single images are unknown.
+def mean_of_runs(values: Sequence[float], example_variance: float) -> Estimate:
+    """Returns the mean of runs whose scores of single examples are unknown.
 
     Args:
         values: one for each run.
-        image_variance: of such a mean, because there are N images only; at most `binomial_variance`.
+        example_variance: of such a mean, because there are N examples only; at most `binomial_variance`.
     """
-    return _of_runs([np.asarray(values, float)], image_variance)
+    return _of_runs([np.asarray(values, float)], example_variance)
 
 
-def difference_of_runs(a: Sequence[float], b: Sequence[float], image_variance: float, is_paired: bool) -> Estimate:
-    """Returns the mean of a minus that of b, for runs whose scores of single images are unknown."""
+def difference_of_runs(a: Sequence[float], b: Sequence[float], example_variance: float, is_paired: bool) -> Estimate:
+    """Returns the mean of a minus that of b, for runs whose scores of single examples are unknown."""
     arms = [np.subtract(a, b)] if is_paired else [np.asarray(a, float), np.asarray(b, float)]
-    return _of_runs(arms, image_variance)
+    return _of_runs(arms, example_variance)
 
 
-def _of_runs(arms: Sequence[Array], image_variance: float) -> Estimate:
+def _of_runs(arms: Sequence[Array], example_variance: float) -> Estimate:
     """Returns the mean of the first arm's values, less that of the second if there is one."""
     parts = [(_variance(values) / len(values), len(values) - 1) for values in arms]
     total = sum(variance for variance, _ in parts)
@@ -113,13 +113,13 @@ def _of_runs(arms: Sequence[Array], image_variance: float) -> Estimate:
         seed_variance=sum(map(_variance, arms)),
         seed_error=math.sqrt(total),
         seed_df=total**2 / spread if spread else min(freedom for _, freedom in parts) or math.nan,
-        image_error=math.sqrt(image_variance),
+        example_error=math.sqrt(example_variance),
     )
 
 
-def binomial_variance(accuracy: float, num_images: int) -> float:
-    """Returns the most that N test images can add to the variance of a mean accuracy."""
-    return accuracy * (1 - accuracy) / num_images
+def binomial_variance(accuracy: float, num_examples: int) -> float:
+    """Returns the most that N test examples can add to the variance of a mean accuracy."""
+    return accuracy * (1 - accuracy) / num_examples
 
 
 def _variance(values: Array) -> float:
@@ -127,7 +127,7 @@ def _variance(values: Array) -> float:
 
 
 def _rest(scores_SN: Array) -> float:
-    """Returns the mean square of what neither the run nor the image explains."""
+    """Returns the mean square of what neither the run nor the example explains."""
     scores = np.asarray(scores_SN, float)
     left = scores - scores.mean(0) - scores.mean(1)[:, None] + scores.mean()
     freedom = (scores.shape[0] - 1) * (scores.shape[1] - 1)
@@ -167,7 +167,7 @@ def probability_of_improvement(
 
 
 def seeds_needed(found: Estimate, smallest_effect: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
-    """Returns how many seeds of each arm would show a true difference, or None if no number would on these images.
+    """Returns how many seeds of each arm would show a true difference, or None if no number would on these examples.
 
     The variances are those that the comparison found, the degrees of freedom those of paired runs. It is the usual sum
     of two quantiles of Student's t (for example Julious 2004, Statistics in Medicine 23, 1921).
@@ -182,7 +182,7 @@ def seeds_needed(found: Estimate, smallest_effect: float, alpha: float = 0.05, p
     def is_enough(seeds: int) -> bool:
         error = math.sqrt(found.seed_variance / seeds)
         quantiles = [(float(stats.t.ppf(q, seeds - 1)), float(stats.norm.ppf(q))) for q in (1 - alpha / 2, power)]
-        return sum(math.hypot(t * error, z * found.image_error) for t, z in quantiles) <= smallest_effect
+        return sum(math.hypot(t * error, z * found.example_error) for t, z in quantiles) <= smallest_effect
 
     if not is_enough(MAX_SEEDS):
         return None
@@ -190,8 +190,8 @@ def seeds_needed(found: Estimate, smallest_effect: float, alpha: float = 0.05, p
 
 
 def minimum_detectable_effect(found: Estimate, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Returns the true difference that infinitely many seeds would show on these images."""
-    return found.image_error * float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
+    """Returns the true difference that infinitely many seeds would show on these examples."""
+    return found.example_error * float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rnnexp.verdict import statistics
 from rnnexp.verdict.values import ALPHA, POWER, Interval, Pair, Search, Verdict
 
 
-def sentence(pair: Pair, a_mean: float, b_mean: float, smallest_effect: float, limit: float, num_images: int) -> str:
+def sentence(pair: Pair, a_mean: float, b_mean: float, smallest_effect: float, limit: float, num_examples: int) -> str:
     if pair.p_corrected is None or pair.low is None or pair.high is None:
         return f"{pair.a} and {pair.b} can't be told apart by one run; type compare.seeds=5 or more."
     p = f"p = {p_text(pair.p_corrected)}".replace("= <", "<")
@@ -29,28 +29,29 @@ def sentence(pair: Pair, a_mean: float, b_mean: float, smallest_effect: float, l
         )
     wanted = f"a difference of {points(smallest_effect).lstrip('+')} points"
     if pair.seeds_needed is None and limit >= smallest_effect:
-        least = points(limit).lstrip("+")
-        return (
-            f"{text}; no number of seeds would show {wanted} on {num_images:,} images, but one from {least} points on."
-        )
+        least, where = points(limit).lstrip("+"), f"on {num_examples:,} examples"
+        return f"{text}; no number of seeds would show {wanted} {where}, but one from {least} points on."
     if pair.seeds_needed is None:
         return f"{text}; more than {statistics.MAX_SEEDS:,} seeds each would be needed to see {wanted}."
     return f"{text}; about {counted(pair.seeds_needed, 'seed')} each would be needed to see {wanted}."
 
 
-def method_sentences(metric: str, has_images: bool, num_pairs: int) -> list[str]:
+def method_sentences(metric: str, has_examples: bool, num_pairs: int) -> list[str]:
     """Returns how the numbers were made, a sentence each, with sources."""
     part = "test" if metric.startswith("test_") else "validation"
-    if has_images:
-        images = (
-            f"that of the finite {part} set, by a two-way analysis of variance of runs and images (Gallas et al. 2007)"
+    if has_examples:
+        examples = (
+            f"that of the finite {part} set, by a two-way analysis of variance of runs and examples (Gallas et al. "
+            "2007)"
         )
     else:
-        images = f"at most the binomial one of the finite {part} set, since not every run kept a record of each image"
+        examples = (
+            f"at most the binomial one of the finite {part} set, since not every run kept a record of each example"
+        )
     sentences = [
-        "Intervals are for the mean over all seeds and all images of this kind: they join (Zou and Donner 2008) "
-        f"the variance between runs, by Student's t, and {images}.",
-        "They hold for these configurations: neither another search nor other training images are part of them.",
+        "Intervals are for the mean over all seeds and all examples of this kind: they join (Zou and Donner 2008) "
+        f"the variance between runs, by Student's t, and {examples}.",
+        "They hold for these configurations: neither another search nor other training examples are part of them.",
     ]
     if num_pairs > 1:
         sentences.append(

@@ -21,7 +21,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Run:
-    """A complete run of an arm; `outcomes` is None where it kept no record of single test images."""
+    """A complete run of an arm; `outcomes` is None where it kept no record of single test examples."""
 
     path: str
     seed: int
@@ -117,7 +117,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What comparison.json holds. Accuracies are in [0, 1], losses in nats per image, times in seconds."""
+    """What comparison.json holds. Accuracies are in [0, 1], losses in nats per example, times in seconds."""
 
     name: str
     metric: str

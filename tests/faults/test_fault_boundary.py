@@ -215,7 +215,7 @@ def test_zips_that_unpack_to_more_than_a_test_set_are_refused(folder, inject):
     inject("zip bomb", 2)
     for file, name in ((folder.test_outcomes, "labels.npy"), (folder.model, "archive/data.pkl")):
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
-            packed.writestr(name, bytes(100 << 20))
+            packed.writestr(name, bytes(300 << 20))
         assert file.stat().st_size < 1 << 20
     with pytest.raises(ValueError, match="unpacks to more than"):
         folder.read_test_outcomes()

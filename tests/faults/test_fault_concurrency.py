@@ -28,7 +28,7 @@ from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.process import Process
 from hydra_sweep.status import open_sweep, status
 from hydra_sweep.study import Lease, SweepStudy
-from rnnexp.data.files import MNIST_MD5
+from rnnexp.data.idx import MNIST_MD5
 from rnnexp.record.result import METRICS
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.report import pages

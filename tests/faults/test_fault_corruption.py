@@ -21,7 +21,7 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.files import read_json, read_yaml, with_json_checksum, yaml_text
 from hydra_sweep.signals import Interrupted
 from hydra_sweep.study import Outcome, open_checked
-from rnnexp.data import files
+from rnnexp.data import idx
 from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.record.result import HISTORY_COLUMNS, Status
 from rnnexp.record.run_folder import HydraFiles, RunFolder
@@ -333,10 +333,9 @@ IDX = ("train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ub
 
 
 @pytest.mark.parametrize("name", IDX)
-def test_images_that_were_damaged_in_the_cache_are_unpacked_again_or_refused(tmp_path, compose, name, inject):
-    cfg = compose(f"data.root='{tmp_path}'").data
-    raw = files.ensure(cfg) / "MNIST" / "raw"
-    good = files.read(tmp_path, "mnist", name)
+def test_images_that_were_damaged_in_the_cache_are_unpacked_again_or_refused(tmp_path, name, inject):
+    raw = idx.ensure("mnist", str(tmp_path)) / "MNIST" / "raw"
+    good = idx.read(tmp_path, "mnist", name)
     whole = (raw / name).read_bytes()
     draw = random.Random(SEED)
     places = [0, 3, 4, 7, 8, len(whole) - 1, *(draw.randrange(len(whole)) for _ in range(3))]
@@ -345,8 +344,8 @@ def test_images_that_were_damaged_in_the_cache_are_unpacked_again_or_refused(tmp
     for content in contents:
         inject("IDX file damaged")
         (raw / name).write_bytes(content)
-        files.ensure(cfg)  # unpacks it again, if its size is another one
-        found, line = answer(files.read, tmp_path, "mnist", name)
+        idx.ensure("mnist", str(tmp_path))  # unpacks it again, if its size is another one
+        found, line = answer(idx.read, tmp_path, "mnist", name)
         assert found == (None if line else good)
         assert line is None or re.fullmatch(f"cannot read .*; delete .*|.*/{name} is not MNIST's, .*; delete .*", line)
 

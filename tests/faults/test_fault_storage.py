@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from types import SimpleNamespace
 
 import pytest
 from sweeps import (
@@ -30,7 +29,7 @@ from sweeps import (
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import atomic
-from rnnexp.data import files
+from rnnexp.data import idx
 from rnnexp.record.result import Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.record.tensors import load_tensors
@@ -153,17 +152,20 @@ def test_a_page_and_a_table_for_which_there_is_no_room_leave_the_old_ones(refere
 
 def test_data_for_which_there_is_no_room_are_unpacked_once_there_is(tmp_path, inject):
     with mounted(tmp_path / "disk", "size=1m") as disk:
-        cfg = SimpleNamespace(name="mnist", root=str(disk))
         for size in ("1m", "50m"):
             inject("disk full, unpacking data")
             remount(disk, f"size={size}")
-            line = refusal(files.ensure, cfg)
+            line = refusal(idx.ensure, "mnist", str(disk))
             assert line.endswith("No space left on device; try data.root=FOLDER")
             raw = disk / "MNIST" / "raw"
-            assert all((raw / name).stat().st_size == files.SIZES[name] for name in os.listdir(raw) if name[0] != ".")
+            assert all(
+                (raw / name).stat().st_size == idx.SOURCES["mnist"].sizes[name]
+                for name in os.listdir(raw)
+                if name[0] != "."
+            )
         remount(disk, "size=100m")
-        files.ensure(cfg)
-        assert len(files.read(disk, "mnist", "t10k-labels-idx1-ubyte")) == 10_000
+        idx.ensure("mnist", str(disk))
+        assert len(idx.read(disk, "mnist", "t10k-labels-idx1-ubyte")) == 10_000
 
 
 @pytest.mark.parametrize("what", ["full", "read-only"])
@@ -345,8 +347,7 @@ def test_a_file_system_without_locks_is_one_line(compose, tmp_path, monkeypatch,
     (tmp_path / "run").mkdir()
     line = refusal(run, compose(*TINY), tmp_path / "run")
     assert line.startswith(f"cannot write {tmp_path / 'run'}")
-    data = SimpleNamespace(name="mnist", root=str(tmp_path / "data"))
-    assert refusal(files.ensure, data).startswith("cannot write mnist into ")
+    assert refusal(idx.ensure, "mnist", str(tmp_path / "data")).startswith("cannot write mnist into ")
     assert len(collect(tmp_path / "run")) <= 1
 
 

@@ -52,7 +52,7 @@ def test_no_search_validates_on_the_test_set(faults, part):
     for search in list(searches())[part::7]:
         assert faults(*search, *ON_TEST) == [
             "a search with data.valid_from=test would choose by the test set; try data.valid_from=train "
-            "data.valid_size=5000"
+            "data.valid_size=0.1"
         ]
 
 
@@ -71,7 +71,39 @@ def test_repeats_share_their_split(faults):
 def test_a_grid_that_names_a_best_does_not_validate_on_the_test_set(faults):
     assert "would name the best by the test set" in faults("seed=0,1", *ON_TEST)[0]
     assert faults("seed=0,1", *ON_TEST, "objective=null") == []
+
+
+def test_a_grid_that_validates_on_nothing_names_no_best(faults):
+    nothing = ("data.valid_size=0", "train.keep=last")
+    assert "a grid with data.valid_size=0 has no valid_accuracy" in faults("seed=0,1", *nothing)[0]
+    assert faults("seed=0,1", *nothing, "objective=null") == []
+    assert faults("seed=0,1", *nothing, "data.folds=3") == []
     assert faults("experiment=notebook", "optim.lr=0.5,1") == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        (["data.folds=2,3"], "data.folds must be the same in all runs of a sweep"),
+        (["seed=0,1", "hydra.sweeper.folds=2"], "data.folds must be the same in all runs of a sweep"),
+        (["seed=0,1", "data.folds=2", "hydra.sweeper.fold_key=data.split_seed"], "folds are those of data.fold"),
+        (["seed=0,1", "data.fold=1"], "data.fold is one of data.folds, and there are none; got 1"),
+        (["seed=0,1", "data.folds=2", "data.valid_from=test", "data.valid_size=0"], "data.valid_from must be train"),
+        (
+            [
+                "optim.lr=interval(0.1,1)",
+                "n_trials=2",
+                "metrics=[macro_f1]",
+                "objective=valid_macro_f1",
+                "direction=minimize",
+            ],
+            "direction=minimize would look for the worst valid_macro_f1",
+        ),
+    ],
+)
+def test_folds_and_metrics_of_a_sweep_that_make_no_sense_are_a_line(faults, typed, line):
+    assert line in "\n".join(faults(*typed))
+    assert faults("seed=0,1", "data.folds=2", "data.fold=0,1") == []
 
 
 @pytest.mark.parametrize("chosen_by", ["train.keep=best", "train.patience=2,train.keep=last"])

@@ -61,19 +61,22 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("train.epochs=2.5", "train.epochs must be a whole number, got 2.5; try train.epochs=10"),
         ("train.resume=perhaps name=a", "train.resume must be true or false, got 'perhaps'; try train.resume=False"),
         ("train.threads=x", "train.threads must be a whole number or null, got 'x'"),
-        ("data.valid_size=70000", "data.valid_size must be >= 0 and <= 59990, got 70000; try data.valid_size=5000"),
+        (
+            "data.valid_size=70000",
+            "data.valid_size=70000 must leave 10 of 60,000 examples to train, one for each class",
+        ),
         (
             "data.valid_size=3",
-            "data.valid_size must be >= 10 where validation images come from the training file, got 3",
+            "data.valid_size must leave 10 examples to validate, one for each class, got 3",
         ),
         (
             "data.valid_from=test",
             "data.valid_size must be 0 with data.valid_from=test, got 5000; try data.valid_size=0",
         ),
-        ("data.limit=58000", "data.limit must be <= 55000, what data.valid_size=5000 leaves, got 58000"),
+        ("data.limit=5", "data.limit must be >= 10, one for each class, got 5"),
         (
             "data.sequence=colums",
-            "data.sequence must be columns or rows or pixels or permuted, got colums (did you mean col",
+            "data.sequence must be columns or rows or pixels or permuted or patches, got colums (did yo",
         ),
         ("optim=adam optim.betas=[0.9]", "optim.betas must be two numbers, got [0.9]; try optim.betas=[0.9,0.999]"),
         ("optim=adam optim.betas=[0.9,1]", "optim.betas must be >= 0 and < 1, got 1.0; try optim.betas=[0.9,0.999]"),
@@ -133,6 +136,10 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("-m seed=0,1 optim.lr=interval(0.1,1) n_trials=9", "seed can't be searched; type repeats=3"),
         ("-m search=quick objective=test_accuracy", "test_accuracy would choose by the test set; try valid_accuracy"),
         ("-m search=quick objective=valid_acc", "objective must be one of valid_accuracy, valid_loss"),
+        (
+            "-m search=quick objective=valid_loss",
+            "direction=maximize would look for the worst valid_loss; type direction=minimize",
+        ),
         (
             "-m search=quick data.valid_from=test data.valid_size=0",
             "a search with data.valid_from=test would choose by the t",

@@ -8,7 +8,8 @@ from torchvision.datasets import MNIST
 
 from hydra_sweep import signals
 from hydra_sweep.seeds import derive
-from rnnexp.data.files import ensure
+from rnnexp.data import loading
+from rnnexp.data.idx import ensure
 from rnnexp.training.attempt import Attempt
 from rnnexp.training.build import build
 
@@ -30,17 +31,20 @@ class Notebook(nn.Module):
 
 def test_the_recipe_takes_the_notebooks_steps(compose, tmp_path):
     cfg = compose("experiment=notebook", "train.threads=1", "seed=3")
-    trainer = build(Attempt.begin(cfg, None, {}), signals.Stop(), save=None, note=None, on_epoch=None, test=True)
+    dataset = loading.load(cfg.data, with_test=True)
+    trainer = build(
+        Attempt.begin(cfg, None, {}), dataset, signals.Stop(), save=None, note=None, on_epoch=None, test=True
+    )
     theirs = Notebook()
     theirs.load_state_dict(trainer.model.state_dict())
     optimizer = torch.optim.Adadelta(theirs.parameters(), lr=0.1)
     transform = T.Compose([T.ToTensor(), T.Normalize((0.5,), (0.5,))])
-    dataset = MNIST(ensure(cfg.data), train=True, transform=transform)
+    theirs_too = MNIST(ensure("mnist"), train=True, transform=transform)
     order = torch.randperm(60_000, generator=torch.Generator().manual_seed(derive(3, "batches", 0)))
     train = trainer.data.train
     for step, index in enumerate(order.split(64)[:NUM_STEPS]):
-        ours, _ = trainer.step(trainer.data.sequences(train.images[index]), train.labels[index], step, 938)
-        images, labels = zip(*(dataset[i] for i in index.tolist()), strict=True)
+        ours, _ = trainer.step(trainer.sequences(train, index), train.labels[index], step, 938)
+        images, labels = zip(*(theirs_too[i] for i in index.tolist()), strict=True)
         loss = nn.functional.cross_entropy(theirs(torch.stack(images)), torch.tensor(labels))
         optimizer.zero_grad()
         loss.backward()

@@ -52,7 +52,7 @@ def test_a_configuration_that_json_cannot_hold_is_swept_resumed_and_listed(sweep
 
 def test_the_fingerprint_of_a_recorded_run_stays():
     config = {"model": {"hidden_size": 100, "x": [1.5, None, {"b": 2, "a": True}]}, "seed": 0, "optim.lr": 1e-3}
-    assert fingerprint(config) == "e2c9d9c8c7097373"
+    assert fingerprint(config, {}) == "e2c9d9c8c7097373"
     cfg = OmegaConf.create({"a": [1, {"b": 2.5}], "c": None, "d": True})
     assert plain_config(cfg) == OmegaConf.to_container(cfg)
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import photos
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from hydra_sweep.errors import UserError
 from rnnexp import predict
-from rnnexp.data import files, strokes
+from rnnexp.data import idx, strokes
 from rnnexp.data.photographs import prepare
 from rnnexp.run import run
 
@@ -52,7 +51,7 @@ def box_and_center(prepared: np.ndarray) -> tuple[int, int, float, float]:
 
 @pytest.fixture(scope="module")
 def mnist_test() -> torchvision.datasets.MNIST:
-    root = files.ensure(SimpleNamespace(root=None, name="mnist"))
+    root = idx.ensure("mnist")
     return torchvision.datasets.MNIST(root, train=False)
 
 

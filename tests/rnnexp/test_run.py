@@ -60,7 +60,7 @@ def test_the_result_says_what_ran(reference):
     assert result.metrics["valid_accuracy"] == float(best["valid_accuracy"])
     assert result.metrics["epochs"] == 3
     assert result.config["optim"]["betas"] == [0.9, 0.999]
-    assert result.fingerprint == fingerprint(result.config)
+    assert result.fingerprint == fingerprint(result.config, result.dataset)
     assert result.environment["versions"]["torch"] == torch.__version__
 
 
@@ -204,7 +204,7 @@ def test_a_pruned_run_keeps_its_history_and_never_sees_the_test_set(compose, tmp
 def test_what_became_of_each_test_image_is_kept(compose, reference):
     metrics = RunFolder(reference).read_result().metrics
     outcomes = RunFolder(reference).read_test_outcomes()
-    dataset = loading.load(compose(*SMALL).data, torch.device("cpu"))
+    dataset = loading.load(compose(*SMALL).data, with_test=True)
     assert outcomes.labels.tolist() == dataset.test.labels.tolist()
     assert metrics["test_accuracy"] == outcomes.accuracy == (outcomes.predicted == outcomes.labels).sum() / 10_000
     assert metrics["test_loss"] == outcomes.loss
@@ -226,7 +226,9 @@ def test_a_trial_never_sees_the_test_set_and_trains_alike(compose, reference, tm
     assert_summary(result.metrics, histories(tmp_path)[0], epochs=3)
     about_test = [line for line in caplog.messages if "test " in line]
     assert RunFolder(tmp_path).read_test_outcomes() is None
-    assert about_test == ["mnist by columns: 2,000 images to train, 200 to validate; the test set stays unseen"]
+    assert about_test == [
+        "mnist by columns, 10 classes: 2,000 images to train, 200 to validate; the test set stays unseen"
+    ]
     caplog.clear()
     with caplog.at_level("INFO", logger="rnnexp"):
         assert run(compose(*SMALL, "train.resume=true"), tmp_path, test=True) == result
@@ -237,8 +239,7 @@ def test_a_trial_that_validates_on_the_test_set_is_refused(compose, tmp_path):
     with pytest.raises(UserError) as refused:
         run(compose(*SMALL, "data.valid_from=test", "data.valid_size=0"), tmp_path / "run", test=False)
     assert str(refused.value) == (
-        "a search with data.valid_from=test would choose by the test set; try data.valid_from=train "
-        "data.valid_size=5000"
+        "a search with data.valid_from=test would choose by the test set; try data.valid_from=train data.valid_size=0.1"
     )
     assert not (tmp_path / "run").exists()
 

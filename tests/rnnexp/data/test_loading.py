@@ -7,16 +7,36 @@ import pytest
 import torch
 
 from hydra_sweep.errors import UserError
-from rnnexp.data import files
-from rnnexp.data.loading import Sequences, hold_out, jitter, load
+from rnnexp.data import idx, loading, splitting
+from rnnexp.data.augmentation import jitter
+from rnnexp.data.dataset import Dataset
+from rnnexp.data.sequences import Normalization, Sequences
+from rnnexp.data.splitting import Part, hold_out
 from rnnexp.schema.config import JitterConfig
 
 CPU = torch.device("cpu")
 
 
+def load(cfg, with_test=True):
+    """Returns the parts of the dataset that `data` names."""
+    return splitting.split(loading.load(cfg, with_test), cfg, CPU, with_test=with_test)
+
+
+def images_of(part):
+    return part.x[part.rows]
+
+
+def read(cfg, images, generator=None):
+    """Returns what a network reads of images."""
+    dataset = Dataset.of_images(images.numpy(), np.zeros(len(images), np.int64), classes=["a", "b"])
+    part = Part.of(dataset.train, CPU)
+    sequences = Sequences(cfg.data, "images", dataset.shape, Normalization.of(cfg.data, part, "images"))
+    return sequences(part, torch.arange(len(images)), generator)[0]
+
+
 @pytest.fixture(scope="module")
 def mnist(compose):
-    return load(compose().data, CPU)
+    return load(compose().data)
 
 
 def some_images(count=6):
@@ -30,35 +50,35 @@ def test_the_split_is_a_partition_with_every_class_in_its_proportion(mnist):
     assert counts.tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]  # MNIST's own
     exact = counts * 5_000 / 60_000
     assert (torch.bincount(mnist.valid.labels) - exact).abs().max() < 1
-    both = torch.cat([mnist.train.images, mnist.valid.images]).double().flatten(1)
+    both = torch.cat([images_of(mnist.train), images_of(mnist.valid)]).double().flatten(1)
     assert both.sum() == 1567298545.0  # the sum of all pixels of MNIST's training file: none is missing or doubled
 
 
 def test_the_split_depends_on_its_own_seed_alone(compose, mnist):
-    same = load(compose("seed=7", "optim=adam").data, CPU)
-    other = load(compose("data.split_seed=1").data, CPU)
-    assert torch.equal(same.valid.images, mnist.valid.images)
+    same = load(compose("seed=7", "optim=adam").data)
+    other = load(compose("data.split_seed=1").data)
+    assert torch.equal(images_of(same.valid), images_of(mnist.valid))
     assert not torch.equal(other.valid.labels, mnist.valid.labels)
 
 
 def test_a_limit_leaves_validation_alone_and_keeps_the_proportions(compose, mnist):
-    few = load(compose("data.limit=1000").data, CPU)
+    few = load(compose("data.limit=1000").data)
     assert len(few.train) == 1000
-    assert torch.equal(few.valid.images, mnist.valid.images)
+    assert torch.equal(images_of(few.valid), images_of(mnist.valid))
     exact = torch.bincount(mnist.train.labels) * 1000 / 55_000
     assert (torch.bincount(few.train.labels) - exact).abs().max() < 1
 
 
 def test_the_notebook_trains_on_all_images_and_validates_on_the_test_set(compose):
-    dataset = load(compose("experiment=notebook").data, CPU)
+    dataset = load(compose("experiment=notebook").data)
     assert len(dataset.train) == 60_000
-    assert torch.equal(dataset.valid.images, dataset.test.images)
+    assert torch.equal(images_of(dataset.valid), images_of(dataset.test))
 
 
 def test_without_the_test_set_its_files_are_not_read(compose, mnist, tmp_path):
-    raw = files.ensure(compose().data) / "MNIST" / "raw"
+    raw = idx.ensure("mnist") / "MNIST" / "raw"
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
-    for name, size in files.SIZES.items():
+    for name, size in idx.SOURCES["mnist"].sizes.items():
         file = tmp_path / "MNIST" / "raw" / name
         if name.startswith("train"):
             file.symlink_to(raw / name)
@@ -66,11 +86,11 @@ def test_without_the_test_set_its_files_are_not_read(compose, mnist, tmp_path):
             file.write_bytes(b"x" * size)
     cfg = compose(f"data.root={tmp_path}").data
     with pytest.raises(UserError, match="cannot read mnist"):
-        load(cfg, CPU)
-    unseen = load(cfg, CPU, with_test=False)
+        load(cfg)
+    unseen = load(cfg, with_test=False)
     assert unseen.test is None
     for part, whole in ((unseen.train, mnist.train), (unseen.valid, mnist.valid)):
-        assert torch.equal(part.images, whole.images)
+        assert torch.equal(images_of(part), images_of(whole))
         assert torch.equal(part.labels, whole.labels)
 
 
@@ -105,7 +125,7 @@ def test_columns_and_rows_and_pixels_are_what_they_say(compose):
     images = some_images()
     scaled = (images.double() / 255 - 0.5) / 0.5
     columns, rows, pixels = (
-        Sequences(compose(f"data.sequence={name}").data)(images).double() for name in ("columns", "rows", "pixels")
+        read(compose(f"data.sequence={name}"), images).double() for name in ("columns", "rows", "pixels")
     )
     for b, t, i in [(0, 0, 0), (1, 3, 20), (5, 27, 1)]:
         assert columns[b, t, i] == pytest.approx(scaled[b, i, t].item(), abs=1e-6)
@@ -117,15 +137,15 @@ def test_columns_and_rows_and_pixels_are_what_they_say(compose):
 
 def test_permuted_follows_the_published_permutation_or_its_seed(compose):
     images = some_images()
-    pixels = Sequences(compose("data.sequence=pixels").data)(images)
+    pixels = read(compose("data.sequence=pixels"), images)
     published = np.random.RandomState(92916).permutation(784)
-    assert torch.equal(Sequences(compose("data.sequence=permuted").data)(images), pixels[:, published])
-    other = Sequences(compose("data.sequence=permuted", "data.permutation_seed=1").data)(images)
+    assert torch.equal(read(compose("data.sequence=permuted"), images), pixels[:, published])
+    other = read(compose("data.sequence=permuted", "data.permutation_seed=1"), images)
     assert torch.equal(other, pixels[:, np.random.RandomState(1).permutation(784)])
 
 
 def test_mean_and_std_are_subtracted_and_divided_by(compose):
-    x = Sequences(compose("data.mean=0.25", "data.std=0.125", "data.sequence=rows").data)(some_images(1))
+    x = read(compose("data.normalize=[0.25,0.125]", "data.sequence=rows"), some_images(1))
     assert x[0, 0, 0].item() == pytest.approx((some_images(1)[0, 0, 0].item() / 255 - 0.25) / 0.125, abs=1e-6)
 
 
@@ -200,9 +220,9 @@ def test_rotation_turns_by_the_stated_angle():
 
 
 def test_images_are_jittered_only_when_a_generator_is_given(compose):
-    sequences = Sequences(compose("data.augment=true").data)
-    assert torch.equal(sequences(some_images()), Sequences(compose().data)(some_images()))
-    assert not torch.equal(sequences(some_images(), drawn()), sequences(some_images()))
+    cfg = compose("data.augment=true")
+    assert torch.equal(read(cfg, some_images()), read(compose(), some_images()))
+    assert not torch.equal(read(cfg, some_images(), drawn()), read(cfg, some_images()))
 
 
 def test_a_warp_moves_ink_smoothly_and_no_further_than_told():
@@ -218,3 +238,29 @@ def test_a_warp_moves_ink_smoothly_and_no_further_than_told():
         columns = (image * torch.arange(28.0)).sum(1) / image.sum(1)
         assert columns.diff().abs().max() < 1  # still one line
         assert columns.max() - columns.min() > 0.1  # but bent
+
+
+@pytest.mark.parametrize("channels", [None, 3])
+def test_layouts_are_what_they_say_for_gray_and_for_color(compose, channels):
+    shape = (6, 4) if channels is None else (6, 4, channels)
+    image = np.random.default_rng(0).random((1, *shape)).astype(np.float32)
+    data = Dataset.of_images(image, [0], classes=["one"])
+    part = Part.of(data.train, torch.device("cpu"))
+
+    def laid_out(*overrides):
+        cfg = compose(*overrides).data
+        sequences = Sequences(cfg, data.kind, data.shape, Normalization([0.0], [1.0]))
+        (x_BTI,) = sequences(part, torch.tensor([0]))
+        assert x_BTI.shape[2] == sequences.input_size
+        return x_BTI[0].numpy()
+
+    pixels = image[0].reshape(24, channels or 1)
+    assert (laid_out("data.sequence=rows") == image[0].reshape(6, -1)).all()
+    assert (laid_out("data.sequence=columns") == image[0].swapaxes(0, 1).reshape(4, -1)).all()
+    assert (laid_out("data.sequence=pixels") == pixels).all()
+    permuted = laid_out("data.sequence=permuted")
+    assert sorted(map(tuple, permuted)) == sorted(map(tuple, pixels))
+    assert not (permuted == pixels).all()
+    patches = laid_out("data.sequence=patches", "data.patch=2")
+    expected = [image[0][r : r + 2, c : c + 2].ravel() for r in (0, 2, 4) for c in (0, 2)]
+    assert (patches == np.stack(expected)).all()

@@ -158,7 +158,7 @@ def test_a_sweeps_page_shows_its_search(sweep_folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("objective", "label", "value"),
-    [("valid_loss", "validation loss (nats per image)", 3.5), ("num_parameters", "num_parameters", 3.5)],
+    [("valid_loss", "validation loss (nats per example)", 3.5), ("num_parameters", "num_parameters", 3.5)],
 )
 def test_only_accuracies_are_shown_in_percent(sweep_folder, tmp_path, objective, label, value):
     request = yaml.safe_load((sweep_folder / "sweep.yaml").read_text())
@@ -291,7 +291,7 @@ def test_figures_are_written_in_the_formats_asked_for(run_folder, tmp_path, caps
 @pytest.mark.parametrize(
     ("prepare", "missing"),
     [
-        (lambda f: f.test_outcomes.unlink(), "kept no record of single test images"),
+        (lambda f: f.test_outcomes.unlink(), "kept no record of single test examples"),
         (lambda f: f.test_outcomes.write_bytes(b"PK"), "The test set can't be shown: test_outcomes.npz can't be read"),
         (lambda f: f.history.unlink(), "no epoch has finished yet"),
         (lambda f: f.history.write_text("epoch\n<b>\n"), "history.csv can't be read: it has other columns"),

@@ -13,7 +13,10 @@ from torch.nn.functional import cross_entropy
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted, Stop
-from rnnexp.data.loading import Dataset, Images, Sequences
+from rnnexp.data import loading
+from rnnexp.data.dataset import Dataset
+from rnnexp.data.sequences import Normalization, Sequences
+from rnnexp.data.splitting import Part, Parts
 from rnnexp.record.result import HISTORY_COLUMNS, TIME_COLUMNS, Status
 from rnnexp.schema.config import SCHEMAS, plain_config
 from rnnexp.training.attempt import Attempt
@@ -32,7 +35,8 @@ def images(count, seed=0):
     pictures = torch.randint(0, 30, (count, 28, 28), dtype=torch.uint8, generator=generator)
     for picture, label in zip(pictures, labels.tolist(), strict=True):
         picture[label * 2 : label * 2 + 6, 4:24] = 250
-    return Images(pictures, labels)
+    dataset = Dataset.of_images(pictures.numpy(), labels.numpy(), classes="0123456789")
+    return Part.of(dataset.train, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -46,10 +50,12 @@ def trainer(compose):
             model=model,
             optimizer=instantiate(config["optim"], _partial_=True, _convert_="all")(model.parameters()),
             schedule=instantiate(config["schedule"], _partial_=True),
-            data=Dataset(images(150), images(50, 1), images(50, 2), Sequences(cfg.data)),
+            data=Parts(images(150), images(50, 1), images(50, 2)),
+            sequences=Sequences(cfg.data, "images", (28, 28), Normalization([0.5], [0.5])),
             cfg=cfg.train,
+            metrics={},
+            class_weights=None,
             seed=cfg.seed,
-            augment=cfg.data.augment,
             device=torch.device("cpu"),
             precision=Precision(cfg.train.precision, ""),
             stop=Stop(),
@@ -59,6 +65,11 @@ def trainer(compose):
         )
 
     return build
+
+
+def everything(t, part):
+    """Returns what the network is called with for a whole part."""
+    return t.sequences(part, torch.arange(len(part)))
 
 
 def weights(model):
@@ -114,10 +125,10 @@ def test_two_steps_are_those_of_torchs_own_optimizer(trainer, compose, name):
     optimizer = TORCHS[name](theirs.parameters(), **hyperparameters)
     for batch in range(2):
         part = ours.data.train.take(torch.arange(16) + 16 * batch)
-        x_BTI = ours.data.sequences(part.images)
-        ours.step(x_BTI, part.labels, batch, 10)
+        inputs = everything(ours, part)
+        ours.step(inputs, part.labels, batch, 10)
         optimizer.zero_grad()
-        cross_entropy(theirs(x_BTI), part.labels).backward()
+        cross_entropy(theirs(*inputs), part.labels).backward()
         nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
         optimizer.step()
     assert all(torch.equal(a, b) for a, b in zip(ours.model.parameters(), theirs.parameters(), strict=True))
@@ -137,7 +148,7 @@ def test_clipping_bounds_the_step(trainer):
     for t in (free, clipped):
         before = weights(t.model)
         part = t.data.train.take(torch.arange(16))
-        t.step(t.data.sequences(part.images), part.labels, 0, 10)
+        t.step(everything(t, part), part.labels, 0, 10)
         t.moved = torch.cat([(a - b).flatten() for a, b in zip(weights(t.model), before, strict=True)]).norm()
     assert clipped.moved == pytest.approx(0.01 * 0.001, rel=1e-2)  # learning rate times norm
     assert free.moved > 10 * clipped.moved
@@ -155,21 +166,21 @@ def test_training_learns_what_is_easy_and_the_history_adds_up(trainer):
     rows = t.progress.history
     assert [row["epoch"] for row in rows] == list(range(1, 31))
     assert rows[-1]["train_loss"] < 0.5 < rows[0]["train_loss"]
-    loss, accuracy = t.evaluate(t.data.valid, "validation")
-    assert (loss, accuracy) == (rows[-1]["valid_loss"], rows[-1]["valid_accuracy"])
+    found = t.evaluate(t.data.valid, "validation")
+    assert found == {"loss": rows[-1]["valid_loss"], "accuracy": rows[-1]["valid_accuracy"]}
     assert set(rows[0]) == set(HISTORY_COLUMNS)
 
 
 def test_evaluation_is_the_mean_over_images_whatever_the_batch(trainer):
     t = trainer()
-    x_BTI, labels = t.data.sequences(t.data.valid.images), t.data.valid.labels
+    labels = t.data.valid.labels
     with torch.no_grad():
-        logits = t.model.eval()(x_BTI)
+        logits = t.model.eval()(*everything(t, t.data.valid))
     for size in (1, 7, 50, 1000):
         t.cfg.eval_batch_size = size
-        loss, accuracy = t.evaluate(t.data.valid, "validation")
-        assert loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-6)
-        assert accuracy == (logits.argmax(1) == labels).double().mean().item()
+        found = t.evaluate(t.data.valid, "validation")
+        assert found["loss"] == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-6)
+        assert found["accuracy"] == (logits.argmax(1) == labels).double().mean().item()
 
 
 def test_label_smoothing_is_in_the_training_loss_alone(trainer):
@@ -179,7 +190,7 @@ def test_label_smoothing_is_in_the_training_loss_alone(trainer):
         t.finish_epoch()
     a, b = plain.progress.history[0], smooth.progress.history[0]
     assert a["valid_loss"] == pytest.approx(b["valid_loss"], rel=1e-6)
-    logits = plain.model(plain.data.sequences(plain.data.train.images))
+    logits = plain.model(*everything(plain, plain.data.train))
     expected = cross_entropy(logits, plain.data.train.labels, label_smoothing=0.3).item()
     assert b["train_loss"] == pytest.approx(expected, rel=1e-5)
     assert abs(a["train_loss"] - b["train_loss"]) > 1e-5
@@ -187,7 +198,7 @@ def test_label_smoothing_is_in_the_training_loss_alone(trainer):
 
 def fed_with(t, figures):
     """Makes the trainer's validation answer with given (loss, accuracy), epoch by epoch."""
-    answers = iter(figures)
+    answers = iter({"loss": loss, "accuracy": accuracy} for loss, accuracy in figures)
     t.evaluate = lambda part, title: next(answers)
     return t
 
@@ -336,7 +347,7 @@ def test_each_epoch_shows_every_image_once_in_an_order_of_its_own(trainer):
     first, second = torch.cat(t.model.seen).split(150)
     assert not torch.equal(first, second)
     for shown in (first, second):
-        assert shown.sum().item() == pytest.approx(t.data.sequences(t.data.train.images).sum().item(), rel=1e-5)
+        assert shown.sum().item() == pytest.approx(everything(t, t.data.train)[0].sum().item(), rel=1e-5)
         assert len({tuple(x.flatten().tolist()) for x in shown}) == 150
 
 
@@ -359,9 +370,10 @@ def test_augmentation_and_dropout_leave_the_order_of_the_images_alone(trainer):
 def test_initial_weights_and_order_depend_on_neither_dropout_nor_augmentation(compose, small):
     def labels_and_weights(*overrides):
         cfg = compose(*small, "model.num_layers=2", *overrides)
-        t = build(Attempt.begin(cfg, None, {}), Stop(), save=None, note=None, on_epoch=None, test=True)
+        callbacks = {"save": None, "note": None, "on_epoch": None}
+        t = build(Attempt.begin(cfg, None, {}), loading.load(cfg.data, True), Stop(), **callbacks, test=True)
         initial, seen, step = weights(t.model), [], t.step
-        t.step = lambda x_BTI, labels, *rest: seen.append(labels) or step(x_BTI, labels, *rest)
+        t.step = lambda inputs, labels, *rest: seen.append(labels) or step(inputs, labels, *rest)
         t.train_epoch()
         return torch.cat(seen), initial, weights(t.model)
 
@@ -416,8 +428,9 @@ def copied(value):
 
 def test_bfloat16_computes_coarser_logits_and_still_learns(trainer):
     t, fp32 = trainer("train.precision=bf16", "train.epochs=30"), trainer()
-    assert t.evaluate(t.data.valid, "v")[0] != fp32.evaluate(fp32.data.valid, "v")[0]
-    assert t.evaluate(t.data.valid, "v")[0] == pytest.approx(fp32.evaluate(fp32.data.valid, "v")[0], rel=0.02)
+    coarse, fine = (one.evaluate(one.data.valid, "v")["loss"] for one in (t, fp32))
+    assert coarse != fine
+    assert coarse == pytest.approx(fine, rel=0.02)
     t.fit()
     assert t.progress.history[-1]["train_loss"] < 0.7
     assert all(p.dtype is torch.float32 for p in t.model.parameters())

@@ -17,7 +17,7 @@ from rnnexp.run import run
 from rnnexp.training import precision
 from rnnexp.training.precision import choose, speedup
 
-X_BTI = torch.zeros(4, 5, 3)
+INPUTS = (torch.zeros(4, 5, 3),)
 LESSER = {"ONEDNN_MAX_CPU_ISA": "AVX2"}  # lets oneDNN behave as on a processor without AVX-512
 TINY = "data.limit=500 data.valid_size=200 train.threads=1".split()
 LSTM_FAILS = "train.precision=bf16 does not work on this machine for RecurrentClassifier"
@@ -46,45 +46,45 @@ def gain(monkeypatch):
 def test_auto_takes_bf16_where_it_is_clearly_faster_and_says_so(gain):
     gain(1.5)
     found = ("bf16", "train.precision=auto: a training step in bf16 is 1.50 times as fast as in fp32")
-    assert choose("auto", None, Net, X_BTI) == found
+    assert choose("auto", None, Net, INPUTS) == found
 
 
 @pytest.mark.parametrize("value", [0.2, 1.0, 1.09])
 def test_auto_takes_fp32_where_bf16_gains_little_or_nothing(gain, value):
     gain(value)
-    assert choose("auto", None, Net, X_BTI)[0] == "fp32"
+    assert choose("auto", None, Net, INPUTS)[0] == "fp32"
 
 
 def test_auto_takes_fp32_where_bf16_does_not_work_and_says_why():
-    chosen, why = choose("auto", None, lambda: Net(["bf16"]), X_BTI)
+    chosen, why = choose("auto", None, lambda: Net(["bf16"]), INPUTS)
     assert chosen == "fp32"
     assert why == "train.precision=auto: bf16 does not work on this machine for Net (could not create a primitive)"
 
 
 def test_bf16_that_does_not_work_is_refused():
     with pytest.raises(UserError, match="train.precision=bf16 does not work .*; try train.precision=auto"):
-        choose("bf16", None, lambda: Net(["bf16"]), X_BTI)
+        choose("bf16", None, lambda: Net(["bf16"]), INPUTS)
 
 
 def test_bf16_that_is_slower_is_used_with_a_warning(gain, caplog):
     gain(0.2)
-    assert choose("bf16", None, Net, X_BTI)[0] == "bf16"
+    assert choose("bf16", None, Net, INPUTS)[0] == "bf16"
     assert "a training step in bf16 is 0.20 times as fast as in fp32 here; try train.precision=auto" in caplog.text
 
 
 def test_fp32_is_not_probed(monkeypatch):
     monkeypatch.setattr(precision, "step", None)
-    assert choose("fp32", None, Net, X_BTI) == ("fp32", "train.precision=fp32")
+    assert choose("fp32", None, Net, INPUTS) == ("fp32", "train.precision=fp32")
 
 
 def test_a_network_that_fails_in_both_is_left_to_fail_by_itself():
-    assert precision.bf16_problem(lambda: Net(["bf16", "fp32"]), X_BTI) is None
+    assert precision.bf16_problem(lambda: Net(["bf16", "fp32"]), INPUTS) is None
 
 
 def test_the_probe_times_both_precisions(monkeypatch):
     clock = iter(float(t) for t in (0, 10, 14, 20, 22, 99))  # begin; fp32 took 4 s, bf16 2 s; enough
     monkeypatch.setattr(precision.time, "perf_counter", lambda: next(clock))
-    assert speedup(Net(), X_BTI) == 2.0
+    assert speedup(Net(), INPUTS) == 2.0
 
 
 @pytest.mark.parametrize("begun", ["bf16", "fp32"])

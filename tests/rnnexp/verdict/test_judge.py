@@ -12,8 +12,8 @@ from rnnexp.verdict import statistics, text
 from rnnexp.verdict.judge import judge
 from rnnexp.verdict.values import Arm, Run, Search
 
-NUM_IMAGES = 4000
-LABELS = (np.arange(NUM_IMAGES) % 10).astype(np.uint8)
+NUM_EXAMPLES = 4000
+LABELS = (np.arange(NUM_EXAMPLES) % 10).astype(np.uint8)
 
 
 def outcomes(is_right):
@@ -21,15 +21,15 @@ def outcomes(is_right):
     return TestOutcomes(LABELS, np.where(is_right, LABELS, (LABELS + 1) % 10).astype(np.uint8), losses)
 
 
-def arm(name, accuracy, seeds=range(1000, 1005), with_images=True, spread=0.003):
+def arm(name, accuracy, seeds=range(1000, 1005), with_examples=True, spread=0.003):
     """Returns an arm whose runs err at random, about as often as said."""
     generator = np.random.default_rng([len(name), *name.encode()])
     runs = []
     for seed in seeds:
-        is_right = generator.random(NUM_IMAGES) < accuracy + generator.normal(0, spread)
+        is_right = generator.random(NUM_EXAMPLES) < accuracy + generator.normal(0, spread)
         metrics = {"test_accuracy": is_right.mean(), "test_loss": np.where(is_right, 0.05, 3.0).mean()}
-        metrics |= {"num_parameters": 1000.0, "train_seconds": 60.0 + seed % 7, "epochs": 5.0}
-        runs.append(Run(f"final/{name}/{seed}", seed, metrics, outcomes(is_right) if with_images else None))
+        metrics |= {"num_test": NUM_EXAMPLES, "num_parameters": 1000.0, "train_seconds": 60.0 + seed % 7, "epochs": 5.0}
+        runs.append(Run(f"final/{name}/{seed}", seed, metrics, outcomes(is_right) if with_examples else None))
     return Arm(name, runs)
 
 
@@ -75,9 +75,9 @@ def test_arms_that_differ_by_chance_are_not_told_apart():
     assert pair.sentence.startswith("a and b can't be told apart at this budget: they differ by ")
 
 
-def test_a_difference_that_the_images_hide_is_said_to_be_hidden():
-    hard = np.random.default_rng(0).random(NUM_IMAGES) < 0.1
-    other = np.random.default_rng(1).random(NUM_IMAGES) < 0.1
+def test_a_difference_that_the_examples_hide_is_said_to_be_hidden():
+    hard = np.random.default_rng(0).random(NUM_EXAMPLES) < 0.1
+    other = np.random.default_rng(1).random(NUM_EXAMPLES) < 0.1
 
     def always(name, is_hard):
         metrics = {"test_accuracy": 1 - is_hard.mean(), "test_loss": 0.1, "num_parameters": 1, "train_seconds": 1}
@@ -85,13 +85,13 @@ def test_a_difference_that_the_images_hide_is_said_to_be_hidden():
 
     [pair] = judge("c", [always("a", hard), always("b", other)], smallest_effect=0.001).pairs
     assert pair.seeds_needed is None
-    assert "no number of seeds would show a difference of 0.10 points on 10,000 images, but one from" in pair.sentence
+    assert "no number of seeds would show a difference of 0.10 points on 4,000 examples, but one from" in pair.sentence
 
 
 def test_runs_without_images_have_wider_intervals():
-    with_images = judge("c", [arm("a", 0.95), arm("b", 0.95)])
-    without = judge("c", [arm("a", 0.95, with_images=False), arm("b", 0.95)], num_images=NUM_IMAGES)
-    width = [pair.high - pair.low for pair in (with_images.pairs[0], without.pairs[0])]
+    with_examples = judge("c", [arm("a", 0.95), arm("b", 0.95)])
+    without = judge("c", [arm("a", 0.95, with_examples=False), arm("b", 0.95)])
+    width = [pair.high - pair.low for pair in (with_examples.pairs[0], without.pairs[0])]
     assert width[1] > width[0]
     assert any("not every run kept a record" in text for text in without.method)
 
@@ -104,14 +104,14 @@ def test_one_run_each_decides_nothing():
     assert json.loads(found.to_json())["pairs"][0]["p"] is None
 
 
-def test_other_test_images_are_not_paired_image_by_image():
+def test_other_test_examples_are_not_paired_example_by_example():
     a, b = arm("a", 0.95), arm("b", 0.95)
     flipped = [
         Run(r.path, r.seed, r.metrics, TestOutcomes(LABELS[::-1].copy(), r.outcomes.predicted, r.outcomes.losses))
         for r in b.runs
     ]
-    other = judge("c", [a, Arm("b", flipped)], num_images=NUM_IMAGES).pairs[0]
-    variance = sum(statistics.binomial_variance(np.mean(x.values("test_accuracy")), NUM_IMAGES) for x in (a, b))
+    other = judge("c", [a, Arm("b", flipped)]).pairs[0]
+    variance = sum(statistics.binomial_variance(np.mean(x.values("test_accuracy")), NUM_EXAMPLES) for x in (a, b))
     accuracies = [x.values("test_accuracy") for x in (a, b)]
     expected = statistics.difference_of_runs(*accuracies, variance, True)
     assert (other.low, other.high) == pytest.approx(expected.interval())
@@ -121,7 +121,18 @@ def test_an_interval_stays_where_accuracies_can_be():
     wild = Arm(
         "a",
         [
-            Run("a", s, {"test_accuracy": x, "test_loss": 1.0, "num_parameters": 1, "train_seconds": 1, "epochs": 1})
+            Run(
+                "a",
+                s,
+                {
+                    "test_accuracy": x,
+                    "test_loss": 1.0,
+                    "num_test": 9,
+                    "num_parameters": 1,
+                    "train_seconds": 1,
+                    "epochs": 1,
+                },
+            )
             for s, x in enumerate((0.1, 0.99))
         ],
     )

@@ -11,24 +11,24 @@ from scipy import stats as scipy_stats
 from rnnexp.verdict import statistics
 
 NUM_SIMULATIONS = 1000
-# Runs, then the spread of seeds, of images and of each arm's own images, in log odds: chance lies in the seeds, in the
-# images, or in both.
+# Runs, then the spread of seeds, of examples and of each arm's own examples, in log odds: chance lies in the seeds, in
+# the examples, or in both.
 WORLDS = [(2, 0.3, 2, 0.5), (3, 0.3, 2, 0.5), (3, 0.05, 2, 1), (5, 0.1, 2, 0.5), (10, 0.3, 2, 0.5), (10, 0.02, 2, 1)]
 
 
-def simulate(generator, num_arms, num_runs, seed_spread, image_spread, own_spread, shift=0.0, num_images=1000):
-    """Returns each arm's hits, (S, N), on common images that are drawn anew; the last arm is better by `shift`."""
-    image = generator.normal(0, image_spread, num_images)
+def simulate(generator, num_arms, num_runs, seed_spread, example_spread, own_spread, shift=0.0, num_examples=1000):
+    """Returns each arm's hits, (S, N), on common examples that are drawn anew; the last arm is better by `shift`."""
+    example = generator.normal(0, example_spread, num_examples)
     arms = []
     for arm in range(num_arms):
         seeds = generator.normal(0, seed_spread, (num_runs, 1))
-        log_odds = 3 + image + generator.normal(0, own_spread, num_images) + seeds + shift * (arm == num_arms - 1)
-        arms.append(generator.random((num_runs, num_images)) < 1 / (1 + np.exp(-log_odds)))
+        log_odds = 3 + example + generator.normal(0, own_spread, num_examples) + seeds + shift * (arm == num_arms - 1)
+        arms.append(generator.random((num_runs, num_examples)) < 1 / (1 + np.exp(-log_odds)))
     return arms
 
 
-def true_accuracy(seed_spread, image_spread, own_spread, shift=0.0):
-    spread = math.sqrt(seed_spread**2 + image_spread**2 + own_spread**2)
+def true_accuracy(seed_spread, example_spread, own_spread, shift=0.0):
+    spread = math.sqrt(seed_spread**2 + example_spread**2 + own_spread**2)
     return scipy_stats.norm(3 + shift, spread).expect(special.expit)
 
 
@@ -62,7 +62,7 @@ def test_false_alarms_of_three_arms_stay_at_their_nominal_rate_together():
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_intervals_cover_the_truth_of_all_seeds_and_images(world):
+def test_intervals_cover_the_truth_of_all_seeds_and_examples(world):
     generator = np.random.default_rng(2)
     truth, shift = true_accuracy(*world[1:]), 0.2
     better = true_accuracy(*world[1:], shift)
@@ -78,7 +78,7 @@ def test_intervals_cover_the_truth_of_all_seeds_and_images(world):
     assert at_most(missed_difference / NUM_SIMULATIONS, 0.05)
 
 
-def test_runs_without_single_images_have_intervals_that_cover_too():
+def test_runs_without_single_examples_have_intervals_that_cover_too():
     generator = np.random.default_rng(3)
     truth, missed, alarms = true_accuracy(0.1, 2, 0.5), 0, 0
     for _ in range(NUM_SIMULATIONS):
@@ -105,7 +105,7 @@ def test_a_difference_of_the_announced_size_is_seen_with_the_announced_power():
     assert 0.75 < seen / NUM_SIMULATIONS < 0.88
 
 
-def test_no_number_of_seeds_shows_what_the_images_hide():
+def test_no_number_of_seeds_shows_what_the_examples_hide():
     a, b = (arm.astype(float) for arm in simulate(np.random.default_rng(5), 2, 10, 0.1, 2, 1))
     found = statistics.difference(a, b, True)
     limit = statistics.minimum_detectable_effect(found)
@@ -115,24 +115,24 @@ def test_no_number_of_seeds_shows_what_the_images_hide():
     assert statistics.seeds_needed(found, 10.0) == 2
 
 
-def test_with_one_image_layout_the_parts_are_those_of_a_two_way_analysis_of_variance():
+def test_with_one_example_layout_the_parts_are_those_of_a_two_way_analysis_of_variance():
     """Checked against sums written out cell by cell."""
     scores = np.random.default_rng(6).normal(size=(4, 30)) + np.arange(4)[:, None] + np.linspace(0, 2, 30)
     grand = scores.mean()
     rows, columns = scores.mean(1), scores.mean(0)
     cells = itertools.product(range(4), range(30))
     rest = sum((scores[s, i] - rows[s] - columns[i] + grand) ** 2 for s, i in cells) / (3 * 29)
-    images = 4 * sum((c - grand) ** 2 for c in columns) / 29
+    examples = 4 * sum((c - grand) ** 2 for c in columns) / 29
     seeds = sum((r - grand) ** 2 for r in rows) / 3
     found = statistics.mean(scores)
     assert found.mean == pytest.approx(grand)
     assert found.std == pytest.approx(math.sqrt(seeds))
     assert found.seed_error == pytest.approx(math.sqrt(seeds / 4))
-    assert found.image_error == pytest.approx(math.sqrt((images - rest) / (4 * 30)))
+    assert found.example_error == pytest.approx(math.sqrt((examples - rest) / (4 * 30)))
     assert found.seed_df == 3
 
 
-def test_without_images_it_is_students_and_welchs_test():
+def test_without_examples_it_is_students_and_welchs_test():
     a, b = [0.91, 0.93, 0.92, 0.95], [0.90, 0.91, 0.925, 0.90]
     paired, apart = (statistics.difference_of_runs(a, b, 0.0, is_paired) for is_paired in (True, False))
     assert paired.p_value() == pytest.approx(scipy_stats.ttest_rel(a, b).pvalue)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import platformdirs
 
 from hydra_sweep.errors import UserError
 from rnnexp.data.dataset import Dataset
+from rnnexp.data.idx import folder_of, strangers_folder
 
 FOLDER, ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"
 
@@ -24,9 +22,7 @@ def load(root: str | None = None, with_test: bool = True) -> Dataset:
     """
     from torchvision.datasets import CIFAR10
 
-    from rnnexp.data.idx import strangers_folder
-
-    folder = _folder(root)
+    folder = folder_of(root)
     if root and not is_there(root) and (problem := strangers_folder(folder, folder / FOLDER)):
         raise UserError(problem)
     try:
@@ -49,11 +45,5 @@ def load(root: str | None = None, with_test: bool = True) -> Dataset:
 
 def is_there(root: str | None) -> bool:
     """Returns whether the files are there, or the archive with them."""
-    return (_folder(root) / FOLDER).is_dir() or (_folder(root) / ARCHIVE).is_file()
-
-
-def _folder(root: str | None) -> Path:
-    try:
-        return Path(root).expanduser().absolute() if root else Path(platformdirs.user_cache_dir("rnnexp"))
-    except RuntimeError as error:  # ~nobody
-        raise UserError(f"data.root={root} can't be found ({error}); try data.root=FOLDER") from error
+    folder = folder_of(root)
+    return (folder / FOLDER).is_dir() or (folder / ARCHIVE).is_file()

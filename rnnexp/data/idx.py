@@ -130,7 +130,7 @@ def ensure(name: str, root: str | None = None) -> Path:
     Raises:
         UserError: the files are not there and can't be got, or the folder can't be written.
     """
-    source, folder = SOURCES[name], _folder(root)
+    source, folder = SOURCES[name], folder_of(root)
     raw = folder / source.torchvision_class / "raw"
     try:
         if not _missing(source, raw):
@@ -179,10 +179,11 @@ def read(root: Path, dataset: str, name: str) -> bytearray:
 
 def is_there(name: str, root: str | None) -> bool:
     """Returns whether the four files are there."""
-    return not _missing(SOURCES[name], _folder(root) / SOURCES[name].torchvision_class / "raw")
+    return not _missing(SOURCES[name], folder_of(root) / SOURCES[name].torchvision_class / "raw")
 
 
-def _folder(root: str | None) -> Path:
+def folder_of(root: str | None) -> Path:
+    """Returns the folder that `data.root` names, or rnnexp's cache folder. Raises: UserError if nobody has it."""
     try:
         return Path(root).expanduser().absolute() if root else Path(platformdirs.user_cache_dir("rnnexp"))
     except RuntimeError as error:  # ~nobody

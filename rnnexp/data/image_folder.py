@@ -135,7 +135,7 @@ def _files(folder: Path, root: str) -> dict[str, dict[str, list[Path]]]:
     """
     if not folder.is_dir():
         raise UserError(f"data.root={root} is not a directory; type the folder that holds a subfolder for each class")
-    subfolders, loose = _subfolders(folder)
+    subfolders, _ = _subfolders(folder)
     parts = {PARTS[name.lower()]: path for name, path in subfolders.items() if name.lower() in PARTS}
     has_parts = "train" in parts and bool(_subfolders(parts["train"])[0])  # or it is a class of that name
     if not has_parts:

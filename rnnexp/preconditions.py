@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hydra_sweep.compose import one_line
 from rnnexp.record.run_folder import RunFolder
-from rnnexp.schema.config import plain_config
+from rnnexp.schema.config import data_arguments, plain_config
 from rnnexp.schema.identity import dataset_difference, difference
 
 MIN_FREE_BYTES = 1 << 19  # for Hydra's files and the log
@@ -51,7 +51,7 @@ def machine_problems(cfg: DictConfig, with_test: bool = True) -> Iterator[str]:
 
 
 def other_dataset(folder: Path, cfg: DictConfig, with_test: bool) -> Iterator[str]:
-    """Yields what to type if a sweep's folder has runs of the same keys of `data` on other examples.
+    """Yields what to type if a sweep's folder has runs of the same dataset, by its name, on other examples.
 
     Args:
         cfg: whose dataset has just been kept.
@@ -59,13 +59,14 @@ def other_dataset(folder: Path, cfg: DictConfig, with_test: bool) -> Iterator[st
     """
     from rnnexp.data import loading
 
-    data = {"data": plain_config(cfg)["data"]}
+    asked = {"data": data_arguments(plain_config(cfg)["data"])}  # how it is split and read changes no example
     for path in (*sorted(folder.glob("*/result.json")), *sorted(folder.glob("*/*/result.json"))):
         try:
             recorded = RunFolder(path.parent).read_result()
         except (OSError, ValueError):  # which the table will say
             continue
-        if recorded is None or difference({"data": recorded.config.get("data")}, data):
+        data = recorded.config.get("data") if recorded else None
+        if recorded is None or not isinstance(data, dict) or difference({"data": data_arguments(data)}, asked):
             continue
         dataset = loading.take(cfg.data, with_test)
         loading.keep(cfg.data, with_test, dataset)

@@ -123,6 +123,10 @@ class Plan(Goal):
         url = self.settings.artifact_store
         return ArtifactStore(f"{url.rstrip('/')}/{self.study_name}", self.settings.storage_seconds) if url else None
 
+    def is_database_gone(self) -> bool:
+        """Whether the folder's own database, which every sweep has that names no storage, is no longer there."""
+        return self.settings.storage is None and not self.folder.database.exists()
+
     @property
     def is_grid(self) -> bool:
         """Whether its trials are cells, one for each combination; a search may be one, too (sampler=grid)."""

@@ -6,6 +6,7 @@ A URL never holds a password: it would be written into every record. Servers' ow
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sqlite3
@@ -67,13 +68,14 @@ def open_storage(url: str, seconds: float, is_patient: bool = False) -> BaseStor
         url: `sqlite:///file`, `postgresql://user@host/database` (or another database that SQLAlchemy knows),
             `redis://host:port/number`, or `grpc://host:port` of a proxy (`python -m hydra_sweep.proxy`).
         seconds: how long each call is tried again while the server is away.
-        is_patient: whether opening it is, too.
+        is_patient: whether opening it is, too: it is there, and a file that isn't is not made anew.
 
     Raises:
         UserError: there is no such storage.
     """
     kind = url.partition(":")[0].partition("+")[0]
-    opener = {"redis": _open_redis, "rediss": _open_redis, "grpc": _open_proxy, "sqlite": _open_sqlite}
+    opener = {"redis": _open_redis, "rediss": _open_redis, "grpc": _open_proxy}
+    opener["sqlite"] = functools.partial(_open_sqlite, may_create=not is_patient)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
@@ -124,25 +126,34 @@ def _open_database(url: str, seconds: float) -> RDBStorage:
     return _try(lambda: _patient(RDBStorage, seconds)(url, engine_kwargs=options), 30.0, is_being_made)
 
 
-def _open_sqlite(url: str, seconds: float) -> RDBStorage:
+def _open_sqlite(url: str, seconds: float, may_create: bool) -> RDBStorage:
     """Returns a storage in one file with a write-ahead log: eight times faster than as it comes, and as safe here.
 
     With synchronous=NORMAL a power cut may lose the last trials, but never harms the file.
     """
-    path = Path(url.removeprefix(SQLITE))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=60)) as connection:
+    path = Path(url.removeprefix(SQLITE)).absolute()
+    if may_create:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(_connect(path, may_create)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         if (found := connection.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
             raise sqlite3.DatabaseError(f"it is damaged: {found}")
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+        connection = _connect(path, may_create=False)
         connection.execute("PRAGMA synchronous=NORMAL")
         return connection
 
     # Not by the URL, in which a folder's braces and question marks would mean something.
     return _patient(RDBStorage, seconds)("sqlite:///study.db", engine_kwargs={"creator": connect})
+
+
+def _connect(path: Path, may_create: bool) -> sqlite3.Connection:
+    """Raises: FileNotFoundError rather than put an empty file in place of one that was deleted meanwhile."""
+    if not may_create and not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    mode = "rwc" if may_create else "rw"
+    return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=60, check_same_thread=False)
 
 
 def hide_password(url: str) -> str:

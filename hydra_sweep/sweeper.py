@@ -121,7 +121,7 @@ class Sweeper:
             self.pool.cancel()  # those that still wait for their turn
         self.fetch()
         screen.summary(STOPPING.signum, str(self.end) if self.end else None)
-        if self.plan.settings.storage is None and not self.plan.folder.database.exists():
+        if self.plan.is_database_gone():
             self.end = End(Cause.DATABASE_LOST, (self.plan.folder.database, self.plan.folder.table.name))
             show("sweep", [str(self.end)])
         if STOPPING.signum is not None:
@@ -133,7 +133,7 @@ class Sweeper:
     def run_workers(self, num_workers: int, monitor: Monitor) -> None:
         """Keeps so many workers at work until the budget is spent or a rule ends the sweep."""
         progress, idle_launches = None, 0
-        while not self.is_stopping():
+        while not self.is_stopping() and not self.plan.is_database_gone():
             num_open, num_running = self.left()
             if not num_open and not num_running:
                 break

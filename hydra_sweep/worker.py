@@ -86,6 +86,8 @@ class Worker:
         is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
         if is_alone and self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[HydraConfig.get().job.num % len(self.gpus)]
+        if self.plan.is_database_gone():  # the sweeper says so; opening it would make an empty one
+            return
         place = self.plan.folder.workers
         with explained(self.plan.url), _redirected(place, self.process.name, is_alone), _handlers(is_alone):
             settings = self.plan.settings

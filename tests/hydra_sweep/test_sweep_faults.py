@@ -35,6 +35,7 @@ from sweeps import (
 
 from hydra_sweep import storage as storages
 from hydra_sweep import study as studies
+from hydra_sweep.errors import UserError
 from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.process import Process
 from hydra_sweep.status import RecordedSweep, headline
@@ -528,6 +529,20 @@ def test_a_study_that_is_deleted_while_it_runs_is_no_success(start):
         file.unlink()
     text = command.end(1)
     assert "was deleted while it ran" in text
+
+
+def test_no_worker_puts_an_empty_study_in_place_of_a_deleted_one(tmp_path):
+    file = tmp_path / "study.db"
+    study = SweepStudy(f"sqlite:///{file}", "a study", 5)
+    study.create(["minimize"], {})
+    study.storage.remove_session()
+    study.storage._backend.engine.dispose()
+    file.unlink()
+    with pytest.raises(UserError, match="No such file"):  # a worker that begins
+        SweepStudy(study.url, "a study", 5, is_patient=True)
+    with pytest.raises(FileNotFoundError):  # a thread that needs a connection of its own
+        study.storage.get_all_studies()
+    assert not file.exists()
 
 
 @pytest.mark.long

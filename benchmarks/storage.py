@@ -62,7 +62,7 @@ def make(url: str) -> None:
 def work(url: str, num_trials: int, begin: float) -> list[tuple[int, float, float]]:
     """Returns number, seconds to ask and seconds to tell of each trial that this process got."""
     warnings.simplefilter("ignore")
-    study, process, found = SweepStudy(url, "bench", 60, is_patient=True), Process.current(), []
+    study, process, found = SweepStudy(url, "bench", 60, must_exist=True), Process.current(), []
     time.sleep(max(0.0, begin - time.time()))
     while True:
         began = time.perf_counter()

@@ -61,25 +61,25 @@ def problems(url: str) -> Iterator[str]:
         yield f"storage {hide_password(url)}: its password would be in every record; put it into {where} instead"
 
 
-def open_storage(url: str, seconds: float, is_patient: bool = False) -> BaseStorage:
+def open_storage(url: str, seconds: float, must_exist: bool = False) -> BaseStorage:
     """Returns Optuna's storage behind a URL.
 
     Args:
         url: `sqlite:///file`, `postgresql://user@host/database` (or another database that SQLAlchemy knows),
             `redis://host:port/number`, or `grpc://host:port` of a proxy (`python -m hydra_sweep.proxy`).
         seconds: how long each call is tried again while the server is away.
-        is_patient: whether opening it is, too: it is there, and a file that isn't is not made anew.
+        must_exist: it has been opened before: if it can't be now, that is waited for, too, and no file is made anew.
 
     Raises:
         UserError: there is no such storage.
     """
     kind = url.partition(":")[0].partition("+")[0]
     opener = {"redis": _open_redis, "rediss": _open_redis, "grpc": _open_proxy}
-    opener["sqlite"] = functools.partial(_open_sqlite, may_create=not is_patient)
+    opener["sqlite"] = functools.partial(_open_sqlite, may_create=not must_exist)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            opened = _try(lambda: opener.get(kind, _open_database)(url, seconds), seconds if is_patient else 0.0)
+            opened = _try(lambda: opener.get(kind, _open_database)(url, seconds), seconds if must_exist else 0.0)
             if isinstance(opened, RDBStorage):
                 weakref.finalize(opened, opened.engine.dispose)  # or Python 3.13 warns of connections never closed
             return optuna.storages.get_storage(opened)

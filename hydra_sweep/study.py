@@ -135,12 +135,13 @@ class SweepStudy:
         url: as `open_storage` takes it.
         name: of the study.
         seconds: how long a storage that is away is tried again.
-        is_patient: so it is from the first moment; otherwise, a storage that can't be opened is an error at once.
+        must_exist: its storage has been opened before, so it is tried again from the first moment and never made anew;
+            otherwise, a storage that can't be opened is an error at once.
     """
 
-    def __init__(self, url: str, name: str, seconds: float, is_patient: bool = False) -> None:
+    def __init__(self, url: str, name: str, seconds: float, must_exist: bool = False) -> None:
         self.url, self.base = url, name
-        self.storage = open_storage(url, seconds, is_patient)
+        self.storage = open_storage(url, seconds, must_exist)
         file = url.removeprefix(SQLITE)
         # SQLite has no row to lock between Optuna's look at a trial's state and its change of it.
         self.start_lock: AbstractContextManager[Any] = FileLock(f"{file}.lock") if file != url else nullcontext()

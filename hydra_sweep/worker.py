@@ -86,12 +86,12 @@ class Worker:
         is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
         if is_alone and self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[HydraConfig.get().job.num % len(self.gpus)]
-        if self.plan.is_database_gone():  # the sweeper says so; opening it would make an empty one
+        if self.plan.is_database_gone():  # the sweeper says so
             return
         place = self.plan.folder.workers
         with explained(self.plan.url), _redirected(place, self.process.name, is_alone), _handlers(is_alone):
             settings = self.plan.settings
-            self.study = SweepStudy(self.plan.url, self.plan.study_name, settings.storage_seconds, is_patient=True)
+            self.study = SweepStudy(self.plan.url, self.plan.study_name, settings.storage_seconds, must_exist=True)
             self.artifact_store = self.plan.artifact_store()
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
             with Heartbeat(self.study, settings, self.parent, is_alone, self.stop_requested) as heartbeat:

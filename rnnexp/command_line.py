@@ -51,7 +51,9 @@ from rnnexp.schema.synonyms import NOTES
 if TYPE_CHECKING:
     from hydra_sweep.plan import Plan
 
-SPLIT_KEYS = tuple(f"data.{key}" for key in ("split_seed", "valid_size", "valid_from", "test_size", "fold", "folds"))
+SPLIT_KEYS = tuple(
+    f"data.{key}" for key in ("split_seed", "valid_seed", "valid_size", "valid_from", "test_size", "fold", "folds")
+)
 LAUNCHER_PLUGINS = {"slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}  # those that are extras
 TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import hydra
@@ -22,7 +23,7 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.files import explained
 from rnnexp.cli import CONFIG_DIR, parsed
 from rnnexp.command_line import CommandLine
-from rnnexp.compare import recorded
+from rnnexp.compare import checks, recorded
 from rnnexp.compare.arms import arms_text
 from rnnexp.compare.comparison import Comparison
 from rnnexp.record.comparison_folder import ComparisonFolder
@@ -114,20 +115,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(HELP.format(keys=keys))
         return 0
     comparison = Comparison.typed(args, full, Path(full.hydra.run.dir).absolute(), typed)
-    if not args.cfg and (problems := comparison.problems(args)):
+    protocol = comparison.protocol
+    if not args.cfg and (problems := checks.problems(protocol, args)):
         raise UserError(problems)
+    costs = [] if args.cfg else checks.cost_lines(protocol, args)
     comparison.state()
 
     @hydra.main(config_path=str(CONFIG_DIR), config_name="compare", version_base="1.3")
     def app(cfg: DictConfig) -> None:
-        comparison.folder = ComparisonFolder(Path(HydraConfig.get().runtime.output_dir))
+        place = ComparisonFolder(Path(HydraConfig.get().runtime.output_dir))
+        comparison = Comparison(replace(protocol, folder=place))
+        for line in costs:
+            log.info("%s", line)
         try:
-            with FileLock(comparison.folder.lock, blocking=False), signals.catch() as stop:
+            with FileLock(place.lock, blocking=False), signals.catch() as stop:
                 result = comparison.run(stop)
-            for line in finish(comparison.folder, result):
+            for line in finish(place, result):
                 log.info("%s", line)
         except Timeout:
-            busy = f"another process compares in {comparison.folder.path}; wait for it, or choose another name="
+            busy = f"another process compares in {place.path}; wait for it, or choose another name="
             fail("rnnexp.compare", UserError(busy))
         except UserError as error:
             fail("rnnexp.compare", error)

@@ -21,7 +21,7 @@ from rnnexp.results.columns import is_config
 from rnnexp.results.filtering import where
 from rnnexp.schema.config import GROUPS
 from rnnexp.schema.identity import NOT_IN_FINGERPRINT
-from rnnexp.verdict import statistics
+from rnnexp.verdict import curves
 from rnnexp.verdict.values import Arm, Run, Search
 
 FAILED = ("failed", "waiting", "running")  # states in the table of a sweep
@@ -35,14 +35,15 @@ class FinalRuns:
 
 
 def final_runs(folder: Path, relative_to: Path) -> FinalRuns:
-    """Returns an arm's tested runs, in the order of their seeds, and what is to be said of the others."""
+    """Returns an arm's final runs, in the order of their seeds, and what is to be said of those that failed.
+
+    A run that diverged is a result; one that failed, by an error or a lost machine, says nothing of the arm.
+    """
     frame = collect(folder)
-    is_good = (frame["status"] == Status.COMPLETE.value) & frame["test_accuracy"].notna()
+    is_tested = (frame["status"] == Status.COMPLETE.value) & frame["test_accuracy"].notna()
+    is_good = is_tested | (frame["status"] == Status.DIVERGED.value)
     left_out = frame[~is_good]["status"].value_counts()
-    warnings = [
-        f"{count} of {len(frame)} final runs {status}, left out of its mean, which is too good for that"
-        for status, count in left_out.items()
-    ]
+    warnings = [f"{count} of {len(frame)} final runs {status}, left out" for status, count in left_out.items()]
     return FinalRuns(folder, _runs(frame[is_good].sort_values("seed"), folder, relative_to), warnings)
 
 
@@ -56,22 +57,33 @@ def _runs(frame: pd.DataFrame, root: Path, relative_to: Path) -> list[Run]:
         except ValueError as error:
             raise UserError(f"{path}: {error}; delete that file to compare without it") from error
         metrics = {str(name): value for name, value in row.items() if isinstance(value, (int, float))}
-        runs.append(Run(os.path.relpath(path, relative_to), int(row["seed"]), metrics, outcomes))
+        is_diverged = row["status"] == Status.DIVERGED.value
+        runs.append(
+            Run(os.path.relpath(path, relative_to), int(row["seed"]), metrics, outcomes, is_diverged=is_diverged)
+        )
     return runs
 
 
-def search(folder: SweepFolder, relative_to: Path) -> Search:
-    """Returns what an arm's search took, from its sweep's table."""
+def search(folder: SweepFolder, relative_to: Path, objective: str, direction: str) -> Search:
+    """Returns what one of an arm's searches took, from its sweep's table.
+
+    Args:
+        objective, direction: what it improved, and which way.
+    """
     try:
         rows = pd.read_csv(io.StringIO(folder.read_table()), dtype={"folder": str})
     except (OSError, ValueError) as error:
         raise UserError(f"{folder.table} can't be read ({error}); rerun the sweep's command") from error
-    rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, "valid_accuracy", "epochs", "train_seconds"])))
+    rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, objective, "epochs", "train_seconds"])))
+    is_larger = direction == "maximize"
     states = rows.groupby("trial")["state"].first()
-    is_draw = ~rows["state"].isin(FAILED)
-    values = rows[is_draw].fillna({"valid_accuracy": 0.0}).groupby("trial")["valid_accuracy"].mean()  # diverged at once
+    drawn = rows[~rows["state"].isin(FAILED)]
+    worst = 0.0 if is_larger else float(rows[objective].max())  # of a trial that diverged at once
+    values = drawn.fillna({objective: worst}).groupby("trial")[objective].mean()
     paid = rows.drop_duplicates("folder")  # a repeated configuration costs nothing
-    curve = statistics.expected_best(values.tolist())
+    cost = paid.groupby("trial")[["epochs", "train_seconds"]].sum().reindex(values.index, fill_value=0)
+    is_accuracy = is_larger and objective == "valid_accuracy"
+    curve = vars(curves.expected_best(values.tolist())) if is_accuracy else {}
     return Search(
         folder=os.path.relpath(folder.path, relative_to),
         trials=len(states),
@@ -80,15 +92,20 @@ def search(folder: SweepFolder, relative_to: Path) -> Search:
         failed=int((states == "failed").sum()),
         epochs=int(paid["epochs"].sum()),
         seconds=float(paid["train_seconds"].sum()),
-        best_value=float(values.max()),
+        best_value=float(values.max() if is_larger else values.min()),
         values=values.tolist(),
-        curve={"n": [float(n) for n in range(1, len(values) + 1)], **vars(curve)},
+        objective=objective,
+        larger_is_better=is_larger,
+        trial_epochs=cost["epochs"].astype(float).tolist(),
+        trial_seconds=cost["train_seconds"].astype(float).tolist(),
+        curve={"n": [float(n) for n in range(1, len(values) + 1)], **curve} if curve else {},
     )
 
 
 def unequal_budgets(arms: Sequence[Arm]) -> list[str]:
     """Returns a line if the searches did not get the same number of epochs, within a tenth."""
-    spent = {arm.name: arm.search.epochs for arm in arms if arm.search}
+    spent = {arm.name: sum(choice.search.epochs for choice in arm.choices if choice.search is not None) for arm in arms}
+    spent = {name: epochs for name, epochs in spent.items() if epochs}
     if not spent or max(spent.values()) <= 1.1 * min(spent.values()):
         return []
     listed = ", ".join(f"{name} {epochs}" for name, epochs in spent.items())

@@ -1,4 +1,4 @@
-"""Which examples train, validate and test: split once, by `data.split_seed` alone.
+"""Which examples train, validate and test: split once, by `data.split_seed` and `data.valid_seed` alone.
 
 Shapes: N examples of a file, n of a part, B batch, T time steps, I features.
 """
@@ -106,14 +106,15 @@ def split(dataset: Dataset, cfg: Any, device: torch.device, *, with_test: bool =
     if not dataset.has_test and (size := number_of(cfg.test_size, len(used))):
         used, tested = hold_out(labels, size, derive(cfg.split_seed, "test"))
     held = None
+    seed = cfg.split_seed if cfg.valid_seed is None else cfg.valid_seed
     if cfg.folds is not None:
-        place = folds(labels[used], cfg.folds, derive(cfg.split_seed, "folds"))
+        place = folds(labels[used], cfg.folds, derive(seed, "folds"))
         used, held = used[place != cfg.fold], used[place == cfg.fold]
     elif cfg.valid_from == "train" and (size := number_of(cfg.valid_size, len(used))):
-        left, right = hold_out(labels[used], size, derive(cfg.split_seed, "split"))
+        left, right = hold_out(labels[used], size, derive(seed, "split"))
         used, held = used[left], used[right]
     if cfg.limit is not None and cfg.limit < len(used):
-        _, few = hold_out(labels[used], cfg.limit, derive(cfg.split_seed, "limit"))
+        _, few = hold_out(labels[used], cfg.limit, derive(seed, "limit"))
         used = used[few]
     file = Part.of(dataset.train, device)
     test = None

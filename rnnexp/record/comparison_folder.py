@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,21 @@ class ComparisonFolder:
     def finals(self) -> Path:
         return self.path / "final"
 
-    def search(self, arm: str) -> Path:
-        """Returns the sweep's folder of an arm's search."""
-        return self.searches / folder_name(arm)
+    def search(self, arm: str, number: int) -> Path:
+        """Returns the sweep's folder of one of an arm's searches, counted from 0."""
+        return self.searches / folder_name(arm) / str(number + 1)
+
+    def again(self, arm: str, number: int) -> Path:
+        """Returns the sweep's folder of the best few of that search, run again."""
+        return self.path / "again" / folder_name(arm) / str(number + 1)
 
     def final(self, arm: str) -> Path:
         """Returns the folder that the sweeps of an arm's final runs are in."""
         return self.finals / folder_name(arm)
+
+    def final_sweep(self, arm: str, number: int, seeds: Sequence[int]) -> Path:
+        """Returns the sweep's folder of the final runs that one search's winner has with these seeds."""
+        return self.final(arm) / str(number + 1) / "-".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
 
     def read_state(self) -> dict[str, Any]:
         """Returns what was asked and done; nothing if it has not begun. Raises: ValueError if it is damaged."""

@@ -82,10 +82,10 @@ def forest(
 
 
 @styled
-def differences(pairs: Sequence[Mapping[str, Any]]) -> Drawing:
-    """Returns each pair's difference with its interval, in percentage points."""
+def differences(pairs: Sequence[Mapping[str, Any]], smallest_effect: float) -> Drawing:
+    """Returns each pair's difference with its interval, in percentage points, and the smallest effect of interest."""
     figure, (axes,) = make_axes(width=7.5, height=0.5 * len(pairs) + 1.1)
-    colors = {"better": COLORS[2], "worse": COLORS[1], "undecided": COLORS[7]}
+    colors = {"better": COLORS[2], "worse": COLORS[1], "same": COLORS[0], "undecided": COLORS[7]}
     for place, pair in enumerate(pairs):
         color = colors[pair["verdict"]]
         if pair["low"] is not None:
@@ -100,36 +100,157 @@ def differences(pairs: Sequence[Mapping[str, Any]]) -> Drawing:
             markersize=8,
         )
     axes.axvline(0, color=INK, linewidth=1)
+    axes.axvspan(-100 * smallest_effect, 100 * smallest_effect, color=COLORS[7], alpha=0.15, linewidth=0)
     names = [(short(pair["a"], 40), short(pair["b"], 40)) for pair in pairs]
     axes.set_yticks(range(len(pairs)), [f"{a}{' ' if len(a + b) < 40 else chr(10)}- {b}" for a, b in names])
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlabel("difference in accuracy (percentage points)")
     axes.grid(False, axis="y")
-    note = "Right of 0 the first of the two is better. Filled: told apart, after correction for all pairs; hollow: not."
+    note = (
+        "Right of 0 the first of the two is better. Filled: told apart, after correction for all pairs, or, in blue, "
+        "the same within the gray band of differences too small to matter; hollow: neither."
+    )
     return Drawing("differences", "Is one better", note, figure)
 
 
 @styled
-def searches(arms: Mapping[str, Sequence[float]]) -> Drawing:
-    """Returns what each trial of each arm's search reached, and the best so far; accuracies in [0, 1]."""
+def searches(arms: Mapping[str, Sequence[Sequence[float]]], objective: str, larger_is_better: bool) -> Drawing:
+    """Returns what each trial of each arm's searches reached, and the best so far of each search."""
     columns = min(3, len(arms))
     rows = math.ceil(len(arms) / columns)
     figure, axes = make_axes(columns, rows, height=2.7 * rows, width=9.6 if columns > 1 else 5)
-    for axis, (name, values) in zip(axes, arms.items(), strict=False):
-        reached = 100 * np.array([np.nan if value is None else value for value in values], float)
-        axis.plot(reached, linestyle="", marker="o", markersize=4, color=COLORS[0], gid="s0." + slug(name))
-        if not np.isnan(reached).all():
-            best = np.fmax.accumulate(reached)
-            axis.step(range(len(best)), best, where="post", color=INK, linewidth=1.2, gid="s1." + slug(name))
-        axis.set(title=short(name, 32), xlabel="trial", ylabel="validation accuracy (%)")
+    factor, label = scale_of(objective)
+    for axis, (name, found) in zip(axes, arms.items(), strict=False):
+        for number, values in enumerate(found):
+            reached = factor * np.array(values, float)
+            gid = f"{slug(name)}-{number}"
+            axis.plot(reached, linestyle="", marker="o", markersize=3.5, color=COLORS[0], alpha=0.6, gid=f"s0.{gid}")
+            best = (np.fmax if larger_is_better else np.fmin).accumulate(reached)
+            axis.step(range(len(best)), best, where="post", color=INK, linewidth=1.2, gid=f"s1.{gid}")
+        axis.set(title=short(name, 32), xlabel="trial", ylabel=label)
         if axis is not axes[0]:
             axis.sharey(axes[0])
         whole_numbers(axis)
     for axis in axes[len(arms) :]:
         axis.axis("off")
     samples = [sample_of("trials", 0, linestyle="", marker="o"), sample_of("best so far", 1, color=INK, linestyle="-")]
-    note = "Each dot is a trial of the arm's own search; where the line still climbs at the end, more trials may help."
+    note = (
+        "Each dot is a trial of one of the arm's searches, each line the best so far of a search. Where lines still "
+        "climb at the end, more trials may help; how far apart they end is the chance of searching."
+    )
     return Drawing("searches", "Optimization history of each search", note, figure, samples)
+
+
+@styled
+def selection(arms: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], objective: str) -> Drawing:
+    """Returns what the best few trials of each search reached when they ran again, against what they reached before.
+
+    Args:
+        arms: of each, and of each of its searches, the candidates: searched, again, and whether it was chosen.
+    """
+    figure, (axes,) = make_axes(width=7.5, height=4.6)
+    factor, label = scale_of(objective)
+    samples: list[Sample] = []
+    for place, (name, found) in enumerate(arms.items()):
+        color, marker = COLORS[place % len(COLORS)], MARKERS[turned(place)]
+        for number, candidates in enumerate(found):
+            known = [each for each in candidates if each["again"] is not None]
+            axes.plot(
+                [factor * each["searched"] for each in known],
+                [factor * each["again"] for each in known],
+                color=color,
+                linewidth=0.8,
+                alpha=0.5,
+                gid=f"s{place}.l{number}",
+            )
+            for rank, each in enumerate(known):
+                axes.plot(
+                    [factor * each["searched"]],
+                    [factor * each["again"]],
+                    linestyle="",
+                    marker=marker,
+                    color=color,
+                    markerfacecolor=color if each["is_chosen"] else PAPER,
+                    gid=f"s{place}.c{number}-{rank}",
+                )
+        samples.append(sample_of(name, place, marker=marker, linestyle=""))
+    axes.set(xlabel=f"{label}, in the search", ylabel=f"{label}, at the final size")
+    note = (
+        "Each line joins the best few trials of one search; the filled one was chosen. A line that falls to the right "
+        "says that the search's order was reversed at the final size."
+    )
+    return Drawing("selection", "Did the search's order hold", note, figure, samples)
+
+
+@styled
+def anytime(arms: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], objective: str) -> Drawing:
+    """Returns the best validation result so far against epochs and seconds, the mean of each arm's searches."""
+    costs = [cost for cost in ("epochs", "seconds") if all(cost in curves for curves in arms.values())]
+    figure, axes = make_axes(len(costs), width=9.6 if len(costs) > 1 else 6)
+    factor, label = scale_of(objective)
+    samples = [sample_of(name, place) for place, name in enumerate(arms)]
+    for axis, cost in zip(axes, costs, strict=True):
+        for place, curves in enumerate(arms.values()):
+            curve, sample = curves[cost], samples[place]
+            style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.dash}
+            axis.plot(curve["budget"], factor * np.array(curve["expected"]), **style, gid=f"s{place}.{cost}")
+            if len(curve["low"]):
+                low, high = (factor * np.array(curve[name]) for name in ("low", "high"))
+                axis.fill_between(
+                    curve["budget"],
+                    low,
+                    high,
+                    color=sample.get_color(),
+                    alpha=0.15,
+                    linewidth=0,
+                    gid=f"s{place}.b{cost}",
+                )
+        reached = factor * np.concatenate([curves[cost]["expected"] for curves in arms.values()])
+        room = 0.05 * factor if np.ptp(reached) == 0 else 0.6 * np.ptp(reached)
+        axis.set_ylim(reached.min() - room, reached.max() + room)  # the lines are to be seen, however wide the bands
+        axis.set(
+            xlabel={"epochs": "epochs of a search", "seconds": "training time of a search (s)"}[cost], ylabel=label
+        )
+    note = (
+        "What a search has reached after so much training, on average over its arm; bands are 95 % intervals "
+        "of that mean. Times are those of a machine that did other things as well."
+    )
+    return Drawing("anytime", "How good after how much", note, figure, samples)
+
+
+@styled
+def leads(found: Sequence[Mapping[str, Any]]) -> Drawing:
+    """Returns the probability that a search of one arm is ahead of one of another, against epochs."""
+    figure, (axes,) = make_axes(width=7.5)
+    samples: list[Sample] = []
+    for place, lead in enumerate(found):
+        sample = sample_of(f"{lead['a']} ahead of {lead['b']}", place)
+        style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.dash}
+        axes.plot(lead["budget"], lead["probability"], **style, gid=f"s{place}.p")
+        if len(lead["low"]):
+            axes.fill_between(
+                lead["budget"],
+                lead["low"],
+                lead["high"],
+                color=sample.get_color(),
+                alpha=0.1,
+                linewidth=0,
+                gid=f"s{place}.b",
+            )
+        samples.append(sample)
+    axes.axhline(0.5, color=INK, linewidth=1)
+    axes.set(xlabel="epochs of a search", ylabel="probability of being ahead", ylim=(-0.02, 1.02))
+    note = "At 0.5 neither is ahead. Bands are 95 %, by the searches that there are, at each point alone."
+    return Drawing("leads", "Which leads after how much", note, figure, samples)
+
+
+def scale_of(objective: str) -> tuple[float, str]:
+    """Returns the factor and the label of an axis that shows what a search improves."""
+    if objective.endswith("accuracy"):
+        return 100.0, "validation accuracy (%)"
+    if objective.endswith("_loss"):
+        return 1.0, "validation loss (nats)"
+    return 1.0, objective.replace("valid_", "validation ").replace("_", " ")
 
 
 @styled

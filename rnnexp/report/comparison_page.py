@@ -8,19 +8,26 @@ from typing import Any
 
 import pandas as pd
 
-from hydra_sweep.errors import UserError, counted
+from hydra_sweep.errors import UserError
 from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.report import comparison_figures, sweep_figures
+from rnnexp.report.drawing import Drawing
 from rnnexp.report.page import Cell, Page, Table, history
 from rnnexp.verdict import text
+from rnnexp.verdict.values import VERSION
 
 
 def page(folder: ComparisonFolder) -> Page:
-    """Raises: UserError if the verdict is damaged."""
+    """Raises: UserError if the verdict is damaged, or an earlier version's."""
     try:
-        return _page(folder.path, folder.read_verdict())
+        found = folder.read_verdict()
+        if found["version"] != VERSION:
+            raise UserError(f"{folder.verdict} was written by another version of rnnexp; run the comparison again")
+        return _page(folder.path, found)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        if isinstance(error, UserError):
+            raise
         raise UserError(
             f"{folder.verdict} is damaged ({type(error).__name__}: {error}); run the comparison again"
         ) from error
@@ -31,20 +38,21 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
     part = {"test": "test", "valid": "validation"}[metric.partition("_")[0]]
     page = Page(path, "comparison", str(found["name"]), f"{len(arms)} arm{'s' * (len(arms) != 1)}, by {part} accuracy")
     page.subtitle += "" if found["state"] == "complete" else ", not finished yet"
-    page.verdict, page.warnings = [pair["sentence"] for pair in pairs], list(found["warnings"])
-    page.method = list(found["method"])
-    page.commands = [(str(arm["name"]), str(arm["command"])) for arm in arms if arm["command"]]
+    page.verdict = [*(pair["sentence"] for pair in pairs), *found["notes"]]
+    page.warnings, page.method = list(found["warnings"]), list(found["method"])
+    page.commands = [
+        (str(arm["name"]) + (f", search {number}" if len(arm["choices"]) > 1 else ""), str(choice["command"]))
+        for arm in arms
+        for number, choice in enumerate(arm["choices"], 1)
+        if choice["command"]
+    ]
     names = [str(arm["name"]) for arm in arms]
     page.drawings.append(
         comparison_figures.forest(names, [arm["accuracy"] for arm in arms], [arm["accuracies"] for arm in arms], part)
     )
     if pairs:
-        page.drawings.append(comparison_figures.differences(pairs))
-    searches = {str(arm["name"]): arm["search"] for arm in arms if arm["search"] and arm["search"]["values"]}
-    if searches:
-        page.drawings.append(comparison_figures.searches({name: search["values"] for name, search in searches.items()}))
-    if curves := {name: search["curve"] for name, search in searches.items() if search["curve"].get("n")}:
-        page.drawings.append(comparison_figures.expected_best(curves))
+        page.drawings.append(comparison_figures.differences(pairs, found["smallest_effect"]))
+    page.drawings += _search_drawings(arms, found["leads"])
     histories = {str(arm["name"]): [history(RunFolder(path / run)) for run in arm["runs"]] for arm in arms}
     histories = {name: [h for h in of if len(h)] for name, of in histories.items()}
     if all(histories.values()):
@@ -54,14 +62,45 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
     rows = {str(arm["name"]): _arm_runs(path, arm, metric) for arm in arms}
     page.drawings.append(sweep_figures.costs(rows, metric, has_means=True))
     page.first_tables = [Table("Arms", *_arm_table(arms)), Table("Pairs", *_pair_table(pairs))]
+    if len(found["looks"]) > 1 or found["planned"] > found["looks"][-1]["replicates"]:
+        page.first_tables.append(Table("Looks", *_look_table(found)))
+    if searched := [arm for arm in arms if any(choice["search"] for choice in arm["choices"])]:
+        page.tables.append(Table("What each search has chosen", *_choice_table(searched)))
     runs = pd.concat([of.assign(arm=name) for name, of in rows.items()])
     page.tables.append(Table.of("Runs", runs[["arm", *(name for name in runs if name != "arm")]]))
-    if searches:
-        values = pd.DataFrame({name: pd.Series(search["values"]) for name, search in searches.items()})
-        page.tables.append(
-            Table.of("Trials of the searches", values.rename_axis("trial").reset_index(), "Validation accuracies.")
-        )
     return page
+
+
+def _search_drawings(arms: Sequence[Mapping[str, Any]], leads: Mapping[str, Any]) -> list[Drawing]:
+    """Returns what there is to see of the arms' searches."""
+    searches = {str(arm["name"]): [choice["search"] for choice in arm["choices"] if choice["search"]] for arm in arms}
+    searches = {name: found for name, found in searches.items() if found}
+    if not searches:
+        return []
+    one = next(iter(searches.values()))[0]
+    objective, larger = str(one["objective"]), bool(one["larger_is_better"])
+    drawings = [
+        comparison_figures.searches(
+            {name: [search["values"] for search in found] for name, found in searches.items()}, objective, larger
+        )
+    ]
+    chosen = {
+        str(arm["name"]): [
+            [{**each, "is_chosen": each["overrides"] == choice["overrides"]} for each in choice["candidates"]]
+            for choice in arm["choices"]
+        ]
+        for arm in arms
+    }
+    if any(map(any, chosen.values())):
+        drawings.append(comparison_figures.selection(chosen, objective))
+    curves = {name: found[0]["curve"] for name, found in searches.items() if found[0]["curve"].get("n")}
+    if curves and all(len(found) == 1 for found in searches.values()):
+        drawings.append(comparison_figures.expected_best(curves))
+    if all(arm["anytime"] for arm in arms):
+        drawings.append(comparison_figures.anytime({str(arm["name"]): arm["anytime"] for arm in arms}, objective))
+    if leads.get("epochs") and all(len(found) > 1 for found in searches.values()):
+        drawings.append(comparison_figures.leads(leads["epochs"]))
+    return drawings
 
 
 def _arm_runs(path: Path, arm: Mapping[str, Any], metric: str) -> pd.DataFrame:
@@ -85,37 +124,73 @@ def _arm_table(arms: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[
         "accuracy (%)",
         "95 % interval",
         "std",
+        "collapsed",
+        "without those (%)",
         "loss",
         "parameters",
         "s per run",
         "epochs",
-        "search",
-        "best of it",
-        "configuration",
+        "searched",
     ]
     rows = []
     for arm in arms:
-        accuracy, search = arm["accuracy"], arm["search"]
-        spent = "-"
-        if search:
-            trials, epochs = counted(search["trials"], "trial"), counted(search["epochs"], "epoch")
-            spent = f"{trials}, {epochs}, {search['seconds']:,.0f} s"
+        accuracy, collapsed = arm["accuracy"], arm["collapsed"]
+        others = collapsed["others"]
+        searches = [choice["search"] for choice in arm["choices"] if choice["search"]]
+        spent = text.spent([search["trials"] for search in searches], *_sums(searches)) if searches else "-"
         rows.append(
             [
                 Cell(arm["name"]),
                 Cell(text.percent(accuracy["mean"]), accuracy["mean"]),
                 Cell(_interval(accuracy, text.percent)),
                 Cell("-") if accuracy["std"] is None else Cell(text.percent(accuracy["std"]), accuracy["std"]),
+                Cell(f"{collapsed['number']} of {len(arm['runs'])}", collapsed["share"]),
+                Cell(text.percent(others["mean"]), others["mean"]) if collapsed["number"] and others else Cell("-"),
                 Cell(f"{arm['loss']['mean']:.4f}", arm["loss"]["mean"]),
                 Cell(f"{arm['num_parameters']:,}", arm["num_parameters"]),
                 Cell(f"{arm['train_seconds']:.1f}", arm["train_seconds"]),
                 Cell(f"{arm['epochs']:g}", arm["epochs"]),
                 Cell(spent),
-                Cell(text.percent(search["best_value"]), search["best_value"]) if search else Cell("-"),
-                Cell(" ".join(arm["overrides"])),
             ]
         )
     return columns, rows
+
+
+def _sums(searches: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
+    return sum(search["epochs"] for search in searches), sum(search["seconds"] for search in searches)
+
+
+def _choice_table(arms: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Cell]]]:
+    """Returns the configuration of each search's winner, what it reached there, and in its final runs."""
+    rows = []
+    for arm in arms:
+        for number, choice in enumerate(arm["choices"]):
+            runs = [a for a, search in zip(arm["accuracies"], arm["searches"], strict=True) if search == number]
+            mean = sum(runs) / len(runs) if runs else None
+            rows.append(
+                [
+                    Cell(arm["name"]),
+                    Cell(str(number + 1), number + 1),
+                    Cell(f"{choice['search']['best_value']:.4f}", choice["search"]["best_value"]),
+                    Cell("-") if mean is None else Cell(text.percent(mean), mean),
+                    Cell(" ".join(choice["overrides"])),
+                ]
+            )
+    return ["arm", "search", "best of it", "accuracy (%)", "configuration"], rows
+
+
+def _look_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:
+    """Returns each look's p-values, as if it were the only one, beside the level that they are held against."""
+    pairs = [f"{pair['a']} - {pair['b']}" for pair in found["pairs"]]
+    rows = [
+        [
+            Cell(f"{look['replicates']} of {found['planned']}", look["replicates"]),
+            Cell(f"{look['level']:.4f}", look["level"]),
+            *(Cell("-") if p is None else Cell(text.p_text(p), p) for p in look["p_values"]),
+        ]
+        for look in found["looks"]
+    ]
+    return [text.SEVERAL[found["replicate"]], "level of one pair", *(f"p, {pair}" for pair in pairs)], rows
 
 
 def _pair_table(pairs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Cell]]]:
@@ -125,17 +200,21 @@ def _pair_table(pairs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[lis
         "95 % interval",
         "p",
         "p, corrected",
+        "p, same",
         "P(better)",
         "its interval",
         "verdict",
-        "paired by seed",
+        "paired",
     ]
     rows = [
         [
             Cell(f"{pair['a']} - {pair['b']}"),
             Cell(text.points(pair["difference"]), pair["difference"]),
             Cell(_interval(pair, text.points)),
-            *(Cell("-") if pair[p] is None else Cell(text.p_text(pair[p]), pair[p]) for p in ("p", "p_corrected")),
+            *(
+                Cell("-") if pair[p] is None else Cell(text.p_text(pair[p]), pair[p])
+                for p in ("p", "p_corrected", "p_same")
+            ),
             Cell(f"{pair['probability']:.2f}", pair["probability"]),
             Cell(_interval(pair, "{:.2f}".format, "probability_")),
             Cell(pair["verdict"]),

@@ -139,6 +139,7 @@ class DataSchema:
     valid_from: str = one_of("train", "test")
     valid_size: int | float = number(ge=0)
     split_seed: int = number(ge=0)
+    valid_seed: int | None = number(ge=0)
     folds: int | None = number(ge=2)
     fold: int = number(ge=0)
     limit: int | None = number(ge=1)
@@ -252,9 +253,14 @@ class Config:
 @dataclass
 class CompareConfig:
     arms: Any = MISSING  # a group, a list of groups, or a list of overrides
+    searches: int = number(ge=1, le=1000)
     trials: int = number(ge=0)
     budget: str = one_of("trials", "epochs")
-    seeds: int = number(ge=1, le=1000)
+    epochs: int | None = number(ge=1)
+    top: int = number(ge=1, le=10)
+    splits: str = one_of("resample", "same")
+    seeds: Any = MISSING  # a number, or auto
+    max_seeds: int | None = number(ge=1, le=1000)
     first_seed: int = number(ge=0)
     final: list[str] = MISSING
     smallest_effect: float = number(gt=0, lt=1)

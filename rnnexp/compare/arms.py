@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra_sweep.errors import UserError
@@ -53,6 +54,38 @@ def arm_specs(arms: Any, options: Callable[[str], list[str]]) -> list[ArmSpec]:
     if len(found) < 2 or len(folders) < len(found):
         raise UserError(f"compare.arms must name at least two different arms, got {', '.join(a.name for a in found)}")
     return found
+
+
+def data_specs(data: Any) -> list[ArmSpec]:
+    """Returns the data sets that `compare.data` asks for, each with a name and its overrides.
+
+    Args:
+        data: options of the group, or overrides, in a list; or a mapping from names to overrides.
+
+    Raises:
+        UserError: it is neither, or there are fewer than two, or two of one name.
+    """
+    if isinstance(data, list) and all(isinstance(word, str) for word in data):
+        words = {word: word if "=" in word else f"data={word}" for word in data}
+        named = {(_root_name(text) or word.removeprefix("data=")): text for word, text in words.items()}
+    elif isinstance(data, dict) and all(isinstance(text, str) and "=" in text for text in data.values()):
+        named = {str(name): text for name, text in data.items()}
+    else:
+        raise UserError(
+            "compare.data must be a list such as [mnist,fashion_mnist], or name overrides, such as "
+            f"{{digits:'data=mnist data.limit=5000',others:'data=series data.root=FILE'}}, got {data!r}"
+        )
+    found = [ArmSpec(name, shlex.split(text)) for name, text in named.items()]
+    folders = {folder_name(spec.name) for spec in found}
+    if len(found) < 2 or len(folders) < len(data):
+        raise UserError(f"compare.data must name at least two different data sets, got {', '.join(named)}")
+    return found
+
+
+def _root_name(text: str) -> str:
+    """Returns the name of the file or folder that overrides read their data from; nothing if they don't say."""
+    roots = [word.partition("=")[2] for word in shlex.split(text) if key_of(word) == "data.root"]
+    return Path(roots[0]).name.partition(".")[0].removesuffix("_TRAIN") if roots else ""
 
 
 def choice_problems(final: CommandLine) -> Iterator[str]:

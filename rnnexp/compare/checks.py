@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from hydra_sweep.errors import counted
 from hydra_sweep.plan import key_of
@@ -128,16 +128,27 @@ def command_line(args: argparse.Namespace, overrides: list[str]) -> CommandLine:
     return CommandLine(argparse.Namespace(**vars(args) | changed), CONFIG_DIR)
 
 
-def cost_lines(protocol: Protocol, args: argparse.Namespace) -> list[str]:
-    """Returns what the comparison costs, as a table."""
-    costs = protocol.costs({arm.name: final_epochs(protocol, args, arm) for arm in protocol.arms})
-    columns = {
-        f"{counted(len(protocol.arms), 'arm')}": [*(cost.part for cost in costs), "all"],
-        "runs": [*(f"{cost.runs:,}" for cost in costs), f"{sum(cost.runs for cost in costs):,}"],
-        "epochs each": [*(f"{cost.epochs_each:,}" for cost in costs), ""],
-        "epochs": [*(f"{cost.epochs:,}" for cost in costs), f"{sum(cost.epochs for cost in costs):,}"],
+def cost_lines(comparisons: Mapping[str, Protocol], args: argparse.Namespace) -> list[str]:
+    """Returns what comparisons cost, as a table: a row for each part, or for each of several data sets."""
+    costs = {
+        name: protocol.costs({arm.name: final_epochs(protocol, args, arm) for arm in protocol.arms})
+        for name, protocol in comparisons.items()
     }
-    return table(columns, 80)
+    whole = [cost for found in costs.values() for cost in found]
+    arms = counted(len(next(iter(comparisons.values())).arms), "arm")
+    if len(costs) == 1:
+        first: dict[str, list[str]] = {arms: [cost.part for cost in whole]}
+        first |= {
+            "runs": [f"{cost.runs:,}" for cost in whole],
+            "epochs each": [f"{cost.epochs_each:,}" for cost in whole],
+        }
+        first["epochs"] = [f"{cost.epochs:,}" for cost in whole]
+    else:
+        first = {f"{arms}, on": list(costs), "runs": [f"{sum(c.runs for c in found):,}" for found in costs.values()]}
+        first["epochs"] = [f"{sum(c.epochs for c in found):,}" for found in costs.values()]
+    total = {"runs": f"{sum(c.runs for c in whole):,}", "epochs": f"{sum(c.epochs for c in whole):,}"}
+    names = list(first)
+    return table({name: [*first[name], "all" if name == names[0] else total.get(name, "")] for name in names}, 80)
 
 
 def _example(search: CommandLine) -> list[str]:

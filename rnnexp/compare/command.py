@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
+import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,11 +26,11 @@ from hydra_sweep.files import explained
 from rnnexp.cli import CONFIG_DIR, parsed
 from rnnexp.command_line import CommandLine
 from rnnexp.compare import checks, recorded
-from rnnexp.compare.arms import arms_text
+from rnnexp.compare.arms import arms_text, data_specs, merged
 from rnnexp.compare.comparison import Comparison
-from rnnexp.record.comparison_folder import ComparisonFolder
+from rnnexp.record.comparison_folder import ComparisonFolder, folder_name
 from rnnexp.schema.config import register_schemas
-from rnnexp.verdict import text
+from rnnexp.verdict import across, text
 from rnnexp.verdict.judge import judge
 from rnnexp.verdict.values import SMALLEST_EFFECT, Verdict
 
@@ -114,26 +116,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         keys = "".join(f"  compare.{line}\n" for line in OmegaConf.to_yaml(full.compare).splitlines())
         print(HELP.format(keys=keys))
         return 0
-    comparison = Comparison.typed(args, full, Path(full.hydra.run.dir).absolute(), typed)
-    protocol = comparison.protocol
-    if not args.cfg and (problems := checks.problems(protocol, args)):
-        raise UserError(problems)
-    costs = [] if args.cfg else checks.cost_lines(protocol, args)
-    comparison.state()
+    place = Path(full.hydra.run.dir).absolute()
+    comparisons = wanted(args, typed, full, place)
+    protocols = {name: comparison.protocol for name, comparison in comparisons.items()}
+    found = []
+    for name, protocol in protocols.items() if not args.cfg else ():
+        where = f"{name}: " if full.compare.data is not None else ""
+        found += [f"{where}{problem}" for problem in checks.problems(protocol, args)]
+    if found:
+        raise UserError(found)
+    costs = [] if args.cfg else checks.cost_lines(protocols, args)
+    for comparison in comparisons.values():
+        comparison.state()
 
     @hydra.main(config_path=str(CONFIG_DIR), config_name="compare", version_base="1.3")
     def app(cfg: DictConfig) -> None:
-        place = ComparisonFolder(Path(HydraConfig.get().runtime.output_dir))
-        comparison = Comparison(replace(protocol, folder=place))
+        folder = ComparisonFolder(Path(HydraConfig.get().runtime.output_dir))
+        moved = {  # a name that is the time has gone on since
+            data: Comparison(
+                replace(found, folder=ComparisonFolder(folder.path / found.folder.path.relative_to(place)))
+            )
+            for data, found in protocols.items()
+        }
         for line in costs:
             log.info("%s", line)
         try:
-            with FileLock(place.lock, blocking=False), signals.catch() as stop:
-                result = comparison.run(stop)
-            for line in finish(place, result):
-                log.info("%s", line)
+            with FileLock(folder.lock, blocking=False), signals.catch() as stop:
+                shown = compare(full.name, moved, folder, stop)
+                for line in shown:
+                    log.info("%s", line)
         except Timeout:
-            busy = f"another process compares in {place.path}; wait for it, or choose another name="
+            busy = f"another process compares in {folder.path}; wait for it, or choose another name="
             fail("rnnexp.compare", UserError(busy))
         except UserError as error:
             fail("rnnexp.compare", error)
@@ -142,6 +155,55 @@ def main(argv: Sequence[str] | None = None) -> int:
     streams.keep_going()
     app()
     return 0
+
+
+def wanted(args: argparse.Namespace, typed: CommandLine, full: DictConfig, place: Path) -> dict[str, Comparison]:
+    """Returns the comparison that was asked for, or that of each data set, by its name.
+
+    Raises:
+        UserError: the arms or the data sets make no sense.
+    """
+    if full.compare.data is None:
+        return {str(full.name): Comparison.typed(args, full, place, typed)}
+    found = {}
+    for spec in data_specs(OmegaConf.to_container(full.compare.data, resolve=True)):
+        overrides = merged(typed.overrides, spec.overrides)
+        args_of_data = argparse.Namespace(**vars(args) | {"overrides": overrides})
+        if problems := ComparisonCommandLine(args_of_data, CONFIG_DIR).problems():
+            raise UserError([f"{spec.name}: {problem}" for problem in problems])
+        folder = place / folder_name(spec.name)
+        found[spec.name] = Comparison.typed(args, typed.compose(overrides), folder, typed, spec.overrides)
+    return found
+
+
+def compare(
+    name: str, comparisons: Mapping[str, Comparison], folder: ComparisonFolder, stop: signals.Stop
+) -> Iterator[str]:
+    """Runs comparisons on one data set after the other, and yields what to show of each, and of all together."""
+    verdicts, pages_of = [], []
+    for number, (data, comparison) in enumerate(comparisons.items(), 1):
+        if len(comparisons) > 1:
+            yield f"\n== data set {number} of {len(comparisons)}: {data}"
+        result = comparison.run(stop)
+        if len(comparisons) > 1:
+            result = replace(result, name=data)
+        verdicts.append(result)
+        pages_of.append(os.path.relpath(comparison.folder.path, folder.path))
+        yield from finish(comparison.folder, result)
+    if len(comparisons) > 1:
+        yield from finish_across(folder, across.across(name, verdicts, pages_of))
+
+
+def finish_across(folder: ComparisonFolder, found: across.Across) -> Iterator[str]:
+    """Writes what several data sets say together, and the page, and yields what to show."""
+    folder.write_across(found.to_json())
+    yield ""
+    yield from across.lines(found, _width())
+    yield ""
+    yield f"numbers  {folder.across}"
+    from rnnexp.report import pages
+
+    yield f"page     {pages.write(folder.path)}"
 
 
 def recorded_main(arguments: Sequence[str]) -> int:

@@ -29,7 +29,7 @@ from hydra_sweep.plan import key_of
 from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.command_line import CommandLine
 from rnnexp.compare import recorded
-from rnnexp.compare.arms import ArmSpec, arm_specs
+from rnnexp.compare.arms import ArmSpec, arm_specs, merged
 from rnnexp.compare.protocol import Protocol
 from rnnexp.compare.sweeps import Chain, Sweeps
 from rnnexp.record.comparison_folder import ComparisonFolder
@@ -49,9 +49,20 @@ class Comparison:
     lock: threading.Lock = field(default_factory=threading.Lock)  # of the state, which several chains change
 
     @classmethod
-    def typed(cls, args: argparse.Namespace, cfg: DictConfig, place: Path, command: CommandLine) -> Comparison:
-        """Raises: UserError if the arms make no sense."""
-        overrides = [t for t in args.overrides if key_of(t) not in OWN_KEYS and not key_of(t).startswith("compare.")]
+    def typed(
+        cls, args: argparse.Namespace, cfg: DictConfig, place: Path, command: CommandLine, data: Sequence[str] = ()
+    ) -> Comparison:
+        """Returns what a command line asks for.
+
+        Args:
+            cfg: as composed.
+            data: overrides of one of several data sets, which `cfg` has already.
+
+        Raises:
+            UserError: the arms make no sense.
+        """
+        whole = merged(args.overrides, data)
+        overrides = [t for t in whole if key_of(t) not in OWN_KEYS and not key_of(t).startswith("compare.")]
         if cfg.compare.trials and "search" not in map(key_of, overrides):
             overrides.append("search=default")
         flags = ["--config-dir", args.config_dir] if args.config_dir else []
@@ -60,8 +71,9 @@ class Comparison:
         composed = {arm.name: cfg for arm in arms}
         for arm in arms:
             with suppress(ComposeError):  # reported by the checks
-                composed[arm.name] = command.compose([*args.overrides, *arm.overrides])
-        return cls(Protocol(cfg.name, ComparisonFolder(place), cfg, arms, flags, overrides, composed))
+                composed[arm.name] = command.compose(merged(whole, arm.overrides))
+        name = f"{cfg.name}-{place.name}" if data else str(cfg.name)
+        return cls(Protocol(name, ComparisonFolder(place), cfg, arms, flags, overrides, composed))
 
     @property
     def folder(self) -> ComparisonFolder:

@@ -22,7 +22,7 @@ from rnnexp.compare.arms import ArmSpec, merged, quoted
 from rnnexp.record.comparison_folder import ComparisonFolder
 
 VOLATILE = ("workers", "resume", "hydra/launcher")  # may change when a comparison goes on
-EXTENDABLE = ("arms", "epochs", "searches", "seeds", "smallest_effect")  # may change, or are recorded otherwise
+EXTENDABLE = ("arms", "data", "epochs", "searches", "seeds", "smallest_effect")  # may change, or are recorded otherwise
 SEEDS_PER_LOOK = 5  # of compare.seeds=auto with one search
 AGAIN = 1000  # after the first fresh seed come the seeds of final runs, and from here on those of the best few
 NO_STOP = "hydra.sweeper.stop={seconds:null,value:null,patience:null,steps:null}"

@@ -27,6 +27,11 @@ class ComparisonFolder:
         return self.path / "comparison.json"
 
     @property
+    def across(self) -> Path:
+        """What the comparisons on several data sets, each in a folder of its own below, say together."""
+        return self.path / "datasets.json"
+
+    @property
     def lock(self) -> Path:
         return self.path / ".lock"
 
@@ -66,6 +71,15 @@ class ComparisonFolder:
     def read_verdict(self) -> Any:
         """Raises: OSError, or ValueError if it is damaged."""
         return read_json(self.verdict)
+
+    def read_across(self) -> Any:
+        """Raises: OSError, or ValueError if it is damaged."""
+        return read_json(self.across)
+
+    def write_across(self, text: str) -> None:
+        """Args: text: as `Across.to_json` returns it. Raises: UserError if there is no room."""
+        with atomic(self.across) as out:
+            out.write(with_json_checksum(text).encode())
 
     def write_verdict(self, text: str) -> None:
         """Args: text: as `Verdict.to_json` returns it. Raises: UserError if there is no room."""

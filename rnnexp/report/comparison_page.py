@@ -41,10 +41,10 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
     page.verdict = [*(pair["sentence"] for pair in pairs), *found["notes"]]
     page.warnings, page.method = list(found["warnings"]), list(found["method"])
     page.commands = [
-        (str(arm["name"]) + (f", search {number}" if len(arm["choices"]) > 1 else ""), str(choice["command"]))
+        (str(arm["name"]), str(choice["command"]))
         for arm in arms
-        for number, choice in enumerate(arm["choices"], 1)
-        if choice["command"]
+        for choice in arm["choices"]
+        if choice["command"] and len(arm["choices"]) == 1
     ]
     names = [str(arm["name"]) for arm in arms]
     page.drawings.append(
@@ -174,9 +174,10 @@ def _choice_table(arms: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[li
                     Cell(f"{choice['search']['best_value']:.4f}", choice["search"]["best_value"]),
                     Cell("-") if mean is None else Cell(text.percent(mean), mean),
                     Cell(" ".join(choice["overrides"])),
+                    Cell(choice["command"]),
                 ]
             )
-    return ["arm", "search", "best of it", "accuracy (%)", "configuration"], rows
+    return ["arm", "search", "best of it", "accuracy (%)", "configuration", "command"], rows
 
 
 def _look_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:

@@ -31,8 +31,12 @@ DASHES: dict[Any, tuple[float, ...]] = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1
 
 @dataclass(frozen=True)
 class Cell:
+    """One cell of a table; `link` is a path from the page's own folder."""
+
     text: str
     value: float | None = None
+    link: str = ""
+    is_bold: bool = False
 
     @property
     def is_number(self) -> bool:

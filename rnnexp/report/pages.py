@@ -13,7 +13,7 @@ from hydra_sweep.files import atomic
 from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.record.run_folder import RunFolder
-from rnnexp.report import comparison_page, run_page, sweep_page
+from rnnexp.report import across_page, comparison_page, run_page, sweep_page
 from rnnexp.report.page import Page
 from rnnexp.results import collect
 
@@ -31,6 +31,8 @@ def gather(path: str | Path) -> Page:
     if not path.is_dir():
         raise UserError(f"no folder {path}; type the folder of a run, a sweep or a comparison")
     comparison, sweep = ComparisonFolder(path), SweepFolder(path)
+    if comparison.across.exists():
+        return across_page.page(comparison)
     if comparison.verdict.exists():
         return comparison_page.page(comparison)
     if sweep.is_sweep():

@@ -253,6 +253,7 @@ class Config:
 @dataclass
 class CompareConfig:
     arms: Any = MISSING  # a group, a list of groups, or a list of overrides
+    data: Any = MISSING  # null, a list of options or overrides, or a mapping from names to overrides
     searches: int = number(ge=1, le=1000)
     trials: int = number(ge=0)
     budget: str = one_of("trials", "epochs")

@@ -16,7 +16,8 @@ from rnnexp.verdict.values import Arm, Collapsed, Interval, Run
 RULE = (
     "A run has collapsed if it diverged, or if its accuracy is nearer to that of always naming the most frequent class "
     "than to its arm's best run; one that diverged counts as naming that class. All runs count in the means. Where a "
-    "run of a pair collapsed, the pair's verdict is by the probability that a new run of one beats one of the other."
+    "run of a pair collapsed, the verdict is by the other runs if the arm whose other runs are ahead collapsed no more "
+    "often, and else by the probability that a new run of one arm beats one of the other."
 )
 
 

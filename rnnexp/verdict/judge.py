@@ -124,6 +124,8 @@ class Judged:
     def p_values(self, a: int, b: int) -> tuple[float, float]:
         """Returns those that they differ, and that they differ by less than matters; nan if one run can't tell."""
         if self.has_humps(a, b):
+            if (trained := self.trained_difference(a, b)) is not None:
+                return trained.p_value(), math.nan
             one, other = (self.samples[i].values(self.metric) for i in (a, b))
             return statistics.improvement_p_value(one, other), math.nan
         found = [self.difference(a, b, number) for number in self.counted]
@@ -141,6 +143,32 @@ class Judged:
     def has_humps(self, a: int, b: int) -> bool:
         """Whether means say little, since some runs collapsed and others did not."""
         return any(self.is_collapsed[a]) or any(self.is_collapsed[b])
+
+    def trained_difference(self, a: int, b: int) -> Estimate | None:
+        """Returns a's mean less b's of the replicates without a collapsed run, if it tells which arm is ahead.
+
+        That is so if the arm that is ahead has collapsed no more often, too. The other way round, it is another matter
+        which of the two is better.
+        """
+        flags = [self.has_collapsed(i) for i in (a, b)]
+        one, other = (self.samples[i].without(out) for i, out in zip((a, b), flags, strict=True))
+        if min(len(one), len(other)) < 2:
+            return None
+        both = (
+            {key for key in one.keys if key in other.keys}
+            if sample.is_paired(self.samples[a], self.samples[b])
+            else set()
+        )
+        if len(both) > 1:
+            one, other = (of.without([key not in both for key in of.keys]) for of in (one, other))
+        found = sample.difference(one, other, self.metric, self.num_examples)
+        more = float(np.mean(flags[0])) - float(np.mean(flags[1]))
+        return found if found.mean * more <= 0 and found.mean != 0 else None
+
+    def has_collapsed(self, place: int) -> list[bool]:
+        """Returns of each replicate of an arm whether one of its runs collapsed."""
+        bad = {id(run) for run, flag in zip(self.arms[place].runs, self.is_collapsed[place], strict=True) if flag}
+        return [any(id(run) in bad for run in runs) for runs in self.samples[place].replicates]
 
     def pairs(self, couples: Sequence[tuple[int, int]], results: Sequence[ArmResult]) -> list[Pair]:
         found = [self.p_values(a, b) for a, b in couples]
@@ -169,6 +197,7 @@ class Judged:
         one, other = self.samples[a], self.samples[b]
         values = [of.values(self.metric) for of in (one, other)]
         estimate, has_humps = self.difference(a, b), self.has_humps(a, b)
+        trained = self.trained_difference(a, b) if has_humps else None
         interval = Interval.of(estimate, -1, 1, 1 - self.levels[-1])
         low, high = interval.low, interval.high
         if has_humps:
@@ -182,7 +211,7 @@ class Judged:
         if p_same is not None and p_same < ALPHA:
             verdict = SAME
         elif p_corrected is not None and p_corrected < ALPHA:
-            leads = share[0] > 0.5 if has_humps else estimate.mean > 0
+            leads = estimate.mean > 0 if not has_humps else trained.mean > 0 if trained else share[0] > 0.5
             verdict = BETTER if leads else WORSE
         can_tell = p_corrected is not None and not has_humps
         found = Pair(
@@ -195,7 +224,7 @@ class Judged:
             p_corrected=p_corrected,
             p_same=p_same,
             is_paired=sample.is_paired(one, other),
-            judged_by="improvement" if has_humps else "mean",
+            judged_by="mean" if not has_humps else "improvement" if trained is None else "trained",
             probability=share[0],
             probability_low=share[1],
             probability_high=share[2],
@@ -277,7 +306,7 @@ def _apart(a: Interval, b: Interval) -> tuple[float | None, float | None]:
 def _costs(arm: Arm, cost: str) -> list[tuple[list[float], list[float]]]:
     """Returns what the trials of each of an arm's searches cost and reached."""
     searches = [choice.search for choice in arm.choices if choice.search is not None]
-    return [(getattr(search, f"trial_{cost}"), search.values) for search in searches if search.values]
+    return [(costs, search.values) for search in searches if (costs := getattr(search, f"trial_{cost}"))]
 
 
 def _selection(arm: Arm) -> Selection | None:

@@ -42,6 +42,11 @@ class Sample:
         order = sorted(range(len(self)), key=self.keys.__getitem__)
         return Sample(self.name, [self.replicates[i] for i in order], [self.keys[i] for i in order])
 
+    def without(self, replicates: Sequence[bool]) -> Sample:
+        """Returns those of which this is not true."""
+        kept = [i for i, is_out in enumerate(replicates) if not is_out]
+        return Sample(self.name, [self.replicates[i] for i in kept], [self.keys[i] for i in kept])
+
     @property
     def runs(self) -> list[Run]:
         return [run for runs in self.replicates for run in runs]

@@ -12,7 +12,7 @@ from hydra_sweep.errors import counted
 from hydra_sweep.text_table import table
 from rnnexp.results.columns import columns
 from rnnexp.verdict import statistics
-from rnnexp.verdict.values import ALPHA, POWER, SAME, UNDECIDED, ArmResult, Collapsed, Interval, Pair, Verdict
+from rnnexp.verdict.values import ALPHA, BETTER, POWER, SAME, UNDECIDED, ArmResult, Collapsed, Interval, Pair, Verdict
 
 SEVERAL = {"seed": "seeds", "search": "searches"}
 
@@ -55,23 +55,32 @@ def _finding(pair: Pair, arms: tuple[ArmResult, ArmResult], smallest_effect: flo
     by = f"{points(pair.difference)} points"
     if pair.low is not None and pair.high is not None:
         by += f" [{points(pair.low)}, {points(pair.high)}]"
-    if pair.judged_by == "improvement":
+    if pair.judged_by == "trained" and pair.verdict != UNDECIDED:
+        means = " against ".join("-" if a.collapsed.others is None else percent(a.collapsed.others.mean) for a in arms)
+        often = f"and it collapsed no {'more' if pair.verdict == BETTER else 'less'} often"
+        said = f"{pair.a} is {pair.verdict} than {pair.b}: {means} % where runs did not collapse"
+        return f"{said}, {equals_p(pair.p_corrected)}, {often}; on average they differ by {by}"
+    if pair.judged_by != "mean":
         wins = f"a new run of {pair.a} beats one of {pair.b} with probability {pair.probability:.2f}"
         if pair.probability_low is not None and pair.probability_high is not None:
             wins += f" [{pair.probability_low:.2f}, {pair.probability_high:.2f}]"
-        wins += f", {_p(pair.p_corrected)}; on average they differ by {by}"
+        wins += f", {equals_p(pair.p_corrected)}; on average they differ by {by}"
         if pair.verdict == UNDECIDED:
             return f"{pair.a} and {pair.b} can't be told apart: {wins}"
         return f"{pair.a} is {pair.verdict} than {pair.b}: {wins}"
     if pair.verdict == SAME:
         assert pair.p_same is not None
         within = points(smallest_effect).lstrip("+")
-        text = f"{pair.a} and {pair.b} are the same within {within} points: they differ by {by}, {_p(pair.p_same)}"
-        return text + (f" (and by more than nothing, {_p(pair.p_corrected)})" if pair.p_corrected < ALPHA else "")
+        text = (
+            f"{pair.a} and {pair.b} are the same within {within} points: they differ by {by}, {equals_p(pair.p_same)}"
+        )
+        return text + (f" (and by more than nothing, {equals_p(pair.p_corrected)})" if pair.p_corrected < ALPHA else "")
     if pair.verdict != UNDECIDED:
         means = " against ".join(percent(arm.accuracy.mean) for arm in arms)
-        return f"{pair.a} is {pair.verdict} than {pair.b}: {means} %, by {by}, {_p(pair.p_corrected)}"
-    text = f"{pair.a} and {pair.b} can't be told apart at this budget: they differ by {by}, {_p(pair.p_corrected)}"
+        return f"{pair.a} is {pair.verdict} than {pair.b}: {means} %, by {by}, {equals_p(pair.p_corrected)}"
+    text = (
+        f"{pair.a} and {pair.b} can't be told apart at this budget: they differ by {by}, {equals_p(pair.p_corrected)}"
+    )
     if pair.low is not None and pair.high is not None and (pair.low > 0 or pair.high < 0):
         text += (
             " (an interval of its own that leaves out 0, but one of several: corrected for that, it might be chance)"
@@ -176,7 +185,8 @@ def p_text(p: float) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
-def _p(p: float) -> str:
+def equals_p(p: float) -> str:
+    """Returns it with its name: p = 0.012, or p < 0.0001."""
     return f"p = {p_text(p)}".replace("= <", "<")
 
 

@@ -184,7 +184,7 @@ class Pair:
     p_corrected: float | None
     p_same: float | None  # corrected, that they differ by less than the smallest effect of interest
     is_paired: bool
-    judged_by: str  # mean, or improvement where runs of one of them collapsed
+    judged_by: str  # mean; where runs collapsed: trained (by those that did not), or improvement
     probability: float  # that a new run of a beats a new run of b
     probability_low: float | None
     probability_high: float | None

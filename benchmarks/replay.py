@@ -4,10 +4,10 @@
     python benchmarks/replay.py --number 2000
 
 `benchmarks/pool.py` has trained the pool, results/pool.npz: 43 configurations each of a GRU and an LSTM on two data
-sets, at a search's budget and at that of final runs, five seeds each. A comparison draws what would be random in one: the
-configurations that a search tries, the seed and split that it tries them with, those with which its best few run again,
-and the fresh seed of the winner. An arm against itself has another search, and other seeds, on each side: whatever is
-called better there is a false alarm. Leaves results/replay.json and results/replay.md.
+sets, at a search's budget and at that of final runs, five seeds each. A comparison draws what would be random in one:
+the configurations that a search tries, the seed and split that it tries them with, those with which its best few run
+again, and the fresh seed of the winner. An arm against itself has another search, and other seeds, on each side:
+whatever is called better there is a false alarm. Leaves results/replay.json and results/replay.md.
 """
 
 from __future__ import annotations

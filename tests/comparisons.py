@@ -7,7 +7,7 @@ import sys
 
 SMALL = (
     "search=quick data.limit=300 data.valid_size=100 train.epochs=1 model.hidden_size=8 model.num_layers=1 "
-    "compare.trials=2 compare.seeds=2"
+    "compare.searches=2 compare.trials=3 compare.top=2 compare.seeds=2"
 ).split()
 TWO = 'compare.arms=["model=gru","model=rnn optim=adam"]'
 
@@ -24,9 +24,12 @@ def result(folder, name="c"):
     """Returns comparison.json without times and folders, which no two runs share, and the sum over them."""
     found = json.loads((folder / "outputs" / "compare" / name / "comparison.json").read_text())
     del found["crc32"]
+    found["leads"].pop("seconds", None)
     for arm in found["arms"]:
         del arm["train_seconds"]
-        del arm["search"]["seconds"]
+        arm["anytime"].pop("seconds", None)
+        for choice in arm["choices"]:
+            del choice["search"]["seconds"], choice["search"]["trial_seconds"]
         arm["runs"] = len(arm["runs"])
     return found
 

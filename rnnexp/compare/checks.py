@@ -28,13 +28,13 @@ def problems(protocol: Protocol, args: argparse.Namespace) -> list[str]:
             search = command_line(args, protocol.search_overrides(arm, 0))
             found += [f"arm {arm.name}: {problem}" for problem in search.problems()]
             chosen = [] if found else _example(search)
-        if settings.trials and settings.top > 1 and not found:
-            again = command_line(args, protocol.again_overrides(arm, 0, [chosen]))
-            found += [f"arm {arm.name}, its best trials run again: {problem}" for problem in again.problems()]
         if not found:
             final = final_command(protocol, args, arm, chosen)
             problems = final.problems() or list(choice_problems(final))
             found += [f"arm {arm.name}, final runs: {problem}" for problem in problems]
+        if settings.trials and settings.top > 1 and not found:
+            again = command_line(args, protocol.again_overrides(arm, 0, [chosen]))
+            found += [f"arm {arm.name}, its best trials run again: {problem}" for problem in again.problems()]
     return found
 
 

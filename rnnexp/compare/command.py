@@ -132,17 +132,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     @hydra.main(config_path=str(CONFIG_DIR), config_name="compare", version_base="1.3")
     def app(cfg: DictConfig) -> None:
         folder = ComparisonFolder(Path(HydraConfig.get().runtime.output_dir))
-        moved = {  # a name that is the time has gone on since
-            data: Comparison(
-                replace(found, folder=ComparisonFolder(folder.path / found.folder.path.relative_to(place)))
-            )
-            for data, found in protocols.items()
-        }
+        moved = {}
+        for data, protocol in protocols.items():  # a name that is the time has gone on since
+            below = protocol.folder.path.relative_to(place)
+            named = "-".join([cfg.name, *below.parts])
+            moved[data] = Comparison(replace(protocol, name=named, folder=ComparisonFolder(folder.path / below)))
         for line in costs:
             log.info("%s", line)
         try:
             with FileLock(folder.lock, blocking=False), signals.catch() as stop:
-                shown = compare(full.name, moved, folder, stop)
+                shown = compare(cfg.name, moved, folder, stop)
                 for line in shown:
                     log.info("%s", line)
         except Timeout:
@@ -166,7 +165,7 @@ def wanted(args: argparse.Namespace, typed: CommandLine, full: DictConfig, place
     if full.compare.data is None:
         return {str(full.name): Comparison.typed(args, full, place, typed)}
     found = {}
-    for spec in data_specs(OmegaConf.to_container(full.compare.data, resolve=True)):
+    for spec in data_specs(OmegaConf.to_container(OmegaConf.create({"data": full.compare.data}))["data"]):  # type: ignore[index, call-overload]
         overrides = merged(typed.overrides, spec.overrides)
         args_of_data = argparse.Namespace(**vars(args) | {"overrides": overrides})
         if problems := ComparisonCommandLine(args_of_data, CONFIG_DIR).problems():
@@ -217,21 +216,40 @@ def recorded_main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--smallest-effect", type=float, default=SMALLEST_EFFECT, help="a difference that would matter (0.002)"
     )
+    parser.add_argument(
+        "--across", metavar="A,B", default="", help="columns that tell data sets apart, as data or data.root"
+    )
     parser.add_argument("--output", metavar="FOLDER", type=Path, help="write comparison.json and report.html here")
     args = parser.parse_args(arguments)
-    by = [name.strip() for name in args.by.split(",") if name.strip()]
-    relative_to = args.output or args.root
-    arms, warnings = recorded.arms(args.root, by, args.metric, args.where, relative_to)
+    by, data = (_names(text) for text in (args.by, args.across))
+    frame = recorded.load(args.root, args.where, [*by, *data])
+    groups = recorded.by_data(frame, data) if data else {args.root.name: frame}
     method = ["These runs existed before the comparison: what the warnings name was not controlled."]
-    result = judge(
-        args.root.name, arms, metric=args.metric, smallest_effect=args.smallest_effect, warnings=warnings, method=method
-    )
-    if args.output:
-        with explained(args.output):
-            args.output.mkdir(parents=True, exist_ok=True)
-    shown = finish(ComparisonFolder(args.output), result) if args.output else text.lines(result, _width())
-    print("\n".join(shown))
+    verdicts, folders = [], []
+    for name, runs in groups.items():
+        folder = args.output and (args.output / folder_name(name) if data else args.output)
+        arms, warnings = recorded.arms(runs, args.root, by, args.metric, folder or args.root)
+        about = {"metric": args.metric, "smallest_effect": args.smallest_effect, "warnings": warnings}
+        verdicts.append(judge(name, arms, method=method, **about))
+        folders.append(folder)
+    found = across.across(args.root.name, verdicts, [folder_name(name) for name in groups]) if data else None
+    for result, folder in zip(verdicts, folders, strict=True):
+        if folder:
+            with explained(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        shown = finish(ComparisonFolder(folder), result) if folder else text.lines(result, _width())
+        print("\n".join([*([f"\n{result.name}"] if data else []), *shown]))
+    if found:
+        print(
+            "\n".join(
+                finish_across(ComparisonFolder(args.output), found) if args.output else across.lines(found, _width())
+            )
+        )
     return 0
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _width() -> int:

@@ -94,7 +94,7 @@ class Protocol:
             return [self.num_searches if self.replicate == "search" else self.cfg.compare.seeds]
         step = self.num_searches if self.replicate == "search" else SEEDS_PER_LOOK
         assert self.planned is not None
-        return list(dict.fromkeys([*range(step, self.planned, step), self.planned]))
+        return list(dict.fromkeys([step, *range(2 * step, self.planned, step), self.planned]))
 
     def num_tuned(self, replicates: int) -> int:
         """Returns how many searches each arm has, once it has so many replicates."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -112,32 +113,50 @@ def unequal_budgets(arms: Sequence[Arm]) -> list[str]:
     return [f"the searches did not spend the same number of epochs: {listed}"]
 
 
-def arms(
-    root: Path, by: Sequence[str], metric: str, expression: str | None, relative_to: Path
-) -> tuple[list[Arm], list[str]]:
-    """Returns the complete runs below a folder as arms, and what was not controlled about them.
+def load(root: Path, expression: str | None, columns: Sequence[str]) -> pd.DataFrame:
+    """Returns the table of the runs below a folder.
 
     Args:
-        by: columns of the table of results; each combination of their values is an arm.
-        metric: test_accuracy or valid_accuracy.
         expression: only the runs of which it holds.
+        columns: that must be there.
+
+    Raises:
+        UserError: one of them isn't.
+    """
+    frame = collect(root)
+    if expression:
+        frame = where(frame, expression)
+    for name in columns:
+        if name not in frame.columns:
+            raise UserError(f"no column {name}{nearest(name, frame.columns) or '; try --by model'}")
+    return frame
+
+
+def by_data(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Returns the runs of each data set, told apart by some columns."""
+    return {_group_name(key): group for key, group in frame.groupby(list(columns), dropna=False)}
+
+
+def arms(
+    everything: pd.DataFrame, root: Path, by: Sequence[str], metric: str, relative_to: Path
+) -> tuple[list[Arm], list[str]]:
+    """Returns the runs of a table that ended as arms, and what was not controlled about them.
+
+    Args:
+        everything: as `load` returns it.
+        by: columns of the table; each combination of their values is an arm.
+        metric: test_accuracy or valid_accuracy.
         relative_to: the folder that the arms name their runs from.
 
     Raises:
-        UserError: a column is not there, or there are fewer than two arms.
+        UserError: there are fewer than two arms.
     """
-    everything = collect(root)
-    if expression:
-        everything = where(everything, expression)
-    for name in by:
-        if name not in everything.columns:
-            raise UserError(f"no column {name}{nearest(name, everything.columns) or '; try --by model'}")
-    frame = everything[(everything["status"] == Status.COMPLETE.value) & everything[metric].notna()]
-    warnings = [
-        f"{counted(n, 'run')} {status}, left out" for status, n in everything["status"].value_counts().items() if n
-    ]
-    warnings = [text for text in warnings if not text.endswith(f"{Status.COMPLETE.value}, left out")]
-    is_tested = everything.loc[everything["status"] == Status.COMPLETE.value, metric].notna()
+    status = everything["status"]
+    is_complete = status == Status.COMPLETE.value
+    frame = everything[(is_complete & everything[metric].notna()) | (status == Status.DIVERGED.value)]
+    others = status[~is_complete & (status != Status.DIVERGED.value)].value_counts()
+    warnings = [f"{counted(n, 'run')} {name}, left out" for name, n in others.items() if n]
+    is_tested = everything.loc[is_complete, metric].notna()
     if (~is_tested).any():
         warnings.append(
             f"{counted(int((~is_tested).sum()), 'complete run')} without {metric}, as trials of a search are; left out"
@@ -146,10 +165,7 @@ def arms(
     if twice.any():
         warnings.append(f"{counted(int(twice.sum()), 'repeat')} of another run, seed included; left out")
         frame = frame[~twice]
-    groups = {
-        " ".join(str(value) for value in (key if isinstance(key, tuple) else (key,))): group.sort_values("seed")
-        for key, group in frame.groupby(list(by), dropna=False)
-    }
+    groups = {_group_name(key): group.sort_values("seed") for key, group in frame.groupby(list(by), dropna=False)}
     if len(groups) < 2:
         varying = [n for n in frame.columns if (is_config(n) or n in GROUPS) and frame[n].nunique(dropna=False) > 1]
         hint = f"; columns that vary: {', '.join(varying[:8])}" if varying else ""
@@ -160,6 +176,10 @@ def arms(
         )
     found = [Arm(name, _runs(group, root, relative_to)) for name, group in groups.items()]
     return found, [*warnings, *_not_controlled(groups, by, metric)]
+
+
+def _group_name(key: Any) -> str:
+    return " ".join(str(value) for value in (key if isinstance(key, tuple) else (key,)))
 
 
 def _not_controlled(groups: dict[str, pd.DataFrame], by: Sequence[str], metric: str) -> list[str]:

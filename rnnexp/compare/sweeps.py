@@ -148,8 +148,9 @@ class Sweeps:
             )
             self.children.add(child)
         assert child.stdout is not None
-        for line in child.stdout:
-            self.show(label, line.rstrip("\n"))
+        with child.stdout:
+            for line in child.stdout:
+                self.show(label, line.rstrip("\n"))
         status = child.wait()
         with self.lock:
             self.children.discard(child)

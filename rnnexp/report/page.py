@@ -31,7 +31,7 @@ DASHES: dict[Any, tuple[float, ...]] = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table; `link` is a path from the page's own folder."""
+    """One cell of a table; `link` is a path from the page's own folder, which begins with a dot."""
 
     text: str
     value: float | None = None

@@ -26,8 +26,8 @@ VERSION = 1
 NUM_RESAMPLES = 2000  # of the interquartile means' intervals
 METHOD = (
     "Of each data set an arm has one number, its mean accuracy. Pairs are tested by Wilcoxon's signed-rank test over "
-    "the data sets, corrected for their number (Holm 1979), all arms together by Friedman's test (Demsar 2006; Benavoli et "
-    "al. 2016). Wins, draws and losses are the verdicts on single data sets.",
+    "the data sets, corrected for their number (Holm 1979), all arms together by Friedman's test (Demsar 2006; "
+    "Benavoli et al. 2016). Wins, draws and losses are the verdicts on single data sets.",
     "Interquartile means leave out the lowest and the highest quarter of an arm's runs over all data sets; their 95 % "
     "intervals are a bootstrap that draws the runs of each data set anew (Agarwal et al. 2021).",
 )

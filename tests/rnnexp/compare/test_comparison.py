@@ -18,6 +18,7 @@ from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.compare import recorded
 from rnnexp.compare.arms import arm_specs, merged
 from rnnexp.compare.command import main
+from rnnexp.compare.sweeps import Sweeps
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
 
@@ -64,11 +65,29 @@ def test_of_overrides_the_last_list_that_has_a_key_wins():
         ("compare.trails=3", "there is no key compare.trails (did you mean compare.trials?)"),
         ("compare.trials=-1", "compare.trials must be >= 0, got -1"),
         ("compare.trials=0 search=quick", "compare.trials=0 runs the arms as they are; leave search=... out"),
-        ("compare.seeds=few", "compare.seeds must be a whole number, got 'few'"),
+        ("compare.seeds=few", "compare.seeds must be a whole number from 1 to 1,000, or auto, got 'few'"),
+        ("compare.seeds=true", "compare.seeds must be a whole number from 1 to 1,000, or auto, got True"),
+        (
+            "compare.seeds=7",
+            "compare.seeds=7: the winners of 5 searches share the seeds out evenly; try compare.seeds=5",
+        ),
+        (
+            "compare.seeds=auto",
+            "compare.seeds=auto adds seeds until all is decided; say up to how many: compare.max_seeds=20",
+        ),
+        ("compare.seeds=auto compare.max_seeds=3", "compare.max_seeds=3: the first look has 5"),
+        ("compare.max_seeds=3", "compare.max_seeds=3 is less than compare.seeds=5"),
+        ("compare.splits=few", "compare.splits must be resample or same, got few"),
+        ("compare.top=11", "compare.top must be >= 1 and <= 10, got 11"),
+        ("compare.trials=0 compare.top=2", "compare.trials=0 runs the arms as they are; leave compare.top out"),
+        ("compare.epochs=100", "compare.epochs=100 leaves no 3 trials for each search: type at least compare.epochs="),
+        ("compare.data=[mnist]", "compare.data must name at least two different data sets, got mnist"),
+        ("compare.data=mnist", "compare.data must be a list such as [mnist,fashion_mnist], or name overrides, such as"),
+        ("compare.data=[mnist,mnits]", "mnits: data=mnits: no such data (did you mean mnist?)"),
         ("compare.budget=hours", "compare.budget must be trials or epochs, got hours"),
         ("n_trials=9", "n_trials=9: a comparison's searches have compare.trials each; type compare.trials=..."),
-        ("compare.first_seed=0", "compare.first_seed=0: the searches use seed 0; take another"),
-        ("repeats=3 compare.first_seed=2", "compare.first_seed=2: the searches use seed 2; take another"),
+        ("compare.first_seed=0", "compare.first_seed=0: the searches use seed 4; take another"),
+        ("repeats=3 compare.first_seed=2", "compare.first_seed=2: the searches use seed 14; take another"),
         ("objective=test_accuracy", "arm gru: test_accuracy would choose by the test set; try valid_accuracy"),
         (
             "data.valid_from=test data.valid_size=0",
@@ -103,6 +122,7 @@ def test_of_overrides_the_last_list_that_has_a_key_wins():
 def test_a_wrong_command_is_one_line_and_leaves_nothing(arguments, line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["rnnexp.compare", *arguments.split()])
+    monkeypatch.setattr(Sweeps, "run", lambda *_: pytest.fail("it has begun"))
     assert main() == 2
     assert capsys.readouterr().err.startswith(f"rnnexp.compare: {line}")
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rnnexp.report import comparison_figures, run_figures, sweep_figures
+from rnnexp.report import across_figures, comparison_figures, run_figures, sweep_figures
 from rnnexp.report.drawing import INK
 from rnnexp.report.page import Page
 
@@ -40,8 +40,8 @@ def test_any_name_is_only_text(name):
     pair = {"a": name, "b": "gru", "difference": 0.1, "low": None, "high": None, "verdict": "undecided"}
     for drawing in (
         comparison_figures.forest([name, "gru"], [INTERVAL, INTERVAL], [[0.9], [0.8]], "test"),
-        comparison_figures.differences([pair]),
-        comparison_figures.searches({name: [0.5, 0.6], "gru": [0.4]}),
+        comparison_figures.differences([pair], 0.002),
+        comparison_figures.searches({name: [[0.5, 0.6]], "gru": [[0.4]]}, "valid_accuracy", True),
         comparison_figures.expected_best({name: CURVE, "gru": CURVE}),
         sweep_figures.costs({name: runs([10], [1], [0.5]), "gru": runs([10], [1], [0.6])}, "test_accuracy"),
     ):
@@ -89,12 +89,63 @@ def test_the_best_so_far_is_of_complete_trials(is_maximized, best):
 
 
 def test_each_search_shows_its_own_trials_and_best_on_one_scale():
-    drawing = comparison_figures.searches({"gru": [0.5, None, 0.7, 0.6], "lstm": [0.2]})
-    assert drawn(drawing, "s1.gru").get_ydata() == pytest.approx([50, 50, 70, 70])
-    assert drawn(drawing, "s0.lstm").get_ydata() == pytest.approx([20])
+    found = {"gru": [[0.5, 0.4, 0.7, 0.6], [0.3, 0.2]], "lstm": [[0.2]]}
+    drawing = comparison_figures.searches(found, "valid_accuracy", True)
+    assert drawn(drawing, "s1.gru-0").get_ydata() == pytest.approx([50, 50, 70, 70])
+    assert drawn(drawing, "s1.gru-1").get_ydata() == pytest.approx([30, 30])
+    assert drawn(drawing, "s0.lstm-0").get_ydata() == pytest.approx([20])
     first, second = drawing.figure.axes
     assert first.get_ylim() == second.get_ylim()
-    assert comparison_figures.searches({"none": [None]}).svg()
+    losses = comparison_figures.searches(found, "valid_loss", False)
+    assert drawn(losses, "s1.gru-0").get_ydata() == pytest.approx([0.5, 0.4, 0.4, 0.4])
+    assert losses.figure.axes[0].get_ylabel() == "validation loss (nats)"
+
+
+def test_a_selection_shows_each_candidate_before_and_again():
+    candidates = [
+        {"searched": 0.9, "again": 0.93, "is_chosen": False},
+        {"searched": 0.88, "again": 0.95, "is_chosen": True},
+        {"searched": 0.87, "again": None, "is_chosen": False},
+    ]
+    drawing = comparison_figures.selection({"gru": [candidates]}, "valid_accuracy")
+    line = drawn(drawing, "s0.l0")
+    assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == (pytest.approx([90, 88]), pytest.approx([93, 95]))
+    hollow, filled = (drawn(drawing, f"s0.c0-{rank}").get_markerfacecolor() for rank in (0, 1))
+    assert hollow != filled == drawn(drawing, "s0.c0-1").get_color()
+
+
+def test_budgets_are_shown_with_their_bands():
+    curve = {"budget": [3.0, 6.0], "expected": [0.5, 0.6], "low": [0.4, 0.55], "high": [0.6, 0.65]}
+    drawing = comparison_figures.anytime({"gru": {"epochs": curve}, "rnn": {"epochs": curve}}, "valid_accuracy")
+    assert drawn(drawing, "s1.epochs").get_ydata() == pytest.approx([50, 60])
+    assert drawn(drawing, "s0.bepochs").get_paths()[0].vertices[:, 1].max() == pytest.approx(65)
+    lead = {"a": "gru", "b": "rnn", "budget": [3.0, 6.0], "probability": [0.5, 1.0], "low": [], "high": []}
+    assert drawn(comparison_figures.leads([lead]), "s0.p").get_ydata() == pytest.approx([0.5, 1])
+
+
+def test_ranks_stand_on_their_axis_and_bars_join_what_can_not_be_told_apart():
+    arms = [{"name": name, "mean_rank": rank} for name, rank in (("a", 1.2), ("b", 1.9), ("c", 2.9))]
+    drawing = across_figures.critical_difference(arms, [["a", "b"]], 7)
+    marks = [line.get_xdata()[0] for line in drawing.figure.axes[0].lines if line.get_marker() == "o"]
+    assert marks == [1.2, 1.9, 2.9]
+    bars = [line.get_xdata().tolist() for line in drawing.figure.axes[0].lines if line.get_linewidth() == 4]
+    assert bars == [[pytest.approx(1.17), pytest.approx(1.93)]]
+
+
+def test_a_profile_is_the_share_of_runs_above():
+    data = [{"runs": [[0.9, 0.7], [0.5]]}, {"runs": [[0.8], [0.6, 0.4]]}]
+    line = drawn(across_figures.profiles(data, ["a", "b"]), "s0.p")
+    at = dict(zip(line.get_xdata().tolist(), line.get_ydata().tolist(), strict=True))
+    assert (at[60], at[75], at[85], at[95]) == (100, 75, 25, 0)
+
+
+@pytest.mark.parametrize(("num_arms", "panels"), [(2, 1), (3, 3), (4, 6), (6, 5)])
+def test_arms_against_each_other_have_room(num_arms, panels):
+    data = [{"accuracies": [0.9 - 0.1 * arm for arm in range(num_arms)]}] * 3
+    drawing = across_figures.against(data, [f"arm {arm}" for arm in range(num_arms)])
+    shown = [axes for axes in drawing.figure.axes if axes.axison]
+    assert len(shown) == panels
+    assert shown[0].get_title() == "3 above, 0 below"
 
 
 def test_an_expected_best_is_not_flattened_by_its_band():
@@ -155,7 +206,7 @@ def test_a_narrow_window_scrolls_a_figure_instead_of_shrinking_it_beyond_reading
     widths = {}
     for drawing in (
         sweep_figures.importance({"a": 0.7, "b": 0.3}),
-        comparison_figures.searches({key: [0.5] for key in "abc"}),
+        comparison_figures.searches({key: [[0.5]] for key in "abc"}, "valid_accuracy", True),
     ):
         least, width = re.search(r'min-width: (\d+)pt".*?width="([\d.]+)pt"', drawing.svg(), re.S).groups()
         widths[drawing.key] = float(least) / float(width)

@@ -1,5 +1,6 @@
 """Pages: of every kind of folder, complete in themselves, with every text escaped and every gap explained."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -21,10 +22,11 @@ from rnnexp.report.command import main
 from rnnexp.report.pages import gather, write
 from rnnexp.report.sweep_figures import Drawing
 from rnnexp.run import run
-from rnnexp.verdict import judge
-from rnnexp.verdict.values import Arm, Run, Search
+from rnnexp.verdict import across, judge
+from rnnexp.verdict.values import Arm, Candidate, Choice, Run, Search
 
-ALL_OF_A_COMPARISON = ["forest", "differences", "searches", "expected-best", "arm-curves", "costs"]
+OF_ITS_SEARCHES = ["searches", "selection", "anytime", "leads"]
+ALL_OF_A_COMPARISON = ["forest", "differences", *OF_ITS_SEARCHES, "arm-curves", "costs"]
 HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}$x^$"
 SMALL = (
     "data.limit=300 data.valid_size=100 model.hidden_size=8 model.num_layers=1 train.epochs=2 train.threads=1 "
@@ -46,7 +48,8 @@ class Strict(HTMLParser):
         self.handlers += [name for name in attrs if name.startswith("on")]
         for name in ("src", "href", "xlink:href"):
             value = attrs.get(name, "#")
-            if not value.startswith(("#", "data:")):
+            is_page_beside = tag == "a" and value.startswith("./")
+            if not value.startswith(("#", "data:")) and not is_page_beside:
                 self.loads.append(value)
 
     def handle_data(self, data):
@@ -109,16 +112,20 @@ def arm(name, accuracy, run_folder, with_search=True):
         metrics = {"test_accuracy": is_right.mean(), "test_loss": 0.3, "num_parameters": 900.0 * len(name)}
         metrics |= {"train_seconds": 7.0 + seed % 3, "epochs": 2.0}
         runs.append(Run(str(run_folder), seed, metrics, TestOutcomes(labels, read_as, np.ones(500, np.float32))))
+    runs = [dataclasses.replace(run, search=number) for number, run in enumerate(runs)]
     curve = {"n": [1.0, 2.0], "expected": [0.5, 0.6], "low": [0.1, 0.2], "high": [0.9, 0.95]}
-    search = Search("search", 2, 1, 1, 0, 6, 9.5, 0.6, [0.4, 0.6], curve) if with_search else None
-    return Arm(name, runs, [f"tag={HOSTILE}"], f"python -m rnnexp {HOSTILE}", search)
+    spent = {"trial_epochs": [3.0, 3.0], "trial_seconds": [4.0, 5.5], "curve": curve}
+    search = Search("search", 2, 1, 1, 0, 6, 9.5, 0.6, [0.4, 0.6], **spent) if with_search else None
+    overrides = [f"tag={HOSTILE}"]
+    candidates = [Candidate(overrides, 0.6, 0.7), Candidate(["tag=2"], 0.4, None), Candidate(["tag=3"], 0.3, 0.6)]
+    return Arm(name, runs, [Choice(overrides, f"python -m rnnexp {HOSTILE}", search, candidates)] * 3)
 
 
 @pytest.fixture(scope="module")
 def comparison_folder(run_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     arms = [arm("gru", 0.95, run_folder), arm(HOSTILE, 0.8, run_folder)]
-    found = judge.judge(HOSTILE, arms, warnings=[HOSTILE], method=[HOSTILE])
+    found = judge.judge(HOSTILE, arms, replicate="search", warnings=[HOSTILE], method=[HOSTILE])
     (folder / "comparison.json").write_text(found.to_json())
     return folder
 
@@ -193,17 +200,98 @@ def changed(comparison_folder, tmp_path, change):
     ("change", "lacks"),
     [
         (lambda found: found.update(pairs=[], arms=found["arms"][:1]), "differences"),
-        (lambda found: [arm.update(search=None) for arm in found["arms"]], "searches"),
-        (lambda found: [arm["search"].update(curve={}) for arm in found["arms"]], "expected-best"),
+        (lambda found: [arm.update(choices=[]) for arm in found["arms"]], "searches"),
+        (
+            lambda found: [choice.update(candidates=[]) for arm in found["arms"] for choice in arm["choices"]],
+            "selection",
+        ),
+        (lambda found: [arm.update(anytime={}) for arm in found["arms"]], "anytime"),
+        (lambda found: found.update(leads={}), "leads"),
         (lambda found: found["arms"][0].update(runs=["nowhere"] * 3), "arm-curves"),
     ],
 )
 def test_a_comparison_that_lacks_something_shows_the_rest(comparison_folder, tmp_path, change, lacks):
     page = changed(comparison_folder, tmp_path, change)
-    assert [key for key in ALL_OF_A_COMPARISON if key != lacks and (lacks != "searches" or key != "expected-best")] == (
-        keys(page)
-    )
+    missing = OF_ITS_SEARCHES if lacks == "searches" else [lacks]
+    assert [key for key in ALL_OF_A_COMPARISON if key not in missing] == keys(page)
     parsed(write(tmp_path))
+
+
+def test_a_comparison_of_one_search_each_shows_the_expected_best_and_the_commands(run_folder, tmp_path):
+    arms = [
+        dataclasses.replace(a, choices=a.choices[:1])
+        for a in (arm("gru", 0.95, run_folder), arm("rnn", 0.8, run_folder))
+    ]
+    (tmp_path / "comparison.json").write_text(judge.judge("c", arms).to_json())
+    page = gather(tmp_path)
+    assert keys(page) == [
+        "forest",
+        "differences",
+        "searches",
+        "selection",
+        "expected-best",
+        "anytime",
+        "arm-curves",
+        "costs",
+    ]
+    assert [name for name, _ in page.commands] == ["gru", "rnn"]
+    parsed(write(tmp_path))
+
+
+def test_looks_and_collapsed_runs_are_shown(run_folder, tmp_path):
+    arms = [arm("gru", 0.95, run_folder), arm("rnn", 0.8, run_folder)]
+    arms[1] = dataclasses.replace(
+        arms[1], runs=[*arms[1].runs[:2], dataclasses.replace(arms[1].runs[2], is_diverged=True)]
+    )
+    (tmp_path / "comparison.json").write_text(judge.judge("c", arms, looks=[2, 3], planned=5).to_json())
+    page = gather(tmp_path)
+    assert [table.title for table in page.first_tables] == ["Arms", "Pairs", "Looks"]
+    assert [row[0].text for row in page.first_tables[2].rows] == ["2 of 5", "3 of 5"]
+    assert [row[4].text for row in page.first_tables[0].rows] == ["0 of 3", "1 of 3"]
+    assert "1 of 3 runs of rnn collapsed" in parsed(write(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def across_folder(run_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("across")
+    verdicts = [
+        judge.judge(
+            name, [arm("gru", 0.95, run_folder), arm(HOSTILE, 0.8, run_folder), arm("rnn", 0.7 + step, run_folder)]
+        )
+        for name, step in (("digits", 0.0), (HOSTILE, 0.2), ("words", 0.05))
+    ]
+    (folder / "datasets.json").write_text(across.across(HOSTILE, verdicts, ["digits", HOSTILE, "words"]).to_json())
+    return folder
+
+
+def test_a_page_across_data_sets_ranks_the_arms_and_leads_to_each_data_set(across_folder, tmp_path):
+    page = gather(across_folder)
+    assert keys(page) == ["critical-difference", "accuracies", "against", "profiles"]
+    assert page.subtitle == "3 arms on 3 data sets, by test accuracy"
+    written = write(across_folder, tmp_path / "page.html")
+    text = parsed(written)
+    assert "Mean ranks over 3 data sets: gru 1.00" in text
+    assert 'href="./digits/report.html"' in written.read_text()
+    assert "<script>alert" not in written.read_text()
+    [table] = [table for table in page.first_tables if table.title == "Data sets"]
+    assert all(sum(cell.is_bold for cell in row) == 1 for row in table.rows)
+
+
+@pytest.mark.parametrize(("content", "line"), [("{", "is damaged (JSONDecodeError"), ("{}", "is damaged (KeyError")])
+def test_a_damaged_record_of_data_sets_is_one_line(content, line, tmp_path):
+    (tmp_path / "datasets.json").write_text(content)
+    with pytest.raises(UserError) as refused:
+        gather(tmp_path)
+    assert line in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["comparison.json", "datasets.json"])
+def test_a_record_of_another_version_is_one_line(name, comparison_folder, across_folder, tmp_path):
+    folder = comparison_folder if name == "comparison.json" else across_folder
+    found = json.loads((folder / name).read_text()) | {"version": 99}
+    (tmp_path / name).write_text(json.dumps(found))
+    with pytest.raises(UserError, match="was written by another version of rnnexp; run the comparison again"):
+        gather(tmp_path)
 
 
 def test_a_comparison_that_still_goes_on_says_so(comparison_folder, tmp_path):
@@ -215,7 +303,7 @@ def test_a_comparison_that_still_goes_on_says_so(comparison_folder, tmp_path):
 def test_a_comparison_of_one_seed_has_no_intervals_and_still_a_page(comparison_folder, tmp_path):
     def one_seed(found):
         for arm in found["arms"]:
-            arm.update({name: arm[name][:1] for name in ("runs", "seeds", "accuracies", "losses")})
+            arm.update({name: arm[name][:1] for name in ("runs", "seeds", "searches", "accuracies", "losses")})
             for name in ("accuracy", "loss"):
                 arm[name].update(std=None, low=None, high=None)
         for pair in found["pairs"]:

@@ -92,7 +92,8 @@ def test_means_over_all_cover_once_a_collapse_was_seen(num_runs, least):
 @pytest.mark.parametrize("num_runs", [3, 5, 10])
 def test_a_collapse_raises_no_verdict_of_the_wrong_sign(num_runs):
     """By the probability that a run of one beats a run of the other, an arm that collapses in a fifth of its runs, and
-    is otherwise a little better, is better; by means, Student's t said so in one direction or the other."""
+    is otherwise a little better, is better; by means, Student's t said so in one direction or the other.
+    """
     generator = np.random.default_rng(1)
     wrong = 0
     for number in range(60):

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnexp.verdict import collapse, curves, sample, sequential, statistics
+from hydra_sweep.errors import counted
+from rnnexp.verdict import collapse, curves, sequential, statistics
 from rnnexp.verdict.curves import Anytime, Lead
-from rnnexp.verdict.sample import Sample
-from rnnexp.verdict.statistics import Estimate
-from rnnexp.verdict.text import method_sentences, selection_sentences, sentence
+from rnnexp.verdict.sample import Couple, Sample, num_examples
+from rnnexp.verdict.text import SEVERAL, method_sentences, selection_sentences, sentence
 from rnnexp.verdict.values import (
     ALPHA,
     BETTER,
@@ -76,13 +76,13 @@ def judge(
         arms=results,
         pairs=judged.pairs(couples, results),
         looks=[
-            Look(number, level, [_known(found.p_value()) for found in judged.differences(couples, number)])
+            Look(number, level, [_known(judged.couple(a, b).first(number).p_value()) for a, b in couples])
             for number, level in zip(judged.looks, judged.levels, strict=True)
         ],
         planned=judged.most,
         leads={cost: leads for cost in COSTS if (leads := _leads(arms, cost))},
         notes=selection_sentences(results),
-        warnings=list(warnings),
+        warnings=[*warnings, *judged.unplanned()],
         method=[*method, *said, collapse.RULE],
     )
 
@@ -99,9 +99,11 @@ class Judged:
     smallest_effect: float
 
     def __post_init__(self) -> None:
-        self.samples = [Sample.of(arm, self.replicate) for arm in self.arms]
-        self.num_examples = sample.num_examples(self.arms, self.metric)
         self.is_collapsed = [collapse.collapsed(arm, self.metric) for arm in self.arms]
+        self.samples = [
+            Sample.of(arm, self.replicate, flags) for arm, flags in zip(self.arms, self.is_collapsed, strict=True)
+        ]
+        self.num_examples = num_examples(self.arms, self.metric)
         most = max(map(len, self.samples))
         self.looks = sorted({*self.looks, most})
         self.most = max(self.planned or 0, self.looks[0])
@@ -111,67 +113,36 @@ class Judged:
         self.levels = sequential.levels(self.fractions, ALPHA)
         self.levels += [self.levels[-1]] * (len(self.looks) - len(self.levels))
 
-    def difference(self, a: int, b: int, number: int | None = None) -> Estimate:
-        """Returns a's mean less b's, of the first replicates, or of all."""
-        one, other = self.samples[a], self.samples[b]
-        if number is not None and len(one) == len(other):
-            one, other = one.first(number), other.first(number)
-        return sample.difference(one, other, self.metric, self.num_examples)
+    def unplanned(self) -> list[str]:
+        """Returns a line if replicates were added that no look was planned for."""
+        if (more := self.looks[-1] - self.most) <= 0:
+            return []
+        added = counted(more, self.replicate, SEVERAL[self.replicate]) + (" was" if more == 1 else " were")
+        return [
+            f"{added} added that compare.max_seeds had not planned: they make the intervals narrower, but the verdicts "
+            f"are those of the first {self.most}, at which the {100 * ALPHA:g} % of false alarms were spent"
+        ]
 
-    def differences(self, couples: Sequence[tuple[int, int]], number: int) -> list[Estimate]:
-        return [self.difference(a, b, number) for a, b in couples]
+    def couple(self, a: int, b: int) -> Couple:
+        return Couple(self.samples[a], self.samples[b], self.metric, self.num_examples)
 
-    def p_values(self, a: int, b: int) -> tuple[float, float]:
-        """Returns those that they differ, and that they differ by less than matters; nan if one run can't tell."""
-        if self.has_humps(a, b):
-            if (trained := self.trained_difference(a, b)) is not None:
-                return trained.p_value(), math.nan
-            one, other = (self.samples[i].values(self.metric) for i in (a, b))
-            return statistics.improvement_p_value(one, other), math.nan
-        found = [self.difference(a, b, number) for number in self.counted]
-        if any(math.isnan(one.p_value()) for one in found):
-            found = found[-1:]
-        fractions = self.fractions[-len(found) :]
+    def p_values(self, couple: Couple) -> tuple[float, float]:
+        """Returns those that they differ, and that they differ by less than matters, over all looks that count."""
+        found = [couple.first(number) for number in self.counted]
         differ = [one.p_value() for one in found]
         same = [one.p_value_of_sameness(self.smallest_effect) for one in found]
-        if math.isnan(differ[-1]):
-            return math.nan, math.nan
-        # One-sided tests at a level are two-sided ones at twice that.
-        one_sided = sequential.p_value([min(1.0, 2 * p) for p in same], fractions) / 2
-        return sequential.p_value(differ, fractions), one_sided
-
-    def has_humps(self, a: int, b: int) -> bool:
-        """Whether means say little, since some runs collapsed and others did not."""
-        return any(self.is_collapsed[a]) or any(self.is_collapsed[b])
-
-    def trained_difference(self, a: int, b: int) -> Estimate | None:
-        """Returns a's mean less b's of the replicates without a collapsed run, if it tells which arm is ahead.
-
-        That is so if the arm that is ahead has collapsed no more often, too. The other way round, it is another matter
-        which of the two is better.
-        """
-        flags = [self.has_collapsed(i) for i in (a, b)]
-        one, other = (self.samples[i].without(out) for i, out in zip((a, b), flags, strict=True))
-        if min(len(one), len(other)) < 2:
-            return None
-        both = (
-            {key for key in one.keys if key in other.keys}
-            if sample.is_paired(self.samples[a], self.samples[b])
-            else set()
+        # A look that can't tell, as of a single replicate, spends its share for nothing. One-sided tests at a level are
+        # two-sided ones at twice that.
+        p, p_same = (
+            math.nan
+            if math.isnan(values[-1])
+            else sequential.p_value([1.0 if math.isnan(value) else value for value in values], self.fractions)
+            for values in (differ, [2 * value for value in same])
         )
-        if len(both) > 1:
-            one, other = (of.without([key not in both for key in of.keys]) for of in (one, other))
-        found = sample.difference(one, other, self.metric, self.num_examples)
-        more = float(np.mean(flags[0])) - float(np.mean(flags[1]))
-        return found if found.mean * more <= 0 and found.mean != 0 else None
-
-    def has_collapsed(self, place: int) -> list[bool]:
-        """Returns of each replicate of an arm whether one of its runs collapsed."""
-        bad = {id(run) for run, flag in zip(self.arms[place].runs, self.is_collapsed[place], strict=True) if flag}
-        return [any(id(run) in bad for run in runs) for runs in self.samples[place].replicates]
+        return p, p_same / 2
 
     def pairs(self, couples: Sequence[tuple[int, int]], results: Sequence[ArmResult]) -> list[Pair]:
-        found = [self.p_values(a, b) for a, b in couples]
+        found = [self.p_values(self.couple(a, b)) for a, b in couples]
         differ, same = (_corrected([p[which] for p in found]) for which in (0, 1))
         return [
             self.pair((a, b), (results[a], results[b]), found[i][0], differ[i], same[i], ALPHA / len(couples))
@@ -193,14 +164,11 @@ class Judged:
             p, p_corrected, p_same: over all looks; the last two corrected for the number of pairs.
             alpha: of a test of this pair, to count the replicates that would be needed.
         """
-        a, b = places
-        one, other = self.samples[a], self.samples[b]
-        values = [of.values(self.metric) for of in (one, other)]
-        estimate, has_humps = self.difference(a, b), self.has_humps(a, b)
-        trained = self.trained_difference(a, b) if has_humps else None
-        interval = Interval.of(estimate, -1, 1, 1 - self.levels[-1])
+        couple = self.couple(*places)
+        values = [of.values(self.metric) for of in (couple.a, couple.b)]
+        interval = Interval.of(couple.difference, -1, 1, 1 - self.levels[-1])
         low, high = interval.low, interval.high
-        if has_humps:
+        if couple.has_humps:
             low, high = _apart(results[0].accuracy, results[1].accuracy)
         share: tuple[float, float | None, float | None]
         if min(map(len, values)) > 1:
@@ -211,36 +179,35 @@ class Judged:
         if p_same is not None and p_same < ALPHA:
             verdict = SAME
         elif p_corrected is not None and p_corrected < ALPHA:
-            leads = estimate.mean > 0 if not has_humps else trained.mean > 0 if trained else share[0] > 0.5
-            verdict = BETTER if leads else WORSE
-        can_tell = p_corrected is not None and not has_humps
+            verdict = BETTER if couple.is_ahead else WORSE
+        needed = None
+        if p_corrected is not None and not couple.has_humps:
+            needed = statistics.replicates_needed(couple.difference, self.smallest_effect, alpha, POWER)
         found = Pair(
-            a=one.name,
-            b=other.name,
-            difference=estimate.mean,
+            a=couple.a.name,
+            b=couple.b.name,
+            difference=couple.difference.mean,
             low=low,
             high=high,
             p=_known(p),
             p_corrected=p_corrected,
             p_same=p_same,
-            is_paired=sample.is_paired(one, other),
-            judged_by="mean" if not has_humps else "improvement" if trained is None else "trained",
+            is_paired=couple.is_paired,
+            judged_by=couple.judged_by,
             probability=share[0],
             probability_low=share[1],
             probability_high=share[2],
             verdict=verdict,
-            replicates_needed=statistics.replicates_needed(estimate, self.smallest_effect, alpha, POWER)
-            if can_tell
-            else None,
+            replicates_needed=needed,
             sentence="",
         )
         said = sentence(
             found,
             results,
             replicate=self.replicate,
-            is_searched=any(choice.search for arm in (self.arms[a], self.arms[b]) for choice in arm.choices),
+            is_searched=any(choice.search for place in places for choice in self.arms[place].choices),
             smallest_effect=self.smallest_effect,
-            limit=statistics.minimum_detectable_effect(estimate, alpha, POWER),
+            limit=statistics.minimum_detectable_effect(couple.difference, alpha, POWER),
             num_examples=self.num_examples,
             is_last_look=self.looks[-1] >= self.most,
         )
@@ -278,7 +245,7 @@ class Judged:
         good = [run for run, is_bad in zip(arm.runs, flags, strict=True) if not is_bad]
         others = None
         if good:
-            of = Sample.of(dataclasses.replace(arm, runs=good), self.replicate)
+            of = Sample.of(dataclasses.replace(arm, runs=good), self.replicate, [False] * len(good))
             others = Interval.of(of.mean(self.metric, self.num_examples), 0, 1)
         return collapse.rate(flags, others)
 

@@ -30,6 +30,7 @@ from rnnexp.report import pages
 from rnnexp.reproduce import reproduce
 from rnnexp.results.collecting import collect, histories
 from rnnexp.run import run
+from rnnexp.verdict.values import VERSION
 
 SEED = 7  # of all random damage
 TINY = "data.limit=300 data.valid_size=100 model.hidden_size=4 model.num_layers=1 train.threads=1 optim=adam".split()
@@ -353,7 +354,9 @@ def test_images_that_were_damaged_in_the_cache_are_unpacked_again_or_refused(tmp
 def test_a_comparison_that_was_damaged_is_one_line(tmp_path, scale, inject):
     folder = ComparisonFolder(tmp_path)
     folder.verdict.write_text(
-        with_json_checksum(json.dumps({"arms": [], "pairs": [], "metric": "test_accuracy"}, indent=1))
+        with_json_checksum(
+            json.dumps({"arms": [], "pairs": [], "metric": "test_accuracy", "version": VERSION}, indent=1)
+        )
     )
     for _, content in damages(folder.verdict.read_bytes(), 8 * scale):
         inject("comparison.json damaged, then on a page")

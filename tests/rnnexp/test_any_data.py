@@ -330,13 +330,15 @@ def test_a_comparison_on_series_searches_by_folds_and_trains_on_all_of_them(seri
         *TINY[1:],
     ]
     command += ["data.folds=3", "train.keep=last", 'compare.arms=["model=gru","model=rnn"]', "compare.trials=2"]
-    command += ["compare.seeds=2", 'compare.final=["data.valid_size=0"]', "search=quick"]
+    command += ["compare.searches=1", "compare.seeds=2", 'compare.final=["data.valid_size=0"]', "search=quick"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "outputs" / "compare" / "cells"
-    searched = rows(folder / "search" / "model_gru")
+    searched = rows(folder / "search" / "model_gru" / "1")
     assert [(row["trial"], row["fold"]) for row in searched] == [(t, f) for t in "01" for f in "012"]
-    [final] = (folder / "final" / "model_gru").iterdir()
+    again = rows(folder / "again" / "model_gru" / "1")
+    assert [(row["trial"], row["fold"]) for row in again] == [(t, f) for t in "01" for f in "012"]
+    [final] = (folder / "final" / "model_gru" / "1").iterdir()
     result = RunFolder(final / "0").read_result()
     assert (result.dataset["num_train"], result.dataset["num_valid"], result.dataset["num_test"]) == (72, None, 18)
     verdict = json.loads((folder / "comparison.json").read_text())

@@ -1,16 +1,20 @@
 """A comparison: equal budgets, fresh seeds, the test set once; resumable, extendable, and the same after any kill."""
 
+import dataclasses
 import itertools
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
 
+import pandas as pd
 import platformdirs
 import pytest
 import yaml
 from comparisons import SMALL, TWO, compare, result
+from series_data import gestures
 from sweeps import wait_for
 
 from hydra_sweep.errors import UserError
@@ -21,6 +25,8 @@ from rnnexp.compare.command import main
 from rnnexp.compare.sweeps import Sweeps
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
+from rnnexp.schema.config import CompareConfig
+from rnnexp.verdict import sequential
 
 OPTIONS = {"model": ["gru", "lstm", "rnn"], "optim": ["adam", "sgd"]}
 
@@ -129,42 +135,67 @@ def test_a_wrong_command_is_one_line_and_leaves_nothing(arguments, line, tmp_pat
 
 
 @pytest.fixture(scope="module")
+def series_file(tmp_path_factory):
+    return gestures(tmp_path_factory.mktemp("series") / "gestures.npz")
+
+
+@pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Returns the folder of a comparison that nothing has disturbed, and what it printed."""
     folder = tmp_path_factory.mktemp("whole")
     return folder, compare(folder, "name=c", TWO, "workers=1", *SMALL)
 
 
-def test_a_comparison_gives_each_arm_its_search_and_fresh_seeds(whole):
+def test_a_comparison_gives_each_arm_its_searches_and_fresh_seeds(whole):
     folder, printed = whole
     place = folder / "outputs" / "compare" / "c"
     found = result(folder)
     assert [arm["name"] for arm in found["arms"]] == ["model=gru", "model=rnn optim=adam"]
+    assert found["replicate"] == "search"
     for arm in found["arms"]:
         assert arm["seeds"] == [1000, 1001]
-        assert (arm["search"]["trials"], arm["search"]["epochs"]) == (2, 2)
-        assert arm["search"]["best_value"] == max(arm["search"]["values"])
-        assert len(arm["search"]["curve"]["n"]) == 2
-        again = arm["command"].split()
-        assert again[:3] == ["python", "-m", "rnnexp"]
-        assert all(text in again for text in arm["overrides"])
-    assert "-- " not in printed
+        assert arm["searches"] == [0, 1]
+        for choice in arm["choices"]:
+            search = choice["search"]
+            assert (search["trials"], search["epochs"]) == (3, 3)
+            assert search["best_value"] == max(search["values"])
+            assert search["trial_epochs"] == [1, 1, 1]
+            again = choice["command"].split()
+            assert again[:3] == ["python", "-m", "rnnexp"]
+            assert all(text in again for text in choice["overrides"])
+            assert choice["overrides"] in [each["overrides"] for each in choice["candidates"]]
+            best = max(choice["candidates"], key=lambda each: each["again"])
+            assert best["overrides"] == choice["overrides"]
+        assert len(arm["anytime"]["epochs"]["low"]) == len(arm["anytime"]["epochs"]["budget"])
+    first, other = (arm["choices"][0]["search"]["values"] for arm in found["arms"])
+    assert first != other
+    assert "best of each, again  8     1            8" in printed
     assert "page     " in printed
     assert "can't be told apart" in printed or "better" in printed or "worse" in printed
     assert (place / "report.html").read_text().startswith("<!doctype html>")
     searched, final = collect(place / "search"), collect(place / "final")
-    assert searched["seed"].unique().tolist() == [0]
-    assert sorted(final["seed"]) == [1000, 1000, 1001, 1001]
+    assert sorted(searched["seed"].unique()) == [0, 1]
+    assert sorted(searched["data.valid_seed"].unique()) == [0, 1]
+    assert sorted(collect(place / "again")["seed"].unique()) == [2000, 2001]
+    assert sorted(zip(final["seed"], final["data.valid_seed"], strict=True)) == [(1000, 0)] * 2 + [(1001, 1)] * 2
     assert set(final["status"]) == {"complete"}
 
 
-def test_a_search_never_has_the_test_set_and_the_final_runs_have_it_once(whole):
+def test_each_search_begins_with_the_presets(whole):
+    place = whole[0] / "outputs" / "compare" / "c" / "search" / "model_gru" / "1"
+    trials = pd.read_csv(place / "results.csv").sort_values("trial")
+    assert trials["optim"].tolist()[:2] == ["adadelta", "adam"]
+    assert trials["optim.lr"].tolist()[:2] == [0.1, 0.001]
+
+
+def test_no_choice_sees_the_test_set_and_the_final_runs_have_it_once(whole):
     place = whole[0] / "outputs" / "compare" / "c"
-    for path in collect(place / "search")["path"]:
-        folder = RunFolder(place / "search" / path)
-        assert folder.read_test_outcomes() is None
-        assert not [name for name in folder.read_result().metrics if name.startswith("test_")]
-        assert "the test set stays unseen" in (folder.path / "run.log").read_text()
+    for part in ("search", "again"):
+        for path in collect(place / part)["path"]:
+            folder = RunFolder(place / part / path)
+            assert folder.read_test_outcomes() is None
+            assert not [name for name in folder.read_result().metrics if name.startswith("test_")]
+            assert "the test set stays unseen" in (folder.path / "run.log").read_text()
     for path in collect(place / "final")["path"]:
         assert (place / "final" / path / "run.log").read_text().count("test loss") == 1
 
@@ -194,24 +225,76 @@ def test_trials_run_where_the_test_set_can_not_be_read(tmp_path):
 
 
 @pytest.mark.long
-def test_more_seeds_are_added_and_nothing_is_repeated(whole, tmp_path):
+def test_more_searches_are_added_and_nothing_is_repeated(whole, tmp_path):
     folder = tmp_path / "more"
     shutil.copytree(whole[0], folder)
     place = folder / "outputs" / "compare" / "c"
-    before = {path: path.stat().st_mtime_ns for path in place.glob("*/*/*/*/result.json")}
-    before |= {path: path.stat().st_mtime_ns for path in place.glob("search/*/*/result.json")}
-    assert len(before) == 8
-    printed = compare(folder, "name=c", TWO, "workers=1", *SMALL[:-1], "compare.seeds=3")
-    assert "search" not in printed.partition("arm ")[0]
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("result.json")}
+    assert len(before) == 2 * 2 * (3 + 2 + 1)
+    printed = compare(folder, "name=c", TWO, "workers=1", *SMALL, "compare.searches=3", "compare.seeds=3")
     found, earlier = result(folder), result(whole[0])
     for arm, old in zip(found["arms"], earlier["arms"], strict=True):
-        assert arm["seeds"] == [1000, 1001, 1002]
+        assert (arm["seeds"], arm["searches"]) == ([1000, 1001, 1002], [0, 1, 2])
         assert arm["accuracies"][:2] == old["accuracies"]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(collect(place / "final")) == 6
-    again = compare(folder, "name=c", TWO, "workers=1", *SMALL)  # fewer again: the first two count
-    assert "==" not in again
+    assert [look["replicates"] for look in found["looks"]] == [2, 3]
+    assert found["pairs"][0]["p"] == earlier["pairs"][0]["p"]
+    assert "1 search was added that compare.max_seeds had not planned" in " ".join(printed.split())
+    compare(folder, "name=c", TWO, "workers=1", *SMALL)  # fewer again: the first two count
     assert result(folder)["arms"] == earlier["arms"]
+
+
+@pytest.mark.long
+def test_seeds_are_added_until_all_is_decided_or_used_up(tmp_path):
+    settings = ["compare.searches=1", "compare.seeds=auto", "compare.max_seeds=8", "compare.top=1", "workers=2"]
+    printed = compare(
+        tmp_path, "name=c", TWO, *SMALL[:-4], "compare.trials=2", *settings, "compare.smallest_effect=0.0001"
+    )
+    found = result(tmp_path)
+    looks = [look["replicates"] for look in found["looks"]]
+    assert looks in ([5], [5, 8])
+    assert found["planned"] == 8
+    assert found["looks"][0]["level"] == pytest.approx(sequential.levels([5 / 8], 0.05)[0])
+    assert [len(arm["seeds"]) for arm in found["arms"]] == [looks[-1]] * 2
+    assert (len(looks) == 2) == ("1 pair undecided with 5; 3 more" in printed)
+    assert found["replicate"] == "seed"
+    sentence = found["pairs"][0]["sentence"]
+    assert sentence.endswith(
+        "This is about the two configurations that one search each has found (compare.searches=1)."
+    )
+
+
+def test_a_total_of_epochs_is_split(tmp_path, monkeypatch, capsys):
+    """2 arms, 2 searches each, of which 2 run again and 1 is confirmed: 12 epochs beside the searches."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rnnexp.compare", "name=c", TWO, *SMALL, "compare.epochs=31"])
+    monkeypatch.setattr(Sweeps, "run", lambda *_: sys.exit(7))
+    with pytest.raises(SystemExit):
+        main()
+    printed = capsys.readouterr().out
+    assert re.search(r"^searches +16 +1 +16$", printed, re.M)  # 4 trials each of 4 searches, and 3 epochs are left
+    assert re.search(r"^all +28 +28$", printed, re.M)
+
+
+@pytest.mark.long
+def test_several_data_sets_have_a_comparison_each_and_a_page_together(series_file, tmp_path):
+    digits, motions = "data=mnist data.limit=300 data.valid_size=100", f"data=series data.root={series_file}"
+    data = f"compare.data={{digits:'{digits}',gestures:'{motions}'}}"
+    own = [text for text in SMALL if not text.startswith("data.")]
+    printed = compare(tmp_path, "name=c", TWO, data, *own, "workers=2")
+    place = tmp_path / "outputs" / "compare" / "c"
+    found = json.loads((place / "datasets.json").read_text())
+    assert [of["name"] for of in found["data"]] == ["digits", "gestures"]
+    assert (place / "digits" / "comparison.json").exists()
+    assert (place / "gestures" / "report.html").exists()
+    assert "== data set 2 of 2: gestures" in printed
+    assert "Mean ranks over 2 data sets: " in printed
+    assert "with 2 data sets the smallest p-value of a pair is 0.5" in " ".join(printed.split())
+    assert "Which arm is ahead across data sets" in (place / "report.html").read_text()
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("result.json")}
+    compare(tmp_path, "name=c", TWO, data, *own, "workers=2")
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("result.json")} == before
 
 
 def test_another_question_under_the_same_name_is_refused(whole):
@@ -242,12 +325,12 @@ def test_ctrl_c_stops_it_and_the_same_command_goes_on(whole, tmp_path):
 
 @pytest.mark.long
 def test_a_budget_of_epochs_lets_pruning_try_more(tmp_path):
-    budget = ["train.epochs=3", "compare.trials=3", "compare.budget=epochs", "compare.seeds=2", "workers=1"]
-    compare(tmp_path, "name=c", TWO, *SMALL[:-2], *budget, "hydra/sweeper/pruner=asha")
+    budget = ["train.epochs=3", "compare.budget=epochs", "workers=1", "hydra/sweeper/pruner=asha"]
+    compare(tmp_path, "name=c", TWO, *SMALL, *budget)
     found = result(tmp_path)
-    for arm in found["arms"]:
-        assert 9 <= arm["search"]["epochs"] <= 9 + 2  # the last trial runs to its end
-        assert arm["search"]["trials"] == arm["search"]["complete"] + arm["search"]["pruned"]
+    for search in (choice["search"] for arm in found["arms"] for choice in arm["choices"]):
+        assert 9 <= search["epochs"] <= 9 + 2  # the last trial runs to its end
+        assert search["trials"] == search["complete"] + search["pruned"]
     assert any("9 epochs in all" in text for text in found["method"])
 
 
@@ -256,7 +339,9 @@ def test_without_trials_the_arms_run_as_they_are(tmp_path):
     compare(tmp_path, "name=c", 'compare.arms=["model.hidden_size=4","model.hidden_size=8"]', "compare.trials=0",
             *"compare.seeds=2 workers=1 data.limit=300 data.valid_size=100 train.epochs=1".split())  # fmt: skip
     found = json.loads((tmp_path / "outputs" / "compare" / "c" / "comparison.json").read_text())
-    assert [(arm["search"], arm["overrides"], arm["seeds"]) for arm in found["arms"]] == [(None, [], [1000, 1001])] * 2
+    assert [arm["seeds"] for arm in found["arms"]] == [[1000, 1001]] * 2
+    assert [(c["search"], c["overrides"]) for arm in found["arms"] for c in arm["choices"]] == [(None, [])] * 2
+    assert found["replicate"] == "seed"
     assert "The arms ran as they were given: no search has tuned any of them." in found["method"]
     assert not (tmp_path / "outputs" / "compare" / "c" / "search").exists()
 
@@ -279,7 +364,7 @@ def test_runs_that_exist_are_compared_by_any_column(runs, whole, capsys):
     printed = from_(capsys, runs)
     assert printed.splitlines()[1].startswith("gru ")
     assert "how hard each arm was tuned is not known here" in printed
-    arms, _ = recorded.arms(runs, ["model"], "test_accuracy", None, runs)
+    arms, _ = recorded.arms(recorded.load(runs, None, ["model"]), runs, ["model"], "test_accuracy", runs)
     original = result(whole[0])["arms"]
     assert [arm.values("test_accuracy") for arm in arms] == [arm["accuracies"] for arm in original]
     assert "by model.cell" not in printed
@@ -318,7 +403,9 @@ def test_what_was_not_controlled_is_said(runs, tmp_path, capsys):
     assert "1 repeat of another run, seed included; left out" in " ".join(from_(capsys, folder).split())
     change(folder / "copy", fingerprint="third", config__train__batch_size=9)
     printed = " ".join(from_(capsys, folder).split())
-    assert "arm rnn mixes configurations (train.batch_size): its spread is not that of seeds alone" in printed
+    assert re.search(
+        r"arm rnn mixes configurations \([^)]*train.batch_size[^)]*\): its spread is not that of seeds", printed
+    )
 
 
 @pytest.mark.long
@@ -364,10 +451,11 @@ def test_what_a_search_took_is_read_from_its_table(tmp_path):
     ]
     names = ["trial", "state", "valid_accuracy", "epochs", "train_seconds", "folder"]
     SweepFolder(tmp_path).write_table(names, [dict(zip(names, row, strict=True)) for row in rows])
-    found = recorded.search(SweepFolder(tmp_path), tmp_path)
+    found = recorded.search(SweepFolder(tmp_path), tmp_path, "valid_accuracy", "maximize")
     assert (found.trials, found.complete, found.pruned, found.failed) == (5, 2, 2, 1)
     assert (found.epochs, found.seconds) == (4, 14.0)
     assert found.values == [0.9, 0.5, 0.9, 0.0]
+    assert (found.trial_epochs, found.trial_seconds) == ([3, 1, 0, 0], [10, 3, 0, 1])
     assert found.curve["expected"][-1] == pytest.approx(0.9)
 
 
@@ -376,4 +464,4 @@ def test_the_shipped_comparison_states_each_of_its_defaults(compose):
     from rnnexp.cli import CONFIG_DIR
 
     written = yaml.safe_load((CONFIG_DIR / "compare.yaml").read_text())["compare"]
-    assert set(written) == {"arms", "trials", "budget", "seeds", "first_seed", "final", "smallest_effect"}
+    assert set(written) == {field.name for field in dataclasses.fields(CompareConfig)}

@@ -24,10 +24,14 @@ def pages(tmp_path_factory):
     """Returns the pages of a real comparison, of one of its searches and of one of its runs."""
     folder = tmp_path_factory.mktemp("pages")
     command = [sys.executable, "-m", "rnnexp.compare", "name=c", "search=quick", *RUN, "compare.trials=3"]
-    command += ["compare.seeds=2", 'compare.arms=["model=gru","model=rnn"]']
+    command += ["compare.searches=2", "compare.seeds=2", 'compare.arms=["model=gru","model=rnn"]']
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     place = folder / "outputs" / "compare" / "c"
-    parts = {"comparison": place, "sweep": place / "search" / "model_gru", "run": next(place.glob("final/*/*/0"))}
+    parts = {
+        "comparison": place,
+        "sweep": place / "search" / "model_gru" / "1",
+        "run": next(place.glob("final/*/*/*/0")),
+    }
     return {kind: write(path, folder / f"{kind}.html") for kind, path in parts.items()}
 
 

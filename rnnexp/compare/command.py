@@ -37,17 +37,23 @@ from rnnexp.verdict.values import SMALLEST_EFFECT, Verdict
 log = logging.getLogger("rnnexp")
 
 HELP = """\
-rnnexp.compare tunes architectures alike, and says which is better, or that it
-can't tell.
+rnnexp.compare tunes architectures alike, and says which is better, that they
+are the same as far as it matters, or that it can't tell.
 
-  python -m rnnexp.compare name=cells          the three networks, each
-                                               with its own search
-  python -m rnnexp.compare name=cells compare.seeds=10
-                                               later: five more seeds each,
-                                               nothing repeated
+  python -m rnnexp.compare name=cells          the three networks, each with
+                                               five searches of its own
+  python -m rnnexp.compare name=c compare.searches=1
+                                               one search each: about the two
+                                               configurations it finds
+  python -m rnnexp.compare name=a compare.seeds=auto compare.max_seeds=20
+                                               more searches until every pair
+                                               is decided
   python -m rnnexp.compare name=o compare.arms=optim model=gru
                                                the optimizers, on one network
-  python -m rnnexp.compare name=q search=quick compare.trials=4 compare.seeds=3
+  python -m rnnexp.compare name=d compare.data=[mnist,kmnist]
+                                               on several data sets
+  python -m rnnexp.compare name=q search=quick compare.searches=2 \\
+    compare.seeds=2 compare.trials=4 compare.top=2
                                                a first look, in minutes
   python -m rnnexp.compare name=r 'compare.arms=["optim.lr=0.1","optim.lr=1"]'
   python -m rnnexp.compare --from outputs/sweeps/grid --by model
@@ -59,7 +65,8 @@ command line has them; all those of python -m rnnexp --help hold for the runs:
 {keys}
 
 Results go to outputs/compare/NAME: comparison.json, report.html, compare.yaml,
-and the sweeps in search/ and final/.
+and the sweeps in search/, again/ and final/; of several data sets, each has a
+folder of its own there, and datasets.json says what all of them say together.
 Exit status: 0 done, 1 a search failed, 2 a mistake in the command,
 128 + signal when stopped.
 """

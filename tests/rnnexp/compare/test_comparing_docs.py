@@ -1,0 +1,40 @@
+"""The commands of README.md and docs/comparing.md that compare could begin as they stand."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from series_data import gestures
+
+from rnnexp.compare.command import main
+from rnnexp.compare.sweeps import Sweeps
+
+ROOT = Path(__file__).parents[3]
+TEXT = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/comparing.md")).replace("\\\n", " ")
+COMMANDS = [shlex.split(line, comments=True)[3:] for line in re.findall(r"^python -m rnnexp.compare .*$", TEXT, re.M)]
+DOWNLOADS = "fashion_mnist"
+
+
+@pytest.mark.parametrize("arguments", [c for c in COMMANDS if "--from" not in c], ids=" ".join)
+def test_every_comparison_that_is_shown_could_begin(arguments, tmp_path, monkeypatch, capsys):
+    gestures(tmp_path / "gestures.npz")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rnnexp.compare", *arguments])
+    begun = []
+    monkeypatch.setattr(Sweeps, "run", lambda *_: begun.append(1) or sys.exit(7))
+    if DOWNLOADS in " ".join(arguments):
+        assert main() == 2  # without a network, a line that says which file to put where
+        assert "fashion_mnist" in capsys.readouterr().err
+        return
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 7, capsys.readouterr().err
+    assert begun
+    assert re.search(r"^\d arms.* +runs +", capsys.readouterr().out, re.M)
+
+
+def test_commands_of_both_kinds_are_shown():
+    assert len(COMMANDS) > 8
+    assert any("--from" in command for command in COMMANDS)

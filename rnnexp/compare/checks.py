@@ -54,6 +54,8 @@ def typed_problems(protocol: Protocol, args: argparse.Namespace) -> Iterator[str
             )
     if settings.trials and not isinstance(protocol.cfg.objective, str):
         yield f"a comparison needs one objective, got {protocol.cfg.objective}; try objective=valid_accuracy"
+    if not protocol.cfg.wait:
+        yield "wait=false: a comparison needs what its sweeps find; leave it out"
     if "data.folds" in map(key_of, settings.final):
         yield "compare.final: data.folds is to choose by; the final runs train on the whole training part"
     if settings.trials:

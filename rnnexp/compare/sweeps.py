@@ -7,7 +7,6 @@ worker each, or more where there are more workers than chains.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -30,8 +29,13 @@ from hydra_sweep.progress import duration
 
 log = logging.getLogger("rnnexp")
 
-PR_SET_PDEATHSIG = 1
-LIBC = None if os.name == "nt" else ctypes.CDLL(None)  # loaded here: between fork and exec nothing may be loaded
+# Where the system can, Python that is asked to stop when we are gone, even by SIGKILL: it would go on for hours. It asks
+# for that itself, since a process with threads may do next to nothing between fork and exec. 1 is PR_SET_PDEATHSIG.
+ASK_FIRST = (
+    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+PYTHON = [sys.executable, "-c", ASK_FIRST] if sys.platform == "linux" else [sys.executable]
 
 
 class SweepFailed(Exception):
@@ -130,7 +134,7 @@ class Sweeps:
             SweepFailed: it failed, or was stopped.
         """
         own = [text for text in overrides if not text.startswith("workers=")]
-        command = [sys.executable, "-m", "rnnexp", "-m", *self.flags, *own, f"workers={workers}"]
+        command = [*PYTHON, "-m", "rnnexp", "-m", *self.flags, *own, f"workers={workers}"]
         with self.lock:
             if self.stop.signum is not None:
                 raise SweepFailed(128 + self.stop.signum)
@@ -144,7 +148,6 @@ class Sweeps:
                 errors="replace",
                 env={**os.environ, **environment},
                 start_new_session=True,
-                preexec_fn=_die_with_us,
             )
             self.children.add(child)
         assert child.stdout is not None
@@ -179,10 +182,3 @@ class Sweeps:
                     child.told = True  # type: ignore[attr-defined]
                     with suppress(ProcessLookupError):
                         child.send_signal(signal.SIGTERM)
-
-
-def _die_with_us() -> None:
-    """Makes a child stop when we are gone, where the system can: it would go on for hours."""
-    if LIBC is not None:
-        with suppress(AttributeError):
-            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -29,8 +29,8 @@ from hydra_sweep.progress import duration
 
 log = logging.getLogger("rnnexp")
 
-# Where the system can, Python that is asked to stop when we are gone, even by SIGKILL: it would go on for hours. It asks
-# for that itself, since a process with threads may do next to nothing between fork and exec. 1 is PR_SET_PDEATHSIG.
+# Python that is asked to stop when we are gone, even by SIGKILL, where the system can: it would go on for hours. It
+# asks for that itself: a process with threads may do next to nothing between fork and exec. 1 is PR_SET_PDEATHSIG.
 ASK_FIRST = (
     "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
@@ -109,7 +109,7 @@ class Sweeps:
                     failure = failure or error
                     done += error is None and not future.cancelled()
                 if self.stop.signum is not None or failure:
-                    self.stop.is_heard = True
+                    self.stop.is_heard = self.stop.signum is not None
                     for future in pending:
                         future.cancel()
                     self.end_children()

@@ -104,8 +104,7 @@ class Judged:
             Sample.of(arm, self.replicate, flags) for arm, flags in zip(self.arms, self.is_collapsed, strict=True)
         ]
         self.num_examples = num_examples(self.arms, self.metric)
-        most = max(map(len, self.samples))
-        self.looks = sorted({*self.looks, most})
+        self.looks = sorted(set(self.looks)) or [max(map(len, self.samples))]
         self.most = max(self.planned or 0, self.looks[0])
         # Looks beyond the plan have no share of the false alarms: what the planned ones have decided stands.
         self.counted = [number for number in self.looks if number <= self.most]

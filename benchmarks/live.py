@@ -1,11 +1,12 @@
-"""Small comparisons of an arm against itself, whole and live: how often is one called better than the other?
+"""Small comparisons, whole and live: how often is an arm better than itself, and do verdicts agree when all is redone?
 
-    python benchmarks/live.py                      twenty of them, an hour and a half on two cores; it goes on
-    python benchmarks/live.py --number 4 --outputs outputs
+    python benchmarks/live.py                      twenty and six of them, two hours on two cores; it goes on
+    python benchmarks/live.py --number 4 --again 2 --outputs outputs
 
-Each is an ordinary `rnnexp.compare` with its default settings on 2,000 images of MNIST. Its two arms are the same GRU,
-or the same LSTM, but for the seeds of the sampler, of training and of the split: whatever is called better is a false
-alarm. Leaves results/live.md.
+Each is an ordinary `rnnexp.compare` with its default settings on 2,000 images of MNIST. In the first ones, both arms are
+the same GRU, or the same LSTM, but for the seeds of the sampler, of training and of the split: whatever is called better
+is a false alarm. The others compare the GRU with the LSTM, each time with other seeds for everything. Leaves
+results/live.md.
 """
 
 from __future__ import annotations
@@ -27,29 +28,32 @@ SIZE = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--number", type=int, default=20, help="of comparisons; 20")
+    parser.add_argument("--number", type=int, default=20, help="of comparisons of an arm with itself; 20")
+    parser.add_argument("--again", type=int, default=6, help="of comparisons of the GRU with the LSTM; 6")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the comparisons are; outputs")
     args = parser.parse_args()
+    wanted = [(f"live-{i}", (CELLS[i % 2], CELLS[i % 2]), i) for i in range(args.number)]
+    wanted += [(f"again-{i}", CELLS, args.number + i) for i in range(args.again)]
     lines = ["| comparison | difference, points | p | verdict |", "|---|---|---|---|"]
     alarms = 0
-    for number in range(args.number):
-        found = compare(number, args.outputs)["pairs"][0]
-        alarms += found["verdict"] in ("better", "worse")
+    for name, cells, number in wanted:
+        found = compare(name, cells, number, args.outputs)["pairs"][0]
+        alarms += cells[0] == cells[1] and found["verdict"] in ("better", "worse")
         difference = f"{100 * found['difference']:+.2f} [{100 * found['low']:+.2f}, {100 * found['high']:+.2f}]"
-        lines.append(f"| {number + 1}, {CELLS[number % 2]} | {difference} | {found['p']:.2g} | {found['verdict']} |")
-    lines += ["", f"Better or worse: {alarms} of {args.number}. {machine()['processor']}."]
+        lines.append(f"| {name}: {' - '.join(cells)} | {difference} | {found['p']:.2g} | {found['verdict']} |")
+    lines += ["", f"An arm better or worse than itself: {alarms} of {args.number}. {machine()['processor']}."]
     (RESULTS / "live.md").write_text("\n".join(lines) + "\n")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def compare(number: int, outputs: Path) -> dict:
+def compare(name: str, cells: tuple[str, str], number: int, outputs: Path) -> dict:
     """Returns what one comparison concludes; it is run if it has not been."""
-    place = (outputs / "compare" / f"live-{number}").resolve()
-    arms = [arm(CELLS[number % 2], 100_000 * (2 * number + side)) for side in (0, 1)]
-    command = [sys.executable, "-m", "rnnexp.compare", f"name=live-{number}", f"hydra.run.dir={place}"]
+    place = (outputs / "compare" / name).resolve()
+    arms = [arm(cell, 100_000 * (2 * number + side)) for side, cell in enumerate(cells)]
+    command = [sys.executable, "-m", "rnnexp.compare", f"name={name}", f"hydra.run.dir={place}"]
     command += [f"compare.arms={json.dumps(arms)}", f"compare.first_seed={10_000_000 + 10_000 * number}", *SIZE]
     if subprocess.run(command, check=False).returncode:
-        sys.exit(f"live.py: comparison {number} failed")
+        sys.exit(f"live.py: the comparison {name} failed")
     return json.loads((place / "comparison.json").read_text())
 
 

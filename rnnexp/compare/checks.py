@@ -32,7 +32,7 @@ def problems(protocol: Protocol, args: argparse.Namespace) -> list[str]:
             final = final_command(protocol, args, arm, chosen)
             problems = final.problems() or list(choice_problems(final))
             found += [f"arm {arm.name}, final runs: {problem}" for problem in problems]
-        if settings.trials and settings.top > 1 and not found:
+        if settings.trials and settings.top > 1 and arm is protocol.arms[0] and not found:  # the others are like it
             again = command_line(args, protocol.again_overrides(arm, 0, [chosen]))
             found += [f"arm {arm.name}, its best trials run again: {problem}" for problem in again.problems()]
     return found

@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
 from hydra_sweep import signals, streams
 from hydra_sweep.commands import Parser, command, fail
@@ -127,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     comparisons = wanted(args, typed, full, place)
     protocols = {name: comparison.protocol for name, comparison in comparisons.items()}
     found = []
-    for name, protocol in protocols.items() if not args.cfg else ():
+    checked = tqdm(protocols.items(), "checking", disable=None, leave=False, delay=2) if not args.cfg else ()
+    for name, protocol in checked:
         where = f"{name}: " if full.compare.data is not None else ""
         found += [f"{where}{problem}" for problem in checks.problems(protocol, args)]
     if found:

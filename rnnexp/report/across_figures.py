@@ -74,7 +74,7 @@ def critical_difference(arms: Sequence[Mapping[str, Any]], groups: Sequence[Sequ
 def accuracies(data: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Drawing:
     """Returns each arm's mean with its interval on each data set."""
     step = 0.8 / len(names)
-    figure, (axes,) = make_axes(width=7.5, height=0.28 * len(data) * max(2, len(names)) * 0.6 + 1.1)
+    figure, (axes,) = make_axes(width=7.5, height=0.17 * len(data) * max(2, len(names)) + 1.1)
     samples: list[Sample] = []
     for place, name in enumerate(names):
         color, marker = COLORS[place % len(COLORS)], MARKERS[turned(place)]

@@ -112,7 +112,8 @@ def test_folds_and_metrics_of_a_sweep_that_make_no_sense_are_a_line(faults, type
 def test_final_runs_choose_no_epoch_by_the_test_set(tmp_path, monkeypatch, capsys, trials, budget, chosen_by):
     monkeypatch.chdir(tmp_path)
     final = ",".join(f'"{text}"' for text in [*ON_TEST, *chosen_by.split(",")])
-    arguments = [f"compare.trials={trials}", f"compare.budget={budget}", f"compare.final=[{final}]"]
+    arguments = [f"compare.trials={trials}", f"compare.final=[{final}]"]
+    arguments += [f"compare.budget={budget}"] if trials else []
     monkeypatch.setattr(sys, "argv", ["rnnexp.compare", *arguments])
     assert compare() == 2
     assert "data.valid_from=test would choose the epoch by the test set" in capsys.readouterr().err

@@ -2,7 +2,7 @@ PYTHON ?= python
 
 .PHONY: check lint format test bench
 check: lint ## what must be clean before a commit: format, lint, types, and the tests of the README
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(PYTHON) -m pytest -n 4 --dist loadfile
 
 lint: ## format, lint, types
 	$(PYTHON) -m ruff format --check .
@@ -14,7 +14,7 @@ format: ## puts the code into its format
 	$(PYTHON) -m ruff check --fix .
 
 test: ## every test, which lines they reach, and the fifty slowest of them
-	$(PYTHON) -m pytest -q -n 2 --dist loadfile --long --cov --cov-report=term --slowest tests/slowest.txt
+	$(PYTHON) -m pytest -q -n 4 --dist loadfile --long --cov --cov-report=term --slowest tests/slowest.txt
 
 bench: ## ratios beside the peers, into benchmarks/results/
 	$(PYTHON) benchmarks/run.py

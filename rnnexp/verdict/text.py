@@ -103,7 +103,7 @@ def _what_would_help(
         return f"more than {statistics.MAX_REPLICATES:,} {SEVERAL[replicate]} each would be needed to see {wanted}"
     number = counted(pair.replicates_needed, replicate, SEVERAL[replicate])
     text = f"about {number} each would be needed to see {wanted}"
-    return text if not is_last_look else f"{text}, planned from the beginning as compare.max_{SEVERAL[replicate]}"
+    return text if not is_last_look else f"{text}, planned from the beginning by compare.max_seeds"
 
 
 def _collapsed_text(name: str, found: Collapsed) -> str:

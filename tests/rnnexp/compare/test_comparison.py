@@ -13,7 +13,7 @@ import pandas as pd
 import platformdirs
 import pytest
 import yaml
-from comparisons import SMALL, TWO, compare, result
+from comparisons import ALONE, SMALL, TWO, compare, result
 from series_data import gestures
 from sweeps import wait_for
 
@@ -144,7 +144,7 @@ def series_file(tmp_path_factory):
 def whole(tmp_path_factory):
     """Returns the folder of a comparison that nothing has disturbed, and what it printed."""
     folder = tmp_path_factory.mktemp("whole")
-    return folder, compare(folder, "name=c", TWO, "workers=1", *SMALL)
+    return folder, compare(folder, "name=c", TWO, *ALONE)
 
 
 def test_a_comparison_gives_each_arm_its_searches_and_fresh_seeds(whole):
@@ -221,7 +221,7 @@ def test_trials_run_where_the_test_set_can_not_be_read(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert collect(tmp_path / "outputs" / "sweeps")["status"].tolist() == ["complete"] * 2
-    compare(tmp_path, "name=c", TWO, *SMALL, data, code=2)
+    compare(tmp_path, "name=c", TWO, *ALONE, data, code=2)
     assert not (tmp_path / "outputs" / "compare").exists()
 
 
@@ -232,7 +232,7 @@ def test_more_searches_are_added_and_nothing_is_repeated(whole, tmp_path):
     place = folder / "outputs" / "compare" / "c"
     before = {path: path.stat().st_mtime_ns for path in place.rglob("result.json")}
     assert len(before) == 2 * 2 * (3 + 2 + 1)
-    printed = compare(folder, "name=c", TWO, "workers=1", *SMALL, "compare.searches=3", "compare.seeds=3")
+    printed = compare(folder, "name=c", TWO, *ALONE, "compare.searches=3", "compare.seeds=3")
     found, earlier = result(folder), result(whole[0])
     for arm, old in zip(found["arms"], earlier["arms"], strict=True):
         assert (arm["seeds"], arm["searches"]) == ([1000, 1001, 1002], [0, 1, 2])
@@ -242,15 +242,15 @@ def test_more_searches_are_added_and_nothing_is_repeated(whole, tmp_path):
     assert [look["replicates"] for look in found["looks"]] == [2, 3]
     assert found["pairs"][0]["p"] == earlier["pairs"][0]["p"]
     assert "1 search was added that compare.max_seeds had not planned" in " ".join(printed.split())
-    compare(folder, "name=c", TWO, "workers=1", *SMALL)  # fewer again: the first two count
+    compare(folder, "name=c", TWO, *ALONE)  # fewer again: the first two count
     assert result(folder)["arms"] == earlier["arms"]
 
 
 @pytest.mark.long
 def test_seeds_are_added_until_all_is_decided_or_used_up(tmp_path):
-    settings = ["compare.searches=1", "compare.seeds=auto", "compare.max_seeds=8", "compare.top=1", "workers=2"]
+    settings = ["compare.searches=1", "compare.seeds=auto", "compare.max_seeds=8", "compare.top=1"]
     printed = compare(
-        tmp_path, "name=c", TWO, *SMALL[:-4], "compare.trials=2", *settings, "compare.smallest_effect=0.0001"
+        tmp_path, "name=c", TWO, *ALONE[:-4], "compare.trials=2", *settings, "compare.smallest_effect=0.0001"
     )
     found = result(tmp_path)
     looks = [look["replicates"] for look in found["looks"]]
@@ -326,8 +326,8 @@ def test_ctrl_c_stops_it_and_the_same_command_goes_on(whole, tmp_path):
 
 @pytest.mark.long
 def test_a_budget_of_epochs_lets_pruning_try_more(tmp_path):
-    budget = ["train.epochs=3", "compare.budget=epochs", "workers=1", "hydra/sweeper/pruner=asha"]
-    compare(tmp_path, "name=c", TWO, *SMALL, *budget)
+    budget = ["train.epochs=3", "compare.budget=epochs", "hydra/sweeper/pruner=asha"]
+    compare(tmp_path, "name=c", TWO, *ALONE, *budget)
     found = result(tmp_path)
     for search in (choice["search"] for arm in found["arms"] for choice in arm["choices"]):
         assert 9 <= search["epochs"] <= 9 + 2  # the last trial runs to its end

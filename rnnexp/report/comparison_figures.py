@@ -55,9 +55,17 @@ def arm_curves(arms: Mapping[str, Sequence[pd.DataFrame]]) -> Drawing:
 
 @styled
 def forest(
-    names: Sequence[str], intervals: Sequence[Mapping[str, Any]], dots: Sequence[Sequence[float]], part: str
+    names: Sequence[str],
+    intervals: Sequence[Mapping[str, Any]],
+    dots: Sequence[Sequence[float]],
+    part: str,
+    several: str = "seeds",
 ) -> Drawing:
-    """Returns each arm's mean with its interval, and its runs as dots; all accuracies in [0, 1]."""
+    """Returns each arm's mean with its interval, and its runs as dots; all accuracies in [0, 1].
+
+    Args:
+        several: what is repeated, seeds or searches.
+    """
     figure, (axes,) = make_axes(width=7.5, height=0.55 * len(names) + 1.1)
     samples: list[Sample] = []
     for place, (name, interval, values) in enumerate(zip(names, intervals, dots, strict=True)):
@@ -77,7 +85,7 @@ def forest(
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(f"{part} accuracy (%)")
     axes.grid(False, axis="y")
-    note = "Marks are means over seeds, lines 95 % intervals for all seeds and examples of this kind, dots single runs."
+    note = f"Marks are means, lines 95 % intervals for all {several} and examples of this kind, dots single runs."
     return Drawing("forest", "How good is each arm", note, figure, samples)
 
 
@@ -188,14 +196,18 @@ def anytime(arms: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], obj
     costs = [cost for cost in ("epochs", "seconds") if all(cost in curves for curves in arms.values())]
     figure, axes = make_axes(len(costs), width=9.6 if len(costs) > 1 else 6)
     factor, label = scale_of(objective)
+    most = 100.0 if objective.endswith("accuracy") else np.inf
     samples = [sample_of(name, place) for place, name in enumerate(arms)]
     for axis, cost in zip(axes, costs, strict=True):
+        late: list[Any] = []
         for place, curves in enumerate(arms.values()):
             curve, sample = curves[cost], samples[place]
             style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.dash}
-            axis.plot(curve["budget"], factor * np.array(curve["expected"]), **style, gid=f"s{place}.{cost}")
+            reached = factor * np.array(curve["expected"])
+            axis.plot(curve["budget"], reached, **style, drawstyle="steps-post", gid=f"s{place}.{cost}")
+            late.append(reached[len(reached) // 4 :])
             if len(curve["low"]):
-                low, high = (factor * np.array(curve[name]) for name in ("low", "high"))
+                low, high = (np.minimum(factor * np.array(curve[name]), most) for name in ("low", "high"))
                 axis.fill_between(
                     curve["budget"],
                     low,
@@ -203,17 +215,20 @@ def anytime(arms: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], obj
                     color=sample.get_color(),
                     alpha=0.15,
                     linewidth=0,
+                    step="post",
                     gid=f"s{place}.b{cost}",
                 )
-        reached = factor * np.concatenate([curves[cost]["expected"] for curves in arms.values()])
-        room = 0.05 * factor if np.ptp(reached) == 0 else 0.6 * np.ptp(reached)
-        axis.set_ylim(reached.min() - room, reached.max() + room)  # the lines are to be seen, however wide the bands
+        # The lines are to be seen, however wide the bands and however bad the first trials.
+        least, highest = np.concatenate(late).min(), np.concatenate(late).max()
+        room = 0.05 * factor if least == highest else 0.3 * (highest - least)
+        axis.set_ylim(least - room, min(highest + room, most))
         axis.set(
             xlabel={"epochs": "epochs of a search", "seconds": "training time of a search (s)"}[cost], ylabel=label
         )
     note = (
         "What a search has reached after so much training, on average over its arm; bands are 95 % intervals "
-        "of that mean. Times are those of a machine that did other things as well."
+        "of that mean. What the first quarter reached may lie below. Times are those of a machine that did other "
+        "things as well."
     )
     return Drawing("anytime", "How good after how much", note, figure, samples)
 

@@ -47,9 +47,8 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
         if choice["command"] and len(arm["choices"]) == 1
     ]
     names = [str(arm["name"]) for arm in arms]
-    page.drawings.append(
-        comparison_figures.forest(names, [arm["accuracy"] for arm in arms], [arm["accuracies"] for arm in arms], part)
-    )
+    dots, several = [arm["accuracies"] for arm in arms], text.SEVERAL[found["replicate"]]
+    page.drawings.append(comparison_figures.forest(names, [arm["accuracy"] for arm in arms], dots, part, several))
     if pairs:
         page.drawings.append(comparison_figures.differences(pairs, found["smallest_effect"]))
     page.drawings += _search_drawings(arms, found["leads"])
@@ -119,41 +118,33 @@ def _arm_runs(path: Path, arm: Mapping[str, Any], metric: str) -> pd.DataFrame:
 
 
 def _arm_table(arms: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Cell]]]:
-    columns = [
-        "arm",
-        "accuracy (%)",
-        "95 % interval",
-        "std",
-        "collapsed",
-        "without those (%)",
-        "loss",
-        "parameters",
-        "s per run",
-        "epochs",
-        "searched",
-    ]
-    rows = []
+    has_collapsed = any(arm["collapsed"]["number"] for arm in arms)
+    rows: list[dict[str, Cell]] = []
     for arm in arms:
         accuracy, collapsed = arm["accuracy"], arm["collapsed"]
-        others = collapsed["others"]
+        others, std = collapsed["others"], accuracy["std"]
         searches = [choice["search"] for choice in arm["choices"] if choice["search"]]
         spent = text.spent([search["trials"] for search in searches], *_sums(searches)) if searches else "-"
-        rows.append(
-            [
-                Cell(arm["name"]),
-                Cell(text.percent(accuracy["mean"]), accuracy["mean"]),
-                Cell(_interval(accuracy, text.percent)),
-                Cell("-") if accuracy["std"] is None else Cell(text.percent(accuracy["std"]), accuracy["std"]),
-                Cell(f"{collapsed['number']} of {len(arm['runs'])}", collapsed["share"]),
-                Cell(text.percent(others["mean"]), others["mean"]) if collapsed["number"] and others else Cell("-"),
-                Cell(f"{arm['loss']['mean']:.4f}", arm["loss"]["mean"]),
-                Cell(f"{arm['num_parameters']:,}", arm["num_parameters"]),
-                Cell(f"{arm['train_seconds']:.1f}", arm["train_seconds"]),
-                Cell(f"{arm['epochs']:g}", arm["epochs"]),
-                Cell(spent),
-            ]
-        )
-    return columns, rows
+        row = {
+            "arm": Cell(arm["name"]),
+            "accuracy (%)": Cell(text.percent(accuracy["mean"]), accuracy["mean"]),
+            "95 % interval": Cell(_interval(accuracy, text.percent)),
+            "std": Cell("-") if std is None else Cell(text.percent(std), std),
+        }
+        if has_collapsed:
+            number = f"{collapsed['number']} of {len(arm['runs'])}"
+            mean = others["mean"] if collapsed["number"] and others else None
+            row["collapsed"] = Cell(number, collapsed["share"])
+            row["without those (%)"] = Cell("-") if mean is None else Cell(text.percent(mean), mean)
+        row |= {
+            "loss": Cell(f"{arm['loss']['mean']:.4f}", arm["loss"]["mean"]),
+            "parameters": Cell(f"{arm['num_parameters']:,}", arm["num_parameters"]),
+            "s per run": Cell(f"{arm['train_seconds']:.1f}", arm["train_seconds"]),
+            "epochs": Cell(f"{arm['epochs']:g}", arm["epochs"]),
+            "searched": Cell(spent),
+        }
+        rows.append(row)
+    return list(rows[0]), [list(row.values()) for row in rows]
 
 
 def _sums(searches: Sequence[Mapping[str, Any]]) -> tuple[int, float]:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from hydra_sweep import signals, streams
 from hydra_sweep.commands import Parser, command, fail
+from hydra_sweep.compose import ComposeError
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import explained
 from rnnexp.cli import CONFIG_DIR, parsed
@@ -117,9 +118,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.multirun:
         raise UserError("a comparison runs its own sweeps; leave -m out")
     typed = ComparisonCommandLine(args, CONFIG_DIR)
-    if problems := typed.problems() if not args.help else []:
+    # Each of several data sets is checked with its own overrides, without which one may lack its data.root.
+    is_across = any(text.startswith("compare.data=") for text in args.overrides)
+    if problems := typed.problems() if not args.help and not is_across else []:
         raise UserError(problems)
-    full = typed.compose(typed.overrides)
+    try:
+        full = typed.compose(typed.overrides)
+    except ComposeError as error:
+        raise UserError(typed.problems() or error.problems) from error
     if args.help:
         keys = "".join(f"  compare.{line}\n" for line in OmegaConf.to_yaml(full.compare).splitlines())
         print(HELP.format(keys=keys))

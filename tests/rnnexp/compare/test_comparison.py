@@ -278,6 +278,21 @@ def test_a_total_of_epochs_is_split(tmp_path, monkeypatch, capsys):
     assert re.search(r"^all +28 +28$", printed, re.M)
 
 
+def test_data_sets_that_only_their_own_overrides_make_whole_can_begin(series_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    one = f"data.root={series_file}"
+    data = f"compare.data={{a:'{one}',b:'{one} data.folds=2'}}"
+    own = [text for text in SMALL if not text.startswith("data.")]
+    monkeypatch.setattr(sys, "argv", ["rnnexp.compare", "name=c", TWO, "data=series", data, *own])
+    monkeypatch.setattr(Sweeps, "run", lambda *_: sys.exit(7))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 7, capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["rnnexp.compare", "name=c", TWO, "data=series", data, *own, "train.epoch=3"])
+    assert main() == 2
+    assert "there is no key train.epoch (did you mean train.epochs?)" in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_several_data_sets_have_a_comparison_each_and_a_page_together(series_file, tmp_path):
     digits, motions = "data=mnist data.limit=300 data.valid_size=100", f"data=series data.root={series_file}"

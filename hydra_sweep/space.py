@@ -9,9 +9,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from hydra_sweep import compat
 from hydra_sweep.compose import ComposeError, flat_without_hydra
 from hydra_sweep.errors import UserError
-from hydra_sweep.grammar import canonical, nth, parse
+from hydra_sweep.grammar import canonical, element_text, nth, parse
 from hydra_sweep.hints import nearest
 from hydra_sweep.optuna_compat import contains
 
@@ -225,7 +226,7 @@ class Space:
             override = parse(text, None)
             if override.is_sweep_override():
                 raise UserError(f"{text} names several values; type one for each guess")
-            given[override.key_or_group] = override.get_value_element_as_str()
+            given[override.key_or_group] = element_text(override, compat.value_of(override))
         found: dict[str, Any] = {}
         active: dict[str, str] = {}
         for parameter in self.parameters:

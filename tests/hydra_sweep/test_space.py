@@ -238,6 +238,12 @@ def test_few_examples_show_every_choice_and_both_ends(build, compose):
         compose(overrides)
 
 
+@pytest.mark.parametrize("text", ["nesterov=true", "nesterov=True"])
+def test_a_guess_of_a_truth_value_is_one_however_it_is_written(build, text):
+    searched = build(params={"optim": "sgd", "optim.nesterov": "choice(false,true)"}, n_trials=9)
+    assert searched.values([f"optim.{text}"]) == {"optim.nesterov": True}
+
+
 def test_a_first_guess_may_name_some_of_it(build):
     searched = build(params=DEFAULT["params"], when=DEFAULT["when"], n_trials=9)
     guess = searched.values(["optim.momentum=0.5", "optim=sgd"])
@@ -262,9 +268,10 @@ def test_a_guess_outside_the_space_is_refused(build, texts, line):
     assert str(error.value).startswith(line)
 
 
-def test_the_configurations_own_values_are_a_guess(build, compose):
+def test_the_configurations_own_values_are_a_guess_and_those_with_each_other_preset(build, compose):
     searched = build(params=DEFAULT["params"], when=DEFAULT["when"], n_trials=9)
-    assert searched.defaults(compose) == {
+    first, *others = searched.defaults(compose)
+    assert first == {
         "model": "lstm",
         "optim": "adadelta",
         "model.hidden_size": 100,
@@ -274,6 +281,12 @@ def test_the_configurations_own_values_are_a_guess(build, compose):
         "optim.rho": 0.9,
         "model.dropout": 0.0,
     }
+    presets = [(guess["model"], guess["optim"]) for guess in others]
+    assert {model for model, _ in presets} == {"gru", "lstm", "rnn"}
+    assert {optim for _, optim in presets} == {"adam", "sgd", "adadelta"}
+    assert len(presets) == len(set(presets))
+    [sgd] = [guess for guess in others if guess["optim"] == "sgd"]
+    assert sgd["optim.momentum"] == 0.9
 
 
 def test_a_space_is_the_same_however_it_is_written(build):

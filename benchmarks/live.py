@@ -1,6 +1,6 @@
 """Small comparisons, whole and live: how often is an arm better than itself, and do verdicts agree when all is redone?
 
-    python benchmarks/live.py                      twenty and six of them, two hours on two cores; it goes on
+    python benchmarks/live.py                      twenty and six of them, hours on two cores; it goes on
     python benchmarks/live.py --number 4 --again 2 --outputs outputs
 
 Each is an ordinary `rnnexp.compare` with its default settings on 2,000 images of MNIST. In the first ones, both arms

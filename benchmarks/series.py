@@ -1,6 +1,6 @@
 """Which cell is better on series: an RNN, a GRU and an LSTM on seven data sets that ship in wheels, by one protocol.
 
-    python benchmarks/series.py                    two hours on two cores; it goes on where it stopped
+    python benchmarks/series.py                    hours on two cores; it goes on where it stopped
     python benchmarks/series.py --outputs outputs  where the comparison is
 
 It is one `rnnexp.compare` over all data sets, with the search space of benchmarks/conf/search/series.yaml: each cell

@@ -220,9 +220,7 @@ class SweeperConfig:
     params: Any = field(default_factory=dict)  # key: "choice(...)", "interval(...)", ...
     when: Any = field(default_factory=dict)  # "key=value": {key: "...", when: {...}}
     enqueue: list[Any] = field(default_factory=list)  # first guesses: "key=value key=value", or lists of overrides
-    enqueue_defaults: bool = (
-        False  # try the configuration's own values first, and each other preset's of a searched group
-    )
+    enqueue_defaults: bool = False  # try the presets first: the configuration's, and each other of a searched group
     constraints: list[str] = field(default_factory=list)  # "num_parameters <= 50000"
     stop: StopConfig = field(default_factory=StopConfig)
     repeats: int = 1  # runs of each sampled configuration, with seeds seed, seed + 1, ...; the study is told the mean

@@ -98,13 +98,7 @@ class ComparisonCommandLine(CommandLine):
 def finish(folder: ComparisonFolder, result: Verdict) -> Iterator[str]:
     """Writes the verdict and the page, and yields what to show."""
     folder.write_verdict(result.to_json())
-    yield ""
-    yield from text.lines(result, _width())
-    yield ""
-    yield f"numbers  {folder.verdict}"
-    from rnnexp.report import pages
-
-    yield f"page     {pages.write(folder.path)}"
+    yield from _shown(text.lines(result, _width()), folder.verdict)
 
 
 @command("rnnexp.compare")
@@ -118,14 +112,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.multirun:
         raise UserError("a comparison runs its own sweeps; leave -m out")
     typed = ComparisonCommandLine(args, CONFIG_DIR)
-    # Each of several data sets is checked with its own overrides, without which one may lack its data.root.
-    is_across = any(text.startswith("compare.data=") for text in args.overrides)
-    if problems := typed.problems() if not args.help and not is_across else []:
-        raise UserError(problems)
     try:
         full = typed.compose(typed.overrides)
     except ComposeError as error:
         raise UserError(typed.problems() or error.problems) from error
+    # Each of several data sets is checked with its own overrides, without which one may lack its data.root.
+    if not args.help and full.compare.data is None and (problems := typed.problems()):
+        raise UserError(problems)
     if args.help:
         keys = "".join(f"  compare.{line}\n" for line in OmegaConf.to_yaml(full.compare).splitlines())
         print(HELP.format(keys=keys))
@@ -211,13 +204,14 @@ def compare(
 def finish_across(folder: ComparisonFolder, found: across.Across) -> Iterator[str]:
     """Writes what several data sets say together, and the page, and yields what to show."""
     folder.write_across(found.to_json())
-    yield ""
-    yield from across.lines(found, _width())
-    yield ""
-    yield f"numbers  {folder.across}"
+    yield from _shown(across.lines(found, _width()), folder.across)
+
+
+def _shown(lines: Sequence[str], numbers: Path) -> Iterator[str]:
+    """Yields what is concluded, and where its numbers are; writes the page beside them, and yields where that is."""
     from rnnexp.report import pages
 
-    yield f"page     {pages.write(folder.path)}"
+    yield from ("", *lines, "", f"numbers  {numbers}", f"page     {pages.write(numbers.parent)}")
 
 
 def recorded_main(arguments: Sequence[str]) -> int:

@@ -67,6 +67,7 @@ class Sweeps:
     flags: list[str]
     stop: signals.Stop
     children: set[subprocess.Popen[str]] = field(default_factory=set)
+    told: set[subprocess.Popen[str]] = field(default_factory=set)  # to end
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, chains: Sequence[Chain], num_runs: int, save: Callable[[], None]) -> None:
@@ -177,8 +178,7 @@ class Sweeps:
     def end_children(self) -> None:
         """Lets the sweeps that run save what they have, and end."""
         with self.lock:
-            for child in self.children:
-                if not getattr(child, "told", False):
-                    child.told = True  # type: ignore[attr-defined]
-                    with suppress(ProcessLookupError):
-                        child.send_signal(signal.SIGTERM)
+            for child in self.children - self.told:  # once each: a second signal would end it at once
+                self.told.add(child)
+                with suppress(ProcessLookupError):
+                    child.send_signal(signal.SIGTERM)

@@ -1,5 +1,6 @@
 """What all tests share: the option for the long ones, sweeps in processes of their own, the table of faults."""
 
+import logging
 import signal
 from collections import Counter
 from functools import partial
@@ -68,6 +69,18 @@ def show_faults(terminalreporter):
         terminalreporter.write_line(f"{kind:<{width}}  {times:>6}  survived {times - lost[kind]:>6}  lost {lost[kind]}")
     total, all_lost = sum(injected.values()), sum(lost.values())
     terminalreporter.write_line(f"{'all':<{width}}  {total:>6}  survived {total - all_lost:>6}  lost {all_lost}")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    """Undoes what Hydra does to the root logger when a test runs an app in this process, so that no other test sees it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            root.removeHandler(handler)
 
 
 @pytest.fixture

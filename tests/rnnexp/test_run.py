@@ -263,6 +263,7 @@ def test_a_callback_that_interrupts_leaves_a_run_that_goes_on_and_tells_each_epo
     assert not (tmp_path / "result.json").exists()
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["trainer"]["progress"]["epoch"] == 2
     told = []
+    caplog.clear()
     with caplog.at_level("INFO", logger="rnnexp"):
         run(compose(*SMALL, "train.resume=true"), tmp_path, on_epoch=lambda row: told.append(row))
     assert [{k: str(v) for k, v in row.items()} for row in told] == RunFolder(tmp_path).read_history()
@@ -272,6 +273,7 @@ def test_a_callback_that_interrupts_leaves_a_run_that_goes_on_and_tells_each_epo
 
 def test_a_run_that_goes_on_is_pruned_at_once_by_the_latest_epoch(compose, tmp_path, caplog):
     stop_after(2, compose(*SMALL), tmp_path)
+    caplog.clear()
     with caplog.at_level("INFO", logger="rnnexp"):
         result = run(compose(*SMALL, "train.resume=true"), tmp_path, on_epoch=lambda row: True)
     assert (result.status, result.reason) == (Status.PRUNED, "pruned after epoch 2")

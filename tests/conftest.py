@@ -73,7 +73,7 @@ def show_faults(terminalreporter):
 
 @pytest.fixture(autouse=True)
 def logging_as_before():
-    """Undoes what Hydra does to the root logger when a test runs an app in this process, so that no other test sees it."""
+    """Undoes what a Hydra app that a test runs in this process does to the root logger."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

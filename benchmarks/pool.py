@@ -122,7 +122,7 @@ def train(one: PoolRun, outputs: Path) -> None:
 
     from rnnexp.cli import CONFIG_DIR
     from rnnexp.record.run_folder import RunFolder
-    from rnnexp.run import run
+    from rnnexp.runner import run
     from rnnexp.schema.config import register_schemas
 
     logging.disable(logging.INFO)

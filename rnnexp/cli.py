@@ -88,7 +88,7 @@ Exit status: 0 done, 1 diverged or failed, 2 a mistake in the command,
 def app(cfg: DictConfig) -> dict[str, float]:
     """Runs one configuration in the folder that Hydra made for it. Returns its metrics."""
     streams.keep_going()
-    from rnnexp.run import run
+    from rnnexp.runner import run
 
     state = HydraConfig.get()
     choices = {k: str(v) for k, v in state.runtime.choices.items() if k in GROUPS and v is not None}

@@ -98,7 +98,7 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Difference
     except (ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException) as error:
         cause = " ".join(str(error).split())[:160]
         raise UserError(f"{folder.result} is corrupt ({type(error).__name__}: {cause})") from error
-    from rnnexp.run import run
+    from rnnexp.runner import run
 
     # A search's trial never saw the test set, never validates on it, and validates on something.
     data = config["data"]

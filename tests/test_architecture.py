@@ -47,9 +47,10 @@ RNNEXP = (
     {"training", "results"},
     {"verdict"},
     {"preconditions", "report"},
-    {"run"},
+    {"runner"},
     {"predict", "reproduce", "command_line"},
     {"cli"},
+    {"comparing"},
     {"compare", "__main__"},
 )
 FLOORS = {"hydra_sweep": SWEEPER, "rnnexp": RNNEXP}
@@ -158,7 +159,7 @@ def test_private_names_of_others_stand_in_one_module_of_each_package():
         "rnnexp.predict",
         "rnnexp.reproduce",
         "hydra_sweep.sweeper",
-        "rnnexp.compare.command",
+        "rnnexp.comparing.command",
         "rnnexp.report.command",
     ],
 )

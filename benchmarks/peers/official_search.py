@@ -18,7 +18,7 @@ register_schemas()
 
 @hydra.main(config_path=".", config_name="official_search", version_base="1.3")
 def app(cfg: DictConfig) -> float:
-    from rnnexp.run import run
+    from rnnexp.runner import run
 
     result = run(cfg, HydraConfig.get().runtime.output_dir, test=False)
     accuracy = result.metrics.get("valid_accuracy", 0.0)

@@ -29,7 +29,7 @@ def trial(sample: dict) -> None:
     from hydra.core.global_hydra import GlobalHydra
 
     from rnnexp.cli import CONFIG_DIR
-    from rnnexp.run import run
+    from rnnexp.runner import run
 
     register_schemas()
     GlobalHydra.instance().clear()

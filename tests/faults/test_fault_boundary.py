@@ -24,7 +24,7 @@ from rnnexp.report import pages
 from rnnexp.reproduce import main as reproduce_main
 from rnnexp.reproduce import reproduce
 from rnnexp.results.collecting import collect, histories
-from rnnexp.run import run
+from rnnexp.runner import run
 from rnnexp.schema.config import SWEEPS, plain_config
 
 TINY = (
@@ -131,7 +131,7 @@ def test_no_pickle_is_loaded_from_any_file(folder, malice, inject, tmp_path, mon
 TARGETS = {
     "a function": {"_target_": "os.mkdir", "path": "OWNED"},
     "through torch": {"_target_": "torch.nn.modules.module.os.mkdir", "path": "OWNED"},
-    "through rnnexp": {"_target_": "rnnexp.run.os.mkdir", "path": "OWNED"},
+    "through rnnexp": {"_target_": "rnnexp.runner.os.mkdir", "path": "OWNED"},
     "nested": {"_target_": "rnnexp.models.RecurrentClassifier", "cell": {"_target_": "os.mkdir", "path": "OWNED"}},
     "in a list": {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "os.mkdir", "path": "OWNED"}]},
     "a list": [{"_target_": "os.mkdir", "path": "OWNED"}],

@@ -29,7 +29,7 @@ from rnnexp.record.tensors import load_tensors
 from rnnexp.report import pages
 from rnnexp.reproduce import reproduce
 from rnnexp.results.collecting import collect, histories
-from rnnexp.run import run
+from rnnexp.runner import run
 from rnnexp.verdict.values import VERSION
 
 SEED = 7  # of all random damage

@@ -100,7 +100,7 @@ NURSERY = """
 import json, os, signal, sys, time
 from hydra import compose, initialize_config_dir
 from rnnexp.cli import CONFIG_DIR
-from rnnexp.run import run
+from rnnexp.runner import run
 from rnnexp.schema.config import register_schemas
 sys.path.insert(0, sys.argv[1])
 from fatal import arm

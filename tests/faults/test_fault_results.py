@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 from sweeps import APPS, BASIC, JOBLIB, budget, rows, trials
 
 from rnnexp.record.run_folder import RunFolder
-from rnnexp.run import run
+from rnnexp.runner import run
 
 MISFIT = APPS / "misfit.py"
 REASONS = {

@@ -35,7 +35,7 @@ from rnnexp.record.run_folder import RunFolder
 from rnnexp.record.tensors import load_tensors
 from rnnexp.report import pages
 from rnnexp.results.collecting import collect
-from rnnexp.run import run
+from rnnexp.runner import run
 
 # Root without the right to pass over permissions.
 BOUND = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search".split()

@@ -22,7 +22,7 @@ from rnnexp.record.run_folder import RunFolder
 from rnnexp.report.command import main as report
 from rnnexp.reproduce import main as reproduce
 from rnnexp.results import collect
-from rnnexp.run import run
+from rnnexp.runner import run
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hydra._internal.utils import get_args_parser
 from hydra_sweep.settings import PRUNERS, SAMPLERS
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine
-from rnnexp.compare.command import main as compare
+from rnnexp.comparing.command import main as compare
 from rnnexp.results import collect
 from rnnexp.schema.config import register_schemas
 

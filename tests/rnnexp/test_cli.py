@@ -488,7 +488,7 @@ def test_every_command_has_help_of_80_columns_and_one_line_for_a_mistake(module,
         assert "__main__" not in out + err
 
 
-@pytest.mark.parametrize("module", ["rnnexp.training.loop", "rnnexp.run", "rnnexp.report.page", "rnnexp.search"])
+@pytest.mark.parametrize("module", ["rnnexp.training.loop", "rnnexp.runner", "rnnexp.report.page", "rnnexp.search"])
 def test_a_module_that_is_not_a_command_says_which_one_is(module, tmp_path):
     done = rnnexp("seed=1", module=module, cwd=tmp_path)
     assert done.returncode == 2

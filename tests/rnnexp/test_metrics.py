@@ -13,7 +13,7 @@ from rnnexp import metrics
 from rnnexp.data import loading
 from rnnexp.data.splitting import Part
 from rnnexp.record.run_folder import RunFolder
-from rnnexp.run import run
+from rnnexp.runner import run
 from rnnexp.training.build import class_weights
 
 

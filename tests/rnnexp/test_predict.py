@@ -21,7 +21,7 @@ from hydra_sweep.errors import UserError
 from rnnexp import predict
 from rnnexp.data import idx, strokes
 from rnnexp.data.photographs import prepare
-from rnnexp.run import run
+from rnnexp.runner import run
 
 
 def seven(width: int = 200, height: int = 200, stroke: float = 0.09) -> Image.Image:

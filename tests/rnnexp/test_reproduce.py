@@ -8,7 +8,7 @@ import torch
 from rnnexp.record.result import Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.reproduce import Differences, main, reproduce
-from rnnexp.run import run
+from rnnexp.runner import run
 from rnnexp.training import precision
 
 

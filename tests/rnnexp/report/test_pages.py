@@ -21,7 +21,7 @@ from rnnexp.report import pages, run_figures, sweep_figures
 from rnnexp.report.command import main
 from rnnexp.report.pages import gather, write
 from rnnexp.report.sweep_figures import Drawing
-from rnnexp.run import run
+from rnnexp.runner import run
 from rnnexp.verdict import across, judge
 from rnnexp.verdict.values import Arm, Candidate, Choice, Run, Search
 

@@ -13,7 +13,7 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
 from rnnexp.record.result import RunResult
 from rnnexp.record.run_folder import RunFolder
-from rnnexp.run import run
+from rnnexp.runner import run
 from rnnexp.training import precision
 from rnnexp.training.precision import choose, speedup
 

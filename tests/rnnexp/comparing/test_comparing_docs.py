@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from series_data import gestures
 
-from rnnexp.compare.command import main
-from rnnexp.compare.sweeps import Sweeps
+from rnnexp.comparing.command import main
+from rnnexp.comparing.sweeps import Sweeps
 
 ROOT = Path(__file__).parents[3]
 TEXT = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/comparing.md")).replace("\\\n", " ")

@@ -10,8 +10,8 @@ from hydra_sweep.plan import key_of
 from hydra_sweep.text_table import table
 from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine
-from rnnexp.compare.arms import ArmSpec, arms_text, choice_problems
-from rnnexp.compare.protocol import AGAIN, Protocol
+from rnnexp.comparing.arms import ArmSpec, arms_text, choice_problems
+from rnnexp.comparing.protocol import AGAIN, Protocol
 
 
 def problems(protocol: Protocol, args: argparse.Namespace) -> list[str]:

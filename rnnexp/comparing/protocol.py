@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_sweep.errors import counted
 from hydra_sweep.plan import key_of
-from rnnexp.compare.arms import ArmSpec, merged, quoted
+from rnnexp.comparing.arms import ArmSpec, merged, quoted
 from rnnexp.record.comparison_folder import ComparisonFolder
 
 VOLATILE = ("workers", "resume", "hydra/launcher")  # may change when a comparison goes on

@@ -28,10 +28,10 @@ from hydra_sweep.errors import UserError, counted
 from hydra_sweep.plan import key_of
 from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.command_line import CommandLine
-from rnnexp.compare import recorded
-from rnnexp.compare.arms import ArmSpec, arm_specs, merged
-from rnnexp.compare.protocol import Protocol
-from rnnexp.compare.sweeps import Chain, Sweeps
+from rnnexp.comparing import recorded
+from rnnexp.comparing.arms import ArmSpec, arm_specs, merged
+from rnnexp.comparing.protocol import Protocol
+from rnnexp.comparing.sweeps import Chain, Sweeps
 from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.verdict import judge
 from rnnexp.verdict.values import UNDECIDED, Arm, Candidate, Choice, Verdict

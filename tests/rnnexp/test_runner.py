@@ -19,7 +19,7 @@ from hydra_sweep.signals import Interrupted
 from rnnexp.data import loading
 from rnnexp.record.result import Status
 from rnnexp.record.run_folder import RunFolder
-from rnnexp.run import run
+from rnnexp.runner import run
 from rnnexp.schema.identity import fingerprint
 from rnnexp.training import machine
 
@@ -168,7 +168,7 @@ def test_a_run_that_fails_before_it_trains_has_the_metrics_there_are(compose, tm
     def break_down(*args):
         raise MemoryError("out of memory")
 
-    monkeypatch.setattr("rnnexp.run.describe", break_down)
+    monkeypatch.setattr("rnnexp.runner.describe", break_down)
     for folder, resume, epochs in ((tmp_path, "true", 2), (tmp_path / "new", "false", 0)):
         with pytest.raises(MemoryError):
             run(compose(*SMALL, f"train.resume={resume}"), folder)

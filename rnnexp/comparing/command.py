@@ -27,9 +27,9 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.files import explained
 from rnnexp.cli import CONFIG_DIR, parsed
 from rnnexp.command_line import CommandLine
-from rnnexp.compare import checks, recorded
-from rnnexp.compare.arms import arms_text, data_specs, merged
-from rnnexp.compare.comparison import Comparison
+from rnnexp.comparing import checks, recorded
+from rnnexp.comparing.arms import arms_text, data_specs, merged
+from rnnexp.comparing.comparison import Comparison
 from rnnexp.record.comparison_folder import ComparisonFolder, folder_name
 from rnnexp.schema.config import register_schemas
 from rnnexp.verdict import across, text

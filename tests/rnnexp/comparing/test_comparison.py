@@ -19,10 +19,10 @@ from sweeps import wait_for
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.sweep_folder import SweepFolder
-from rnnexp.compare import recorded
-from rnnexp.compare.arms import arm_specs, merged
-from rnnexp.compare.command import main
-from rnnexp.compare.sweeps import Sweeps
+from rnnexp.comparing import recorded
+from rnnexp.comparing.arms import arm_specs, merged
+from rnnexp.comparing.command import main
+from rnnexp.comparing.sweeps import Sweeps
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
 from rnnexp.schema.config import CompareConfig

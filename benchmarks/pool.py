@@ -120,10 +120,10 @@ def train(one: PoolRun, outputs: Path) -> None:
     """Trains one run, unless its result is there."""
     from hydra import compose, initialize_config_dir
 
-    from rnnexp.cli import CONFIG_DIR
     from rnnexp.record.run_folder import RunFolder
     from rnnexp.runner import run
     from rnnexp.schema.config import register_schemas
+    from rnnexp.schema.tree import CONFIG_DIR
 
     logging.disable(logging.INFO)
     folder = RunFolder(one.folder(outputs))

@@ -21,11 +21,12 @@ class Parser(argparse.ArgumentParser):
     """A parser of a command's options that says what is wrong in one line, and exits with status 2.
 
     Args:
-        name: the command's module, such as hydra_sweep.status.
+        name: the command, such as `app status`, or the module that is one, such as hydra_sweep.status.
     """
 
     def __init__(self, name: str, description: str | None = None, **options: object) -> None:
-        super().__init__(prog=f"python -m {name}", description=description, **options)  # type: ignore[arg-type]
+        program = f"python -m {name}" if "." in name else name
+        super().__init__(prog=program, description=description, **options)  # type: ignore[arg-type]
         self.name = name
 
     def error(self, message: str) -> NoReturn:

@@ -1,188 +1,94 @@
-"""The command: `python -m rnnexp key=value ...`, one run or, with -m, many."""
+"""The one door: `rnnexp VERB ...`, the same as `python -m rnnexp VERB ...`. Without a verb it trains.
+
+Each verb is a module, imported when it is typed. Nothing here imports Hydra, pandas or torch, so that `--help` answers
+at once.
+"""
 
 from __future__ import annotations
 
-import argparse
-import gc
-import logging
-import os
+import importlib
+import re
 import sys
-from pathlib import Path
+from typing import NamedTuple
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-
-import hydra_sweep
-from hydra_sweep import streams
-from hydra_sweep.commands import Parser, command, fail
+from hydra_sweep.commands import command
 from hydra_sweep.errors import UserError
-from hydra_sweep.signals import Interrupted
+from hydra_sweep.hints import nearest
 from rnnexp import __version__
-from rnnexp.arguments import dashed
-from rnnexp.command_line import CommandLine, expand_aliases, has_key, resume_command, without_hydra
-from rnnexp.compat import get_args_parser
-from rnnexp.record.result import Status
-from rnnexp.record.run_folder import HydraFiles
-from rnnexp.schema.config import GROUPS, register_schemas
+from rnnexp.schema.tree import GROUPS, shipped_options
 
-PACKAGED = Path(__file__).parent / "conf"
-CONFIG_DIR = PACKAGED if PACKAGED.is_dir() else Path(__file__).parent.parent / "conf"
 
-log = logging.getLogger("rnnexp")
+class Verb(NamedTuple):
+    """What a verb does, in a line, and the module whose `main` does it."""
+
+    module: str
+    arguments: str
+    does: str
+
+
+VERBS = {
+    "train": Verb("rnnexp.train", "KEY=VALUE ...", "one run or, with -m, many; the word may be left out"),
+    "compare": Verb("rnnexp.comparing.command", "KEY=VALUE ...", "which is better? Tuned alike, tested once"),
+    "results": Verb("rnnexp.results.command", "[PATH]", "every run in one table"),
+    "report": Verb("rnnexp.report.command", "PATH", "a page with figures of a run, sweep or comparison"),
+    "status": Verb("rnnexp.status", "[NAME]", "what a sweep is doing, on any host"),
+    "stop": Verb("rnnexp.stop", "NAME", "end a sweep; its command resumes it"),
+    "predict": Verb("rnnexp.predict", "RUN FILE ...", "classify images or series with a trained network"),
+    "reproduce": Verb("rnnexp.reproduce", "RUN", "run a recorded run again: is it identical?"),
+    "data": Verb("rnnexp.datasets", "[list] ...", "list, describe or check data sets before training"),
+    "fetch": Verb("rnnexp.fetch", "URL", "bring the runs of hosts that share no folder"),
+    "proxy": Verb("rnnexp.proxy", "URL", "serve a sweep's study to hundreds of workers"),
+}
 HELP = """\
-rnnexp {version} trains recurrent networks on series and images.
+rnnexp {version} trains recurrent networks on series and images, one run or a
+thousand, searches their hyperparameters, and says which is better.
 
-  python -m rnnexp model=lstm optim=adadelta   one run
-  python -m rnnexp -m model=rnn,gru,lstm seed=0,1,2
-                                               every combination, in parallel
-  python -m rnnexp -m 'optim.lr=tag(log,interval(1e-3,1))' n_trials=20 name=lr
-                                               a search; again: it goes on
-  python -m rnnexp -m search=default name=mine
-                                               ... with a whole search space
-  python -m rnnexp name=long train.epochs=50   a run with a name ...
-  python -m rnnexp name=long train.epochs=50 train.resume=true
-                                               ... continued after a stop
-  python -m rnnexp experiment=notebook         a whole recipe
-  python -m rnnexp data=series data.root=x.csv your own series; images are
+  rnnexp model=lstm optim=adadelta             one run
+  rnnexp -m model=rnn,gru,lstm seed=0,1,2      every combination, in parallel
+  rnnexp -m search=default name=mine           a search; again: it goes on
+  rnnexp data=series data.root=x.csv           your own series; images are
                                                data=images data.root=FOLDER
-  python -m rnnexp.compare name=cells          which network is better?
-  python -m rnnexp.results outputs             every run in one table
-  python -m rnnexp.report outputs/runs/NAME    a page with figures, of a run,
-                                               sweep or comparison
-  python -m rnnexp.status NAME                 what a sweep is doing, on any
-                                               host; rnnexp.stop ends it
-  python -m rnnexp.fetch URL                   the runs of hosts that share
-                                               no folder
-  python -m rnnexp.predict RUN_DIR FILE        classify images or series
-  python -m rnnexp.reproduce RUN_DIR           run a recorded run again: is
-                                               it identical?
+  rnnexp compare name=cells                    which network is better?
+  rnnexp results                               every run in one table
 
-A run leaves its record in outputs/runs/NAME (the time, unless name=... is
-given), each of many in outputs/sweeps/NAME/NUMBER: result.json, history.csv,
-model.pt, checkpoint.pt, test_outcomes.npz, run.log and .hydra/. A sweep adds
-results.csv, best.yaml, sweep.yaml and study.db; hydra.sweeper.*,
-hydra/sweeper/sampler= and hydra/sweeper/pruner= set its details.
+Verbs; rnnexp VERB --help says more (python -m rnnexp VERB is the same):
+{verbs}
 
-Groups, chosen as group=option:
+Where a verb takes a path, the name of a run, sweep or comparison will do.
+The shell completes all of them after  eval "$(rnnexp -sc install=bash)".
+
+Groups, chosen as group=option; rnnexp train --help lists every key:
 {groups}
-
-Keys, set as key=value, as this command line has them:
-{keys}
-
-Options of the command:
-  -m, --multirun     a grid (every combination of comma-separated values) or a
-                     search (intervals, n_trials)
-  -cd, --config-dir  a folder of your own options: FOLDER/model/mine.yaml is
-                     then model=mine
-  -c, --cfg job      show the configuration and stop
-  --hydra-help       all that Hydra offers besides
-
-Exit status: 0 done, 1 diverged or failed, 2 a mistake in the command,
-128 + signal when stopped.
 """
-
-
-@hydra.main(config_path=str(CONFIG_DIR), config_name="config", version_base="1.3")
-def app(cfg: DictConfig) -> dict[str, float]:
-    """Runs one configuration in the folder that Hydra made for it. Returns its metrics."""
-    streams.keep_going()
-    from rnnexp.runner import run
-
-    state = HydraConfig.get()
-    choices = {k: str(v) for k, v in state.runtime.choices.items() if k in GROUPS and v is not None}
-    is_trial = state.mode is RunMode.MULTIRUN
-    hydra_files = HydraFiles(
-        config=OmegaConf.to_yaml(cfg),
-        hydra=OmegaConf.to_yaml(OmegaConf.create({"hydra": state})),
-        overrides=OmegaConf.to_yaml(state.overrides.task),
-    )
-    cfg.train.resume = cfg.train.resume or is_trial  # a trial's folder is its own
-    try:
-        result = run(
-            cfg,
-            state.runtime.output_dir,
-            choices=choices,
-            hydra_files=hydra_files,
-            on_epoch=hydra_sweep.report,
-            test=not hydra_sweep.is_search(),
-        )
-    except UserError as error:
-        if is_trial:
-            raise
-        fail("rnnexp", error)
-    except Interrupted as stopped:
-        if is_trial:
-            raise
-        typed = [*sys.argv[1:]]
-        logging.getLogger("rnnexp").warning("resume  %s", resume_command(typed, cfg.name, state.runtime.output_dir))
-        sys.exit(128 + stopped.signum)
-    log.info("results in %s", state.runtime.output_dir)
-    if is_trial and result.status is not Status.COMPLETE:
-        diverged = "diverged: " if result.status is Status.DIVERGED else ""
-        raise hydra_sweep.Pruned(f"{diverged}{result.reason}", result.metrics)
-    if result.status is Status.DIVERGED:
-        sys.exit(1)
-    return result.metrics
 
 
 @command("rnnexp")
 def main() -> int:
-    """Checks the command line, then hands it to Hydra."""
-    logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does, for the console script: a user's own models
-    register_schemas()
-    if "--version" in sys.argv[1:]:
+    """Hands the command line to the module of its verb and returns the exit status."""
+    arguments = sys.argv[1:]
+    first = arguments[0] if arguments else ""
+    if arguments in (["--help"], ["-h"], ["help"]):
+        print(help_text(), end="")
+        return 0
+    if "--version" in arguments:
         print(f"rnnexp {__version__}")
         return 0
-    args = parsed("rnnexp", sys.argv[1:])
-    flags = [argument for argument in sys.argv[1:] if argument not in args.overrides]
-    sys.argv[1:] = [*flags, *expand_aliases(args.overrides)]  # Hydra's parser wants the flags together
-    if not (args.hydra_help or args.info or args.shell_completion):
-        typed = CommandLine(args, CONFIG_DIR)
-        if args.help:
-            print(help_text(typed))
-            return 0
-        if problems := typed.problems():
-            raise UserError(problems)
-        if args.cfg and args.multirun:  # Hydra refuses the two together
-            print(typed.shown_space(args.cfg))
-            return 0
-    gc.enable()
-    app()
-    return 0
+    if first in ("-sc", "--shell-completion"):
+        return int(importlib.import_module("rnnexp.completion").main())
+    if first in VERBS:
+        del sys.argv[1]
+    elif re.fullmatch(r"[a-z]+", first) and (len(arguments) == 1 or not arguments[1].startswith("=")):
+        raise UserError(f"there is no verb {first}{nearest(first, VERBS)}; rnnexp --help lists them")
+    main_of_verb = importlib.import_module(VERBS.get(first, VERBS["train"]).module).main
+    return int(main_of_verb())
 
 
-def parsed(name: str, arguments: list[str], config_name: str | None = None) -> argparse.Namespace:
-    """Returns the arguments of a command as Hydra parses them; an option that isn't there ends it with a line.
-
-    Args:
-        config_name: of the command's own configuration; by default what is typed, else `config`.
-    """
-    parser = Parser(name, parents=[get_args_parser()], add_help=False)
-    args, unknown = parser.parse_known_intermixed_args(arguments)
-    args.config_name = config_name or args.config_name
-    if unknown:
-        command = CommandLine(argparse.Namespace(**vars(args) | {"overrides": []}), CONFIG_DIR)
-        presets = without_hydra(command.compose([]))
-        lines = []
-        for typed, key, value in dashed(arguments, unknown):
-            line = f"{typed}: options are written key=value, without dashes"
-            known = key if has_key(presets, key) else command.nearest_key(key, presets)
-            known = known.removeprefix(" (did you mean ").removesuffix("?)")
-            lines.append(f"{line}; type {known}={value or 'VALUE'}" if known else f"{line}; {parser.prog} --help")
-        raise UserError(
-            lines or [f"{' '.join(unknown)}: options are written key=value; {parser.prog} --help lists them"]
-        )
-    return args
+def help_text() -> str:
+    """Returns the verbs and the groups with their options."""
+    verbs = "\n".join(f"  {f'{name} {verb.arguments}':<26}{verb.does}" for name, verb in VERBS.items())
+    groups = "\n".join(f"  {group:<12}{', '.join(shipped_options(group))}" for group in (*GROUPS, "search"))
+    return HELP.format(version=__version__, verbs=verbs, groups=groups)
 
 
-def help_text(command: CommandLine) -> str:
-    """Returns the groups with their options and every key with its value."""
-    cfg = without_hydra(command.compose(command.overrides))
-    cfg.name = "TIME" if "name" not in {text.partition("=")[0] for text in command.overrides} else cfg.name
-    groups = "\n".join(f"  {group:<12}{', '.join(command.options(group))}" for group in (*GROUPS, "search"))
-    keys = "".join(f"  {line}\n" for line in OmegaConf.to_yaml(cfg).splitlines())
-    return HELP.format(version=__version__, groups=groups, keys=keys.rstrip())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -45,8 +45,9 @@ from rnnexp.preconditions import (
 )
 from rnnexp.record.result import METRICS
 from rnnexp.schema import validation
-from rnnexp.schema.config import GROUPS, options_with
+from rnnexp.schema.config import options_with
 from rnnexp.schema.synonyms import NOTES
+from rnnexp.schema.tree import GROUPS
 
 if TYPE_CHECKING:
     from hydra_sweep.plan import Plan
@@ -176,7 +177,7 @@ class CommandLine:
         if not has_key(presets, key) and not (is_open and is_adding):
             owners = [f"{parent}={option}" for option in options_with(parent, leaf)]
             hint = f"; {' and '.join(owners)} has it" if owners else self.nearest_key(key, presets)
-            yield f"there is no key {key}{hint}; python -m rnnexp --help lists them"
+            yield f"there is no key {key}{hint}; rnnexp train --help lists them"
         elif not is_open and override.is_interval_sweep():
             interval: Any = override.value()
             ends = interval.start, interval.end

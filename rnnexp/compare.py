@@ -1,4 +1,4 @@
-"""`python -m rnnexp.compare`: which is better? See rnnexp/comparing."""
+"""`python -m rnnexp.compare`, the older spelling of `rnnexp compare`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python -m rnnexp.fetch URL [FOLDER]`: the runs that a sweep's workers have put into an artifact store. No torch."""
+"""`rnnexp fetch URL [FOLDER]`: the runs that a sweep's workers have put into an artifact store. No torch."""
 
 import sys
 
@@ -7,9 +7,9 @@ from hydra_sweep.commands import command
 from rnnexp.schema.config import SWEEPS
 
 
-@command("rnnexp.fetch")
+@command("rnnexp fetch")
 def main() -> int:
-    return fetch.run("rnnexp.fetch", SWEEPS)
+    return fetch.run("rnnexp fetch", SWEEPS)
 
 
 if __name__ == "__main__":

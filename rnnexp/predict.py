@@ -1,4 +1,4 @@
-"""What a finished run makes of your own images or series: `python -m rnnexp.predict RUN_DIR image.png ...`.
+"""What a finished run makes of your own images or series: `rnnexp predict RUN image.png ...`.
 
 From a notebook: `predictor = load("outputs/runs/x")`, then `classify(predictor, [Image.open("seven.png")])`, or
 `probabilities(predictor, [series])`.
@@ -25,6 +25,7 @@ from PIL import Image
 
 from hydra_sweep.commands import Parser, command, show
 from hydra_sweep.errors import UserError
+from rnnexp.record.places import find
 from rnnexp.record.result import EARLIER, RunResult, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.record.tensors import load_tensors
@@ -179,7 +180,7 @@ def read(predictor: Predictor, path: str) -> list[tuple[str, NDArray[Any]]]:
         array, num_characters = prepared(predictor, _open(path))
         if num_characters > 1:
             note = f"note: {path} seems to hold {num_characters} characters; this is the largest"
-            show("rnnexp.predict", [note])
+            show("rnnexp predict", [note])
         return [(path, array)]
     from rnnexp.data.series import read_unlabeled
 
@@ -189,27 +190,27 @@ def read(predictor: Predictor, path: str) -> list[tuple[str, NDArray[Any]]]:
     return [(path if len(found) == 1 else f"{path}:{number}", one) for number, one in enumerate(found)]
 
 
-@command("rnnexp.predict")
+@command("rnnexp predict")
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line for each example, or JSON. Returns 2 if the run or a file was bad."""
-    parser = Parser("rnnexp.predict", description="Classify images or series with a run's model.")
-    parser.add_argument("run_dir", metavar="RUN_DIR", help="the folder of a finished run, with its model.pt")
+    parser = Parser("rnnexp predict", description="Classify images or series with a run's model.")
+    parser.add_argument("run_dir", metavar="RUN", help="a finished run, by name or folder")
     parser.add_argument(
         "files", metavar="FILE", nargs="+", help="an image of any size, or a file of series as those it was trained on"
     )
     parser.add_argument("--json", action="store_true", help="print path, label and every probability as JSON")
     parser.add_argument("--trust", action="store_true", help="build the run's own network, whoever wrote it")
     args = parser.parse_args(argv)
-    predictor = load(args.run_dir, args.trust)
+    predictor = load(find(args.run_dir), args.trust)
     if predictor.result.status is not Status.COMPLETE:
-        show("rnnexp.predict", [f"note: {_ending(predictor.result)}"])
+        show("rnnexp predict", [f"note: {_ending(predictor.result)}"])
     answers, exit_status = [], 0
     for path in args.files:
         try:
             titles, examples = zip(*read(predictor, path), strict=True)
             shares = probabilities(predictor, examples).tolist()
         except UserError as error:
-            show("rnnexp.predict", error.problems)
+            show("rnnexp predict", error.problems)
             exit_status = error.exit_status
             continue
         for title, p_O in zip(titles, shares, strict=True):

@@ -1,4 +1,4 @@
-"""`python -m rnnexp.proxy URL`: one server in front of a database, for hundreds of workers. No torch."""
+"""`rnnexp proxy URL`: one server in front of a database, for hundreds of workers. No torch."""
 
 import sys
 
@@ -6,9 +6,9 @@ from hydra_sweep import proxy
 from hydra_sweep.commands import command
 
 
-@command("rnnexp.proxy")
+@command("rnnexp proxy")
 def main() -> int:
-    return proxy.run("rnnexp.proxy")
+    return proxy.run("rnnexp proxy")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m rnnexp.reproduce RUN_DIR`: run a recorded run again and say whether history and metrics are identical."""
+"""`rnnexp reproduce RUN`: run a recorded run again and say whether history and metrics are identical."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hydra_sweep.commands import Parser, command
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
+from rnnexp.record.places import find
 from rnnexp.record.result import EARLIER, TIME_COLUMNS, RunResult, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.record.trust import trust_problems
@@ -25,22 +26,23 @@ from rnnexp.schema.config import plain_config, with_schema
 from rnnexp.schema.identity import dataset_difference
 
 
-@command("rnnexp.reproduce")
+@command("rnnexp reproduce")
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 if history and metrics are identical but for times, 1 if not, 2 for a mistake in the command."""
-    parser = Parser("rnnexp.reproduce", description="Run a recorded run again and compare its history and metrics.")
-    parser.add_argument("run_dir", type=Path, help="folder of a finished run")
+    parser = Parser("rnnexp reproduce", description="Run a recorded run again and compare its history and metrics.")
+    parser.add_argument("run_dir", metavar="RUN", type=Path, help="a finished run, by name or folder")
     parser.add_argument("--out", type=Path, help="keep the new run in this folder (default: a temporary one)")
     parser.add_argument("--trust", action="store_true", help="run the record's own classes, whoever wrote them")
     args = parser.parse_args(argv)
+    run_dir = find(args.run_dir)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     streams.keep_going()
     with tempfile.TemporaryDirectory() if args.out is None else nullcontext(args.out) as out:
         try:
-            differences = reproduce(args.run_dir, out, args.trust)
+            differences = reproduce(run_dir, out, args.trust)
         except Interrupted as stopped:
             return 128 + stopped.signum
-    print("\n".join(differences.shown(args.run_dir)))
+    print("\n".join(differences.shown(run_dir)))
     return 1 if differences.results else 0
 
 

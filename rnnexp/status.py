@@ -1,4 +1,4 @@
-"""`python -m rnnexp.status [NAME]`: what a sweep is doing, wherever its workers are. No torch."""
+"""`rnnexp status [NAME]`: what a sweep is doing, wherever its workers are. No torch."""
 
 import sys
 
@@ -7,9 +7,9 @@ from hydra_sweep.commands import command
 from rnnexp.schema.config import SWEEPS
 
 
-@command("rnnexp.status")
+@command("rnnexp status")
 def main() -> int:
-    return status.run("rnnexp.status", SWEEPS)
+    return status.run("rnnexp status", SWEEPS)
 
 
 if __name__ == "__main__":

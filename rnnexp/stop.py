@@ -1,4 +1,4 @@
-"""`python -m rnnexp.stop NAME`: ends a sweep from another terminal or host. No torch."""
+"""`rnnexp stop NAME`: ends a sweep from another terminal or host. No torch."""
 
 import sys
 
@@ -7,9 +7,9 @@ from hydra_sweep.commands import command
 from rnnexp.schema.config import SWEEPS
 
 
-@command("rnnexp.stop")
+@command("rnnexp stop")
 def main() -> int:
-    return stop.run("rnnexp.stop", SWEEPS)
+    return stop.run("rnnexp stop", SWEEPS)
 
 
 if __name__ == "__main__":

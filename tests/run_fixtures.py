@@ -5,8 +5,8 @@ import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from rnnexp.cli import CONFIG_DIR
 from rnnexp.schema.config import register_schemas
+from rnnexp.schema.tree import CONFIG_DIR
 
 
 @pytest.fixture(scope="session")

@@ -49,9 +49,12 @@ RNNEXP = (
     {"preconditions", "report"},
     {"runner"},
     {"predict", "reproduce", "command_line"},
-    {"cli"},
+    {"train"},
+    {"datasets"},
     {"comparing"},
-    {"compare", "__main__"},
+    {"compare"},
+    {"cli"},
+    {"__main__", "completion"},
 )
 FLOORS = {"hydra_sweep": SWEEPER, "rnnexp": RNNEXP}
 

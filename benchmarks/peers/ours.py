@@ -9,11 +9,11 @@ from hydra.utils import instantiate
 
 from hydra_sweep import signals
 from hydra_sweep.machine import num_physical_cores
-from rnnexp.cli import CONFIG_DIR
 from rnnexp.data import loading
 from rnnexp.data.sequences import Normalization, Sequences
 from rnnexp.data.splitting import split
 from rnnexp.schema.config import plain_config, register_schemas
+from rnnexp.schema.tree import CONFIG_DIR
 from rnnexp.training import machine
 from rnnexp.training.loop import Progress, Trainer
 from rnnexp.training.precision import Precision

@@ -28,8 +28,8 @@ def trial(sample: dict) -> None:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from rnnexp.cli import CONFIG_DIR
     from rnnexp.runner import run
+    from rnnexp.schema.tree import CONFIG_DIR
 
     register_schemas()
     GlobalHydra.instance().clear()

@@ -16,7 +16,7 @@ from hydra_sweep.hints import nearest
 from hydra_sweep.plan import key_of
 from rnnexp.command_line import CommandLine
 from rnnexp.record.comparison_folder import folder_name
-from rnnexp.schema.config import GROUPS
+from rnnexp.schema.tree import GROUPS
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from hydra_sweep.errors import counted
 from hydra_sweep.plan import key_of
 from hydra_sweep.text_table import table
-from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine
 from rnnexp.comparing.arms import ArmSpec, arms_text, choice_problems
 from rnnexp.comparing.protocol import AGAIN, Protocol
+from rnnexp.schema.tree import CONFIG_DIR
 
 
 def problems(protocol: Protocol, args: argparse.Namespace) -> list[str]:

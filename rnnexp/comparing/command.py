@@ -1,4 +1,4 @@
-"""`python -m rnnexp.compare`: architectures, or whatever else, tuned alike and judged on fresh seeds."""
+"""`rnnexp compare`: architectures, or whatever else, tuned alike and judged on fresh seeds."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ from hydra_sweep.commands import Parser, command, fail
 from hydra_sweep.compose import ComposeError
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import explained
-from rnnexp.cli import CONFIG_DIR, parsed
 from rnnexp.command_line import CommandLine
 from rnnexp.comparing import checks, recorded
 from rnnexp.comparing.arms import arms_text, data_specs, merged
 from rnnexp.comparing.comparison import Comparison
 from rnnexp.record.comparison_folder import ComparisonFolder, folder_name
+from rnnexp.record.places import find
 from rnnexp.schema.config import register_schemas
+from rnnexp.schema.tree import CONFIG_DIR
+from rnnexp.train import parsed
 from rnnexp.verdict import across, text
 from rnnexp.verdict.judge import judge
 from rnnexp.verdict.values import SMALLEST_EFFECT, Verdict
@@ -39,31 +41,31 @@ from rnnexp.verdict.values import SMALLEST_EFFECT, Verdict
 log = logging.getLogger("rnnexp")
 
 HELP = """\
-rnnexp.compare tunes architectures alike, and says which is better, that they
+rnnexp compare tunes architectures alike, and says which is better, that they
 are the same as far as it matters, or that it can't tell.
 
-  python -m rnnexp.compare name=cells          the three networks, each with
+  rnnexp compare name=cells                    the three networks, each with
                                                five searches of its own
-  python -m rnnexp.compare name=c compare.searches=1
+  rnnexp compare name=c compare.searches=1
                                                one search each: about the two
                                                configurations it finds
-  python -m rnnexp.compare name=a compare.seeds=auto compare.max_seeds=20
+  rnnexp compare name=a compare.seeds=auto compare.max_seeds=20
                                                more searches until every pair
                                                is decided
-  python -m rnnexp.compare name=o compare.arms=optim model=gru
+  rnnexp compare name=o compare.arms=optim model=gru
                                                the optimizers, on one network
-  python -m rnnexp.compare name=d compare.data=[mnist,kmnist]
+  rnnexp compare name=d compare.data=[mnist,kmnist]
                                                on several data sets
-  python -m rnnexp.compare name=q search=quick compare.searches=2 \\
+  rnnexp compare name=q search=quick compare.searches=2 \\
     compare.seeds=2 compare.trials=4 compare.top=2
                                                a first look, in minutes
-  python -m rnnexp.compare name=r 'compare.arms=["optim.lr=0.1","optim.lr=1"]'
-  python -m rnnexp.compare --from outputs/sweeps/grid --by model
+  rnnexp compare name=r 'compare.arms=["optim.lr=0.1","optim.lr=1"]'
+  rnnexp compare --from outputs/sweeps/grid --by model
                                                runs that exist already
                                                (--from . --help)
 
 The same command again goes on where it stopped. Keys of its own, as this
-command line has them; all those of python -m rnnexp --help hold for the runs:
+command line has them; all those of rnnexp train --help hold for the runs:
 {keys}
 
 Results go to outputs/compare/NAME: comparison.json, report.html, compare.yaml,
@@ -101,14 +103,14 @@ def finish(folder: ComparisonFolder, result: Verdict) -> Iterator[str]:
     yield from _shown(text.lines(result, _width()), folder.verdict)
 
 
-@command("rnnexp.compare")
+@command("rnnexp compare")
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks the command line, then compares."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if any(text == "--from" or text.startswith("--from=") for text in arguments):
         return recorded_main(arguments)
     register_schemas()
-    args = parsed("rnnexp.compare", arguments, "compare")
+    args = parsed("rnnexp compare", arguments, "compare")
     if args.multirun:
         raise UserError("a comparison runs its own sweeps; leave -m out")
     typed = ComparisonCommandLine(args, CONFIG_DIR)
@@ -154,9 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                     log.info("%s", line)
         except Timeout:
             busy = f"another process compares in {folder.path}; wait for it, or choose another name="
-            fail("rnnexp.compare", UserError(busy))
+            fail("rnnexp compare", UserError(busy))
         except UserError as error:
-            fail("rnnexp.compare", error)
+            fail("rnnexp compare", error)
 
     sys.argv[1:] = arguments
     streams.keep_going()
@@ -216,8 +218,10 @@ def _shown(lines: Sequence[str], numbers: Path) -> Iterator[str]:
 
 def recorded_main(arguments: Sequence[str]) -> int:
     """Compares runs that exist already and returns the exit status."""
-    parser = Parser("rnnexp.compare", description="Compare runs that exist already.")
-    parser.add_argument("--from", dest="root", metavar="FOLDER", type=Path, required=True, help="folder of the runs")
+    parser = Parser("rnnexp compare", description="Compare runs that exist already.")
+    parser.add_argument(
+        "--from", dest="root", metavar="FOLDER", type=Path, required=True, help="folder, or sweep, of the runs"
+    )
     parser.add_argument("--by", metavar="A,B", default="model", help="columns that make the arms (default: model)")
     parser.add_argument("--where", metavar="EXPR", help="only runs of which this holds, as \"optim == 'adam'\"")
     metrics = ("test_accuracy", "valid_accuracy")
@@ -231,6 +235,7 @@ def recorded_main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", metavar="FOLDER", type=Path, help="write comparison.json and report.html here")
     args = parser.parse_args(arguments)
     by, data = (_names(text) for text in (args.by, args.across))
+    args.root = find(args.root)
     frame = recorded.load(args.root, args.where, [*by, *data])
     groups = recorded.by_data(frame, data) if data else {args.root.name: frame}
     method = ["These runs existed before the comparison: what the warnings name was not controlled."]

@@ -20,8 +20,8 @@ from rnnexp.results import collect
 from rnnexp.results.aggregation import mixed_keys, mixed_text
 from rnnexp.results.columns import is_config
 from rnnexp.results.filtering import where
-from rnnexp.schema.config import GROUPS
 from rnnexp.schema.identity import NOT_IN_FINGERPRINT
+from rnnexp.schema.tree import GROUPS
 from rnnexp.verdict import curves
 from rnnexp.verdict.values import Arm, Run, Search
 
@@ -187,7 +187,7 @@ def _not_controlled(groups: dict[str, pd.DataFrame], by: Sequence[str], metric: 
     frame = pd.concat(groups.values())
     own = {name.partition(".")[0] for name in by}
     keys = [n for n in frame.columns if is_config(n) and n not in NOT_IN_FINGERPRINT and n.partition(".")[0] not in own]
-    said = ["how hard each arm was tuned is not known here; python -m rnnexp.compare gives each the same budget"]
+    said = ["how hard each arm was tuned is not known here; rnnexp compare gives each the same budget"]
     for name, group in groups.items():
         if mixed := mixed_keys(group, by):
             said.append(mixed_text(f"arm {name}", mixed))

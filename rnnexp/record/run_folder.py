@@ -45,7 +45,7 @@ from hydra_sweep.files import (
     with_yaml_checksum,
 )
 from rnnexp.record.result import RunResult, TestOutcomes, history_columns
-from rnnexp.schema.config import GROUPS
+from rnnexp.schema.tree import GROUPS
 
 RESUME_HINT = "what was saved before is intact: make room and go on with train.resume=true"
 MAX_OUTCOMES_BYTES = 256 * 2**20  # unpacked

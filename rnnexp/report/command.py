@@ -1,4 +1,4 @@
-"""`python -m rnnexp.report PATH`: one HTML file about a run, a sweep or a comparison, and its figures as files."""
+"""`rnnexp report PATH`: one HTML file about a run, a sweep or a comparison, and its figures as files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from pathlib import Path
 
 from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError
+from rnnexp.record.places import find
 from rnnexp.report.pages import FORMATS, PAGE, gather, write_figures, write_page
 
 
-@command("rnnexp.report")
+@command("rnnexp report")
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the page and returns the exit status."""
-    parser = Parser("rnnexp.report", description="Write a page about a run, a sweep or a comparison.")
-    parser.add_argument("path", type=Path, help="folder of a run, a sweep or a comparison, or any folder of runs")
+    parser = Parser("rnnexp report", description="Write a page about a run, a sweep or a comparison.")
+    parser.add_argument(
+        "path", type=Path, help="a run, a sweep or a comparison, by name or folder, or any folder of runs"
+    )
     parser.add_argument("--output", metavar="FILE", type=Path, help="the page (default: PATH/report.html)")
     parser.add_argument("--figures", metavar="FOLDER", type=Path, help="write each figure into this folder, too")
     parser.add_argument(
@@ -30,6 +33,7 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
     formats = args.format.split(",")
     if unknown := [name for name in formats if name not in FORMATS]:
         raise UserError(f"--format must be png, svg or png,svg, got {unknown[0]}")
+    args.path = find(args.path)
     page = gather(args.path)
     target = args.output or args.path / PAGE
     yield f"page     {write_page(page, target)}"

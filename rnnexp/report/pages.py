@@ -1,4 +1,4 @@
-"""`python -m rnnexp.report PATH`: one HTML file about a run, a sweep or a comparison, and its figures as PNG and SVG.
+"""`rnnexp report PATH`: one HTML file about a run, a sweep or a comparison, and its figures as PNG and SVG.
 
 What can't be shown is said in a sentence. No torch.
 """

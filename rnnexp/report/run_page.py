@@ -40,7 +40,7 @@ def page(path: Path) -> Page:
     page.subtitle += f" · {row['status']}" + (f": {row['reason']}" if not pd.isna(row["reason"]) else "")
     page.tiles = [(name.replace("_", " "), tile(row[name], name)) for name in TILES if not pd.isna(row[name])]
     shown = shlex.quote(str(path))
-    page.commands = [("again", f"python -m rnnexp.reproduce {shown}")] if row["status"] == "complete" else []
+    page.commands = [("again", f"rnnexp reproduce {shown}")] if row["status"] == "complete" else []
     epochs = history(folder)
     if len(epochs):
         best = int(row["best_epoch"]) if not pd.isna(row["best_epoch"]) else None

@@ -17,8 +17,8 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest
 from rnnexp.record.result import OWN_METRIC, Status
 from rnnexp.results.columns import is_config, natural
-from rnnexp.schema.config import GROUPS
 from rnnexp.schema.identity import NOT_IN_FINGERPRINT
+from rnnexp.schema.tree import GROUPS
 
 STATISTICS = ("mean", "std", "n", "best")
 LOSS = "_loss"  # of it, and of what a run costs, less is better; of an accuracy and any other metric, more

@@ -24,7 +24,7 @@ from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.result import HISTORY_COLUMNS, METRICS, RunResult, Status, history_columns, is_metric
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results.columns import ENVIRONMENT, OWN, is_config, natural
-from rnnexp.schema.config import GROUPS
+from rnnexp.schema.tree import GROUPS
 
 # The columns of every table, in their order. Those of the configuration, `optim.lr` and the like, come between HEAD
 # and TAIL, `versions.*` at the end: whatever has a dot can't collide with a metric.

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hydra_sweep.text_table import GAP, MIN_WIDTH, cells, column_width
 from rnnexp.record.result import METRICS
-from rnnexp.schema.config import GROUPS
+from rnnexp.schema.tree import GROUPS
 
 ENVIRONMENT = ("git.", "versions.")  # columns with a dot that are not of the configuration
 

@@ -1,4 +1,4 @@
-"""`python -m rnnexp.results`: every run below a folder in one table."""
+"""`rnnexp results`: every run below a folder in one table."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hydra_sweep.errors import UserError, counted
 from hydra_sweep.files import atomic
 from hydra_sweep.hints import nearest, nearest_key
 from hydra_sweep.text_table import fitting, table
+from rnnexp.record.places import find
 from rnnexp.record.result import Status
 from rnnexp.results import formats
 from rnnexp.results.aggregation import (
@@ -41,7 +42,7 @@ class NothingFound(UserError):
     exit_status = 1
 
 
-@command("rnnexp.results")
+@command("rnnexp results")
 def main(argv: Sequence[str] | None = None) -> int:
     """Shows the table and returns the exit status."""
     for line in _lines(_parser().parse_args(argv)):
@@ -50,8 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser("rnnexp.results", description="Show every run below a folder in one table.")
-    parser.add_argument("root", nargs="?", default="outputs", help="folder that holds the runs (default: outputs)")
+    parser = Parser("rnnexp results", description="Show every run below a folder in one table.")
+    parser.add_argument(
+        "root",
+        nargs="?",
+        default="outputs",
+        help="folder that holds the runs, or the name of a sweep (default: outputs)",
+    )
     parser.add_argument(
         "--where", metavar="EXPR", help='only runs of which this holds: "optim.lr > 0.1 and seed in (0, 1)"'
     )
@@ -83,6 +89,7 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
     if is_plain and (args.values or args.any_status):
         raise UserError("--values and --any-status are for means; add --group model, or --rows model --columns optim")
     files, printed = _formats(args)
+    args.root = find(args.root)
     everything = collect(args.root)
     if everything.empty:
         raise NothingFound(f"no runs below {args.root}")
@@ -92,7 +99,7 @@ def _lines(args: argparse.Namespace) -> Iterator[str]:
         warnings.simplefilter("ignore", MixedConfigurations)  # said below, with what to type
         shown, exact = (_plain if is_plain else _shaped)(frame, args, width)
     if not is_plain and (warning := _mixed_warning(frame, args)):
-        show("rnnexp.results", [f"warning: {warning}"])
+        show("rnnexp results", [f"warning: {warning}"])
     contents = {}
     for path, name in files.items():
         if name == "parquet":

@@ -45,7 +45,7 @@ def to_latex(frame: pd.DataFrame) -> str:
 
 
 def to_html(frame: pd.DataFrame) -> str:
-    """Returns a table element; `python -m rnnexp.report` writes whole pages."""
+    """Returns a table element; `rnnexp report` writes whole pages."""
     escape = _escaper(html.escape)
     head = "".join(f"<th>{escape(str(name))}</th>" for name in frame.columns)
     align = [' style="text-align: right"' if is_number else "" for is_number in _numeric(frame)]

@@ -274,7 +274,6 @@ class ComparisonConfig(Config):
     compare: CompareConfig = field(default_factory=CompareConfig)
 
 
-GROUPS = ("model", "optim", "schedule", "data", "train", "experiment")
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"rnn": RnnSchema, "gru": GruSchema, "lstm": LstmSchema},
     "optim": {"adadelta": AdadeltaSchema, "adam": AdamSchema, "sgd": SgdSchema},

@@ -172,7 +172,7 @@ def test_trust_builds_what_the_record_names(folder, tmp_path):
 
 @pytest.mark.parametrize("group", ["model", "optim", "schedule"])
 def test_what_rnnexp_itself_names_needs_no_trust(compose, group):
-    from rnnexp.cli import CONFIG_DIR
+    from rnnexp.schema.tree import CONFIG_DIR
 
     for option in sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml")):
         assert trust_problems(plain_config(compose(f"{group}={option}"))) == []

@@ -114,7 +114,7 @@ def test_whoever_reads_a_sweep_while_it_runs_meets_no_error_and_no_wrong_number(
             assert page.rstrip().endswith("</html>")
     inject("reading of a running sweep", looks)
     command.end()
-    assert set(capsys.readouterr().err.splitlines()) <= {f"rnnexp.results: no runs below {folder}"}  # before the first
+    assert set(capsys.readouterr().err.splitlines()) <= {f"rnnexp results: no runs below {folder}"}  # before the first
     whole = collect(folder)
     assert whole["status"].tolist() == ["complete"] * 10
     final, final_epochs = facts(whole), histories(folder, ("path", "seed"), whole)

@@ -13,10 +13,10 @@ from omegaconf import OmegaConf
 from hydra_sweep.compose import composing
 from hydra_sweep.declarations import build
 from hydra_sweep.errors import UserError, escape_unprintable
-from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine, without_hydra
 from rnnexp.schema import validation
 from rnnexp.schema.config import register_schemas
+from rnnexp.schema.tree import CONFIG_DIR
 
 NUM_FILES, NUM_SPACES, NUM_SEARCHES = 10, 100, 1  # ten times as many with --long
 GLOBAL = "# @package _global_\n"

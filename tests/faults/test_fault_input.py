@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 
 from hydra_sweep.commands import show
 from hydra_sweep.compose import Composer
-from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine, without_hydra
 from rnnexp.schema.config import register_schemas
+from rnnexp.schema.tree import CONFIG_DIR
 
 NUM_VALID, NUM_INVALID, NUM_HOSTILE = 400, 400, 200  # ten times as many with --long
 

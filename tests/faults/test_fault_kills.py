@@ -99,7 +99,7 @@ def test_a_comparison_killed_at_drawn_moments_ends_alike(whole_comparison, tmp_p
 NURSERY = """
 import json, os, signal, sys, time
 from hydra import compose, initialize_config_dir
-from rnnexp.cli import CONFIG_DIR
+from rnnexp.schema.tree import CONFIG_DIR
 from rnnexp.runner import run
 from rnnexp.schema.config import register_schemas
 sys.path.insert(0, sys.argv[1])

@@ -10,11 +10,11 @@ import pytest
 from hydra._internal.utils import get_args_parser
 
 from hydra_sweep.settings import PRUNERS, SAMPLERS
-from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine
 from rnnexp.comparing.command import main as compare
 from rnnexp.results import collect
 from rnnexp.schema.config import register_schemas
+from rnnexp.schema.tree import CONFIG_DIR
 
 SMALL = (
     "train.epochs=1 data.limit=100 data.valid_size=50 model.hidden_size=4 model.num_layers=1 train.threads=1"

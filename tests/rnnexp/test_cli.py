@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import shlex
 import subprocess
 import sys
@@ -13,12 +14,13 @@ from hydra._internal.utils import get_args_parser
 
 from hydra_sweep.hints import spelling
 from rnnexp import COMMANDS
-from rnnexp.cli import CONFIG_DIR, main
+from rnnexp.cli import VERBS, main
 from rnnexp.command_line import CommandLine
 from rnnexp.record.result import RunResult, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
 from rnnexp.schema.config import register_schemas
+from rnnexp.schema.tree import CONFIG_DIR
 
 SMALL = (
     "train.epochs=2 data.limit=500 data.valid_size=200 model.hidden_size=8 model.num_layers=1 train.threads=1"
@@ -39,7 +41,7 @@ def test_a_deleted_working_directory_is_one_line(tmp_path, module):
     done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stderr) == (
         2,
-        f"{module}: this working directory has been deleted; type cd to one that is there\n",
+        f"{module.replace('.', ' ')}: this working directory has been deleted; type cd to one that is there\n",
     )
 
 
@@ -82,10 +84,10 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("optim=adam optim.betas=[0.9,1]", "optim.betas must be >= 0 and < 1, got 1.0; try optim.betas=[0.9,0.999]"),
         ("optim=sgd optim.nesterov=true optim.momentum=0", "optim.nesterov needs optim.momentum > 0"),
         ("optim=adam optim.fused=true optim.foreach=true", "optim.fused and optim.foreach can't both be true"),
-        ("optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); python -m rnnexp --help lists them"),
-        ("lr=1", "there is no key lr (did you mean optim.lr?); python -m rnnexp --help lists them"),
-        ("modle=lstm", "there is no key modle (did you mean model?); python -m rnnexp --help lists them"),
-        ("optim.momentum=0.9", "there is no key optim.momentum; optim=sgd has it; python -m rnnexp --help lists them"),
+        ("optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); rnnexp train --help lists them"),
+        ("lr=1", "there is no key lr (did you mean optim.lr?); rnnexp train --help lists them"),
+        ("modle=lstm", "there is no key modle (did you mean model?); rnnexp train --help lists them"),
+        ("optim.momentum=0.9", "there is no key optim.momentum; optim=sgd has it; rnnexp train --help lists them"),
         ("model.nonlinearity=relu", "there is no key model.nonlinearity; model=rnn has it"),
         ("learning_rate=1", "there is no key learning_rate (did you mean optim.lr?)"),
         ("train.lr=1", "there is no key train.lr (did you mean optim.lr?)"),
@@ -114,8 +116,8 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
             "storage postgresql://me:...@host/db: its password would be in every record; put it into PGPASSWORD",
         ),
         ("-m storage=nonsense seed=0,1", "storage 'nonsense' is no URL; try postgresql://user@host/database or redis"),
-        ("+foo=1", "there is no key foo; python -m rnnexp --help lists them"),
-        ("+optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); python -m rnnexp --help lists them"),
+        ("+foo=1", "there is no key foo; rnnexp train --help lists them"),
+        ("+optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); rnnexp train --help lists them"),
         ("~optim", "optim has no value; type optim=..."),
         ("optim.lr", "can't read 'optim.lr'"),
         ("model=rnn,gru", "model=rnn,gru names several values; add -m to run them all"),
@@ -243,9 +245,65 @@ def test_a_sound_command_has_no_faults(faults, arguments):
     assert faults(*arguments.split()) == []
 
 
-def test_help_shows_groups_jobs_and_keys_without_torch(tmp_path):
+def test_help_lists_every_verb_and_fits_80_columns(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["rnnexp", "--help"])
+    assert main() == 0
+    shown = capsys.readouterr().out
+    assert [line.split()[0] for line in shown.partition("Verbs;")[2].splitlines()[1 : 1 + len(VERBS)]] == [*VERBS]
+    assert "  model       gru, lstm, rnn\n" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    for words in (["-h"], ["help"]):
+        monkeypatch.setattr(sys, "argv", ["rnnexp", *words])
+        assert main() == 0
+        assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_has_a_help_that_fits_80_columns_and_needs_no_torch(verb, tmp_path):
+    program = f"""
+import sys
+sys.argv[1:] = [{verb!r}, "--help"]
+from rnnexp.cli import VERBS, main
+try:
+    main()
+except SystemExit as stop:  # argparse's
+    assert not stop.code
+assert "torch" not in sys.modules
+"""
+    environment = {**os.environ, "COLUMNS": "80"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert f"rnnexp {verb}" in done.stdout
+    keys = done.stdout.index("Keys") if "Keys" in done.stdout else len(done.stdout)  # values are as long as they are
+    assert max(map(len, done.stdout[:keys].splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("resluts outputs", "there is no verb resluts (did you mean results?); rnnexp --help lists them"),
+        ("xyz", "there is no verb xyz; rnnexp --help lists them"),
+    ],
+)
+def test_a_verb_that_is_not_there_is_a_line(typed, line, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["rnnexp", *typed.split()])
+    assert main() == 2
+    assert capsys.readouterr().err == f"rnnexp: {line}\n"
+
+
+def test_a_verb_is_the_same_by_both_spellings_and_training_is_one(tmp_path):
+    old = rnnexp("nowhere", module="rnnexp.results", cwd=tmp_path)
+    new = rnnexp("results", "nowhere", cwd=tmp_path)
+    assert (old.returncode, old.stderr) == (new.returncode, new.stderr)
+    assert old.stderr.startswith("rnnexp results: there is no folder nowhere")
+    assert rnnexp("train", "optim.lr=-1", cwd=tmp_path).stderr == rnnexp("optim.lr=-1", cwd=tmp_path).stderr
+
+
+def test_train_help_shows_groups_jobs_and_keys_without_torch(tmp_path):
     program = (
-        "import sys; sys.argv[1:] = ['--help']; from rnnexp.cli import main; main(); assert 'torch' not in sys.modules"
+        "import sys; sys.argv[1:] = ['train', '--help']; from rnnexp.cli import main; main();"
+        " assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -265,7 +323,7 @@ def test_configuration_and_faults_are_answered_without_torch(tmp_path, arguments
     program = f"""
 import sys
 sys.argv[1:] = {arguments!r}
-from rnnexp.cli import main
+from rnnexp.cli import VERBS, main
 try:
     found = main()
 except SystemExit as stop:  # Hydra's
@@ -338,7 +396,7 @@ def test_reproduce_says_whether_the_history_is_identical(tmp_path):
     assert (tmp_path / "again" / "history.csv").exists()
     nothing = rnnexp(tmp_path, module="rnnexp.reproduce", cwd=tmp_path)
     assert nothing.returncode == 2
-    assert nothing.stderr == f"rnnexp.reproduce: {tmp_path} holds no finished run: there is no result.json\n"
+    assert nothing.stderr == f"rnnexp reproduce: {tmp_path} holds no finished run: there is no result.json\n"
 
 
 OWN_MODEL = '''
@@ -457,7 +515,7 @@ def test_a_distribution_of_another_tool_comes_with_its_spelling(value, better):
         ("--epochs 3", "--epochs 3: options are written key=value, without dashes; type train.epochs=3"),
         ("model=gru --lr=3", "--lr=3: options are written key=value, without dashes; type optim.lr=3"),
         ("--train.batch-size 3", "--train.batch-size 3: options are written key=value, without dashes; type train.b"),
-        ("--nonsense", "--nonsense: options are written key=value, without dashes; python -m rnnexp --help"),
+        ("--nonsense", "--nonsense: options are written key=value, without dashes; rnnexp train --help"),
         ("--cfg nonsense", "argument --cfg/-c: invalid choice: 'nonsense'"),
     ],
 )

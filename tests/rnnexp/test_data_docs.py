@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hydra._internal.utils import get_args_parser
 
-from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine
 from rnnexp.results import collect
 from rnnexp.schema.config import register_schemas
+from rnnexp.schema.tree import CONFIG_DIR
 
 ROOT = Path(__file__).parents[2]
 README, TEXT = (ROOT / "README.md").read_text(), (ROOT / "docs" / "data.md").read_text()

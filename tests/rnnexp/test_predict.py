@@ -250,7 +250,7 @@ def test_bad_images_are_reported_and_the_good_ones_classified(
     assert out.startswith(f"{picture}  7 ")
     problems = ("has no ink", "can't be read as", "can't be read as", "is not there", "can't be read as")
     for name, problem, line in zip(names, problems, err.splitlines(), strict=True):
-        assert line.startswith(f"rnnexp.predict: {tmp_path / name} {problem}")
+        assert line.startswith(f"rnnexp predict: {tmp_path / name} {problem}")
 
 
 @pytest.mark.long
@@ -259,7 +259,7 @@ def test_a_pruned_run_classifies_with_a_note(run_dir: Path, picture: str, capsys
     assert predict.main([str(run_dir), picture]) == 0
     out, err = capsys.readouterr()
     assert out.startswith(picture)
-    assert err == "rnnexp.predict: note: the run is pruned (pruned after epoch 1)\n"
+    assert err == "rnnexp predict: note: the run is pruned (pruned after epoch 1)\n"
 
 
 def lose_the_model(run_dir: Path) -> None:
@@ -299,14 +299,14 @@ def test_a_run_that_cannot_be_used_is_one_line(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
-    assert err.startswith("rnnexp.predict: ")
+    assert err.startswith("rnnexp predict: ")
     assert problem in err
 
 
 def test_help_answers_without_torch() -> None:
     code = "import sys, rnnexp.predict as p\ntry: p.main(['--help'])\nfinally: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("usage: python -m rnnexp.predict")
+    assert done.stdout.startswith("usage: rnnexp predict")
     assert done.stdout.endswith("False\n")
 
 

@@ -4,9 +4,9 @@ import optuna
 import yaml
 
 from hydra_sweep.optuna_compat import ask
-from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine
 from rnnexp.compat import get_args_parser
+from rnnexp.schema.tree import CONFIG_DIR
 
 
 def test_an_experiment_sets_no_numbers_of_one_optimizer_model_or_schedule():

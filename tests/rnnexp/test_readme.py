@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from hydra._internal.utils import get_args_parser
 
-from rnnexp.cli import CONFIG_DIR
 from rnnexp.command_line import CommandLine
 from rnnexp.record.result import HISTORY_COLUMNS
 from rnnexp.results import collect
 from rnnexp.schema import validation
-from rnnexp.schema.config import GROUPS, plain_config, register_schemas
+from rnnexp.schema.config import plain_config, register_schemas
+from rnnexp.schema.tree import CONFIG_DIR, GROUPS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -131,7 +131,7 @@ def test_a_wrong_command_is_one_line_and_leaves_nothing(arguments, line, tmp_pat
     monkeypatch.setattr(sys, "argv", ["rnnexp.compare", *arguments.split()])
     monkeypatch.setattr(Sweeps, "run", lambda *_: pytest.fail("it has begun"))
     assert main() == 2
-    assert capsys.readouterr().err.startswith(f"rnnexp.compare: {line}")
+    assert capsys.readouterr().err.startswith(f"rnnexp compare: {line}")
     assert not list(tmp_path.iterdir())
 
 
@@ -434,7 +434,7 @@ def test_a_recorded_comparison_can_have_its_page(runs, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nowhere"], "no folder nowhere"),
+        (["nowhere"], "there is no folder nowhere"),
         (["--by", "modle"], "no column modle (did you mean model?)"),
         (["--by", "seed", "--where", "seed == 7"], ". holds 0 runs to compare, of 0 different seed"),
         (["--where", "seed ="], "can't read 'seed ='"),
@@ -444,7 +444,7 @@ def test_what_can_not_be_compared_is_one_line(arguments, line, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     root = [] if arguments[0] == "nowhere" else ["."]
     assert main(["--from", *root, *arguments]) == 2
-    assert capsys.readouterr().err.startswith(f"rnnexp.compare: {line}")
+    assert capsys.readouterr().err.startswith(f"rnnexp compare: {line}")
 
 
 def test_a_damaged_record_of_a_comparison_is_one_line(tmp_path, monkeypatch, capsys):
@@ -477,7 +477,7 @@ def test_what_a_search_took_is_read_from_its_table(tmp_path):
 
 def test_the_shipped_comparison_states_each_of_its_defaults(compose):
     """conf/compare.yaml is the only place that has them."""
-    from rnnexp.cli import CONFIG_DIR
+    from rnnexp.schema.tree import CONFIG_DIR
 
     written = yaml.safe_load((CONFIG_DIR / "compare.yaml").read_text())["compare"]
     assert set(written) == {field.name for field in dataclasses.fields(CompareConfig)}

@@ -141,7 +141,7 @@ def test_a_runs_page_shows_its_curves_its_mistakes_and_how_it_was_made(run_folde
     text = parsed(write(run_folder, tmp_path / "page.html"))
     result = RunFolder(run_folder).read_result()
     assert f"{100 * result.metrics['test_accuracy']:.2f} %" in text
-    assert f"python -m rnnexp.reproduce {run_folder}" in text
+    assert f"rnnexp reproduce {run_folder}" in text
     assert "model.hidden_size 8" in text
     for drawing in page.drawings:
         assert drawing.note in text
@@ -464,7 +464,7 @@ def test_a_folder_that_can_not_be_shown_is_one_line(tmp_path, capsys, name, cont
 @pytest.mark.parametrize(
     ("argv", "line"),
     [
-        (["nowhere"], "no folder nowhere"),
+        (["nowhere"], "there is no folder nowhere"),
         (["RUN", "--output", "/nowhere/page.html"], "cannot write /nowhere/page.html"),
         (["RUN", "--format", "pdf"], "--format must be png, svg or png,svg, got pdf"),
         (["RUN", "--output", "TMP/p.html", "--figures", "/dev/null/x"], "cannot write /dev/null/x"),
@@ -473,7 +473,7 @@ def test_a_folder_that_can_not_be_shown_is_one_line(tmp_path, capsys, name, cont
 def test_a_wrong_command_is_one_line(run_folder, tmp_path, capsys, argv, line):
     argv = [text.replace("RUN", str(run_folder)).replace("TMP", str(tmp_path)) for text in argv]
     assert main(argv) == 2
-    assert capsys.readouterr().err.startswith(f"rnnexp.report: {line}")
+    assert capsys.readouterr().err.startswith(f"rnnexp report: {line}")
 
 
 def test_a_figure_with_nobodys_series_is_drawn():

@@ -443,7 +443,7 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path, capsys):
     assert printed.out == ""
     assert (
         printed.err
-        == f"rnnexp.results: no folder {tmp_path / 'x'}; type the folder that holds the runs, such as outputs\n"
+        == f"rnnexp results: no folder {tmp_path / 'x'}; type the folder that holds the runs, such as outputs\n"
     )
 
 
@@ -452,7 +452,7 @@ def test_a_folder_without_runs_is_an_empty_table(tmp_path, capsys):
     assert frame.empty
     assert list(frame) == [*HEAD, *TAIL]
     assert main([str(tmp_path)]) == 1
-    assert capsys.readouterr().err == f"rnnexp.results: no runs below {tmp_path}\n"
+    assert capsys.readouterr().err == f"rnnexp results: no runs below {tmp_path}\n"
 
 
 def test_numbers_are_shown_as_people_write_them(tmp_path, capsys):
@@ -576,7 +576,7 @@ def test_an_unknown_column_names_the_nearest(tmp_path, capsys, option):
     assert main([str(tmp_path), *typed]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("rnnexp.results: no column test_acuracy")
+    assert printed.err.startswith("rnnexp results: no column test_acuracy")
     assert "did you mean test_accuracy?" in printed.err
     assert printed.err.count("\n") == 1
 
@@ -584,7 +584,7 @@ def test_an_unknown_column_names_the_nearest(tmp_path, capsys, option):
 def test_an_unknown_column_like_no_other_says_where_to_find_them(tmp_path, capsys):
     finished(tmp_path)
     assert main([str(tmp_path), "--columns", "zzz"]) == 2
-    assert capsys.readouterr().err == "rnnexp.results: no column zzz; --csv FILE writes them all\n"
+    assert capsys.readouterr().err == "rnnexp results: no column zzz; --csv FILE writes them all\n"
 
 
 def same(read, frame):
@@ -636,7 +636,7 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys, target):
     finished(tmp_path)
     assert main([str(tmp_path), "--csv", str(tmp_path / target)]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"rnnexp.results: cannot write {tmp_path / target}: ")
+    assert error.startswith(f"rnnexp results: cannot write {tmp_path / target}: ")
     assert error.count("\n") == 1
 
 
@@ -735,7 +735,7 @@ def test_the_command_shows_means_of_groups(grid, capsys):
 def test_means_over_several_configurations_come_with_a_warning_and_what_to_type(grid, capsys, shape, typed):
     assert main([str(grid), *shape]) == 0
     assert capsys.readouterr().err == (
-        "rnnexp.results: warning: a group mixes configurations (optim): its spread is not that of seeds alone; "
+        "rnnexp results: warning: a group mixes configurations (optim): its spread is not that of seeds alone; "
         f"type {typed}, or choose by --where \"optim == 'adam'\"\n"
     )
     assert main([str(grid), *typed.split(), *shape[2:]]) == 0
@@ -816,5 +816,5 @@ def test_what_the_command_cannot_shape_is_one_line_and_no_file(grid, capsys, arg
     assert not (grid / "all.csv").exists()
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith(f"rnnexp.results: {line}")
+    assert printed.err.startswith(f"rnnexp results: {line}")
     assert printed.err.count("\n") == 1

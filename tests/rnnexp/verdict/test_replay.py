@@ -8,7 +8,7 @@ import pytest
 import yaml
 from scipy import stats as scipy_stats
 
-from rnnexp.cli import CONFIG_DIR
+from rnnexp.schema.tree import CONFIG_DIR
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 NUM_REPLAYS = 300

@@ -1,0 +1,59 @@
+"""A name does wherever a path does."""
+
+from pathlib import Path
+
+import pytest
+
+from hydra_sweep.errors import UserError
+from rnnexp.record.places import find, names
+
+
+@pytest.fixture(autouse=True)
+def outputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in ("runs/first", "runs/both", "sweeps/both/3", "sweeps/lr/0", "compare/cells"):
+        (tmp_path / "outputs" / place).mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "place"),
+    [
+        ("first", "outputs/runs/first"),
+        ("lr", "outputs/sweeps/lr"),
+        ("lr/0", "outputs/sweeps/lr/0"),
+        ("both/3", "outputs/sweeps/both/3"),
+        ("sweeps/both", "outputs/sweeps/both"),
+        ("cells", "outputs/compare/cells"),
+        ("outputs/runs/first", "outputs/runs/first"),
+        ("outputs", "outputs"),
+        (".", "."),
+        ("/nowhere/at/all", "/nowhere/at/all"),
+        ("elsewhere/first", "elsewhere/first"),
+    ],
+)
+def test_a_name_or_a_path_is_found(typed, place):
+    assert find(typed) == Path(place)
+
+
+def test_a_path_that_is_there_comes_before_a_name(tmp_path):
+    (tmp_path / "first").mkdir()
+    assert find("first") == Path("first")
+
+
+def test_a_name_of_two_is_refused_with_both():
+    with pytest.raises(UserError, match="both may be outputs/runs/both or outputs/sweeps/both; type which"):
+        find("both")
+
+
+def test_a_name_of_nothing_names_the_nearest():
+    with pytest.raises(
+        UserError, match=r"no run, sweep or comparison of that name in outputs \(did you mean first\?\)"
+    ):
+        find("fist")
+    with pytest.raises(UserError, match="there is no folder lr/9, and no run"):
+        find("lr/9")
+
+
+def test_all_names_are_listed():
+    assert names() == ["both", "cells", "first", "lr"]
+    assert names(Path("nowhere")) == []

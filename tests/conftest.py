@@ -81,6 +81,7 @@ def logging_as_before():
     for handler in root.handlers[:]:
         if handler not in handlers:
             root.removeHandler(handler)
+            handler.close()
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ def find(typed: str | Path, outputs: Path = OUTPUTS) -> Path:
     path = Path(typed)
     if path.exists() or path.is_absolute() or not path.parts:
         return path  # whether it holds what is wanted, the reader says
+    if not outputs.exists():
+        raise UserError(f"there is no folder {typed} here; runs make {outputs} in the folder where they are started")
     found = [place for place in (outputs / path, *(outputs / kind / path for kind in KINDS)) if place.exists()]
     if len(found) > 1:
         raise UserError(f"{typed} may be {' or '.join(map(str, found))}; type which")

@@ -296,7 +296,7 @@ def test_a_verb_is_the_same_by_both_spellings_and_training_is_one(tmp_path):
     old = rnnexp("nowhere", module="rnnexp.results", cwd=tmp_path)
     new = rnnexp("results", "nowhere", cwd=tmp_path)
     assert (old.returncode, old.stderr) == (new.returncode, new.stderr)
-    assert old.stderr.startswith("rnnexp results: there is no folder nowhere")
+    assert old.stderr.startswith("rnnexp results: there is no folder nowhere here")
     assert rnnexp("train", "optim.lr=-1", cwd=tmp_path).stderr == rnnexp("optim.lr=-1", cwd=tmp_path).stderr
 
 

@@ -54,6 +54,14 @@ def test_a_name_of_nothing_names_the_nearest():
         find("lr/9")
 
 
+def test_where_nothing_has_run_a_line_says_so(tmp_path, monkeypatch):
+    (tmp_path / "new").mkdir()
+    monkeypatch.chdir(tmp_path / "new")
+    for typed in ("outputs", "first"):
+        with pytest.raises(UserError, match=f"there is no folder {typed} here; runs make outputs in the folder where"):
+            find(typed)
+
+
 def test_all_names_are_listed():
     assert names() == ["both", "cells", "first", "lr"]
     assert names(Path("nowhere")) == []

@@ -3,9 +3,9 @@
     python benchmarks/live.py                      twenty and six of them, an hour on two cores; it goes on
     python benchmarks/live.py --number 4 --again 2 --outputs outputs
 
-Each is an ordinary comparison by the default protocol, but for eight trials a search, on 2,000 images of MNIST. In the
-first ones, both arms are the same GRU, or the same LSTM, but for the seeds of sampler, training and split: whatever is
-called better is a false alarm. The others compare the GRU with the LSTM, each time with other seeds for everything. Leaves
+Each is an ordinary comparison by the default protocol, but for eight trials a search, on 2,000 images of MNIST. In
+the first ones, both arms are the same GRU, or the same LSTM, but for the seeds of sampler, training and split:
+whatever is called better is a false alarm. The others compare the GRU with the LSTM, each time with other seeds for everything. Leaves
 results/live.md.
 """
 

@@ -5,8 +5,8 @@
 
 Each is an ordinary comparison by the default protocol, but for eight trials a search, on 2,000 images of MNIST. In
 the first ones, both arms are the same GRU, or the same LSTM, but for the seeds of sampler, training and split:
-whatever is called better is a false alarm. The others compare the GRU with the LSTM, each time with other seeds for everything.
-Leaves results/live.md.
+whatever is called better is a false alarm. The others compare the GRU with the LSTM, each time with other seeds for
+everything. Leaves results/live.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 PYTHON ?= python
 
-.PHONY: check lint format test bench
+.PHONY: check lint format test bench docs
 check: lint ## what must be clean before a commit: format, lint, types, and the tests of the README
 	$(PYTHON) -m pytest -n 4 --dist loadfile
 
@@ -18,3 +18,6 @@ test: ## every test, which lines they reach, and the fifty slowest of them
 
 bench: ## ratios beside the peers, into benchmarks/results/
 	$(PYTHON) benchmarks/run.py
+
+docs: ## the documentation site, into docs/_build/html; its tutorials run, and a warning is an error
+	$(PYTHON) -m sphinx -b html -W --keep-going -q docs docs/_build/html

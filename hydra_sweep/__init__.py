@@ -1,7 +1,7 @@
 """Grids and searches through Hydra's multirun: what a task function needs to know of them.
 
 A task reports as it goes and asks whether to stop; it returns its objective (a number, a sequence of numbers, or a
-mapping of metrics that `hydra.sweeper.objective` selects from). Outside a sweep all of this does nothing.
+mapping of metrics that `hydra.sweeper.objective` selects from). Outside a sweep all of this does nothing::
 
     @hydra.main(version_base="1.3", config_name="config")
     def task(cfg):

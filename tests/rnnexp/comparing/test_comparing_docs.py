@@ -1,19 +1,16 @@
-"""The commands of README.md and docs/comparing.md that compare could begin as they stand."""
+"""The comparisons that README.md and docs/ show could begin as they stand."""
 
 import re
-import shlex
 import sys
-from pathlib import Path
 
 import pytest
+from documents import PAGES, commands
 from series_data import gestures
 
 from rnnexp.comparing.command import main
 from rnnexp.comparing.sweeps import Sweeps
 
-ROOT = Path(__file__).parents[3]
-TEXT = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/comparing.md")).replace("\\\n", " ")
-COMMANDS = [shlex.split(line, comments=True)[3:] for line in re.findall(r"^python -m rnnexp.compare .*$", TEXT, re.M)]
+COMMANDS = {each.arguments[1:]: None for page in PAGES for each in commands(page) if each.arguments[0] == "compare"}
 DOWNLOADS = "fashion_mnist"
 
 
@@ -21,7 +18,7 @@ DOWNLOADS = "fashion_mnist"
 def test_every_comparison_that_is_shown_could_begin(arguments, tmp_path, monkeypatch, capsys):
     gestures(tmp_path / "gestures.npz")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["rnnexp.compare", *arguments])
+    monkeypatch.setattr(sys, "argv", ["rnnexp compare", *arguments])
     begun = []
     monkeypatch.setattr(Sweeps, "run", lambda *_: begun.append(1) or sys.exit(7))
     if DOWNLOADS in " ".join(arguments):

@@ -1,8 +1,7 @@
 """The parts of the site that are made from the code: tables of keys, the help of each verb, pages of the repository.
 
-A page of docs/ asks for one with a comment that stands alone on a line: `<!-- generated: configuration -->` names a
-function below, `<!-- page: CHANGELOG.md -->` a file of the repository. Readers on GitHub, where a comment is not shown,
-have a link beside it.
+A page of docs/ asks for one by a line with a comment, which readers on GitHub don't see. `<!-- generated: sweeper -->`
+names a function below. Of `[CHANGELOG.md](../CHANGELOG.md) <!-- page -->` the site has the file, and GitHub the link.
 """
 
 from __future__ import annotations
@@ -268,17 +267,16 @@ def _plain(text: str) -> str:
 
 def expanded(source: str, docname: str) -> str:
     """Returns a page's source with what it asks for in it, and links to files of the repository led to their pages."""
-    source = linked(source, (DOCS / docname).parent, (DOCS / docname).parent)
+    folder = (DOCS / docname).parent
 
     def page(found: re.Match[str]) -> str:
-        path = ROOT / found[1]
+        path = (folder / found[1]).resolve()
         text = path.read_text()
-        if found[2]:
-            text = text[: text.index(f"\n## {found[2]}\n")] if found[2] != "untitled" else text.partition("\n")[2]
-        return linked(text, path.parent, DOCS)
+        return linked(text[: text.index(f"\n## {found[2]}\n")] if found[2] else text, path.parent, folder)
 
-    source = re.sub(r"^<!-- page: (\S+?)(?: until (.+?))? -->$", page, source, flags=re.MULTILINE)
-    return re.sub(r"^<!-- generated: (\w+) -->$", lambda m: globals()[m[1]](), source, flags=re.MULTILINE)
+    source = linked(source, folder, folder)
+    source = re.sub(r"^\[[^\]]*\]\((\S+)\) <!-- page(?: until (.+))? -->$", page, source, flags=re.MULTILINE)
+    return re.sub(r"^<!-- generated: (\w+) -->$", lambda found: globals()[found[1]](), source, flags=re.MULTILINE)
 
 
 def linked(text: str, folder: Path, to: Path) -> str:
@@ -297,7 +295,7 @@ def linked(text: str, folder: Path, to: Path) -> str:
             return label.strip("[]")  # a file that is not part of the site
         return f"{label}({relative(path, to)}{anchor})"
 
-    return re.sub(r"(!?\[[^\]]*\])\(([^)\s#]*)(#[^)\s]*)?\)", link, text)
+    return re.sub(r"(!?\[[^\]]*\])\(([^)\s#]*)(#[^)\s]*)?\)(?! <!-- page)", link, text)
 
 
 def relative(path: Path, to: Path) -> str:

@@ -142,7 +142,16 @@ def toctrees():
 def test_each_file_of_the_repository_that_is_a_page_has_one(generated):
     for name, page in generated.PAGES.items():
         assert (ROOT / name).exists()
-        assert f"<!-- page: {name}" in (DOCS / page).read_text()
+        assert f"](../{name}) <!-- page" in (DOCS / page).read_text()
+
+
+def test_a_page_of_the_site_has_the_file_that_it_links_to(generated):
+    text = generated.expanded("[x](../CHANGELOG.md) <!-- page -->\n\n[y](../SECURITY.md)\n", "x")
+    assert text.startswith("# Changelog\n\n")
+    assert text.endswith("\n\n[y](trust.md)\n")
+    front = generated.expanded((DOCS / "index.md").read_text(), "index")
+    assert "](figures/cells-forest.png)" in front
+    assert "## Contributing" not in front
 
 
 def test_links_lead_to_pages_of_the_site(generated):

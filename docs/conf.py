@@ -3,13 +3,15 @@
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
+import jupyter_cache.executors.utils as executor
 from docutils import nodes
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from generated import expanded
+from generated import expanded, made_from
 
 from rnnexp import __version__
 
@@ -26,7 +28,9 @@ nb_execution_excludepatterns = ["*.ipynb"]  # stored with their output, and run 
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 1800  # of a cell, on a busy machine
-nb_merge_streams = True
+executor.executenb = partial(
+    executor.executenb, coalesce_streams=True
+)  # a command's output is one text, not the pieces it came in
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # rnnexp, as tutorials type it
 os.environ["COLUMNS"] = "96"
 
@@ -39,12 +43,18 @@ html_title = f"rnnexp {release}"
 html_extra_path = ["llms.txt"]
 html_static_path = ["_static"]
 html_css_files = ["rnnexp.css"]
-html_copy_source = True
 
 
 def setup(app):
-    app.connect("source-read", lambda _, docname, source: source.__setitem__(0, expanded(source[0], docname)))
+    app.connect("source-read", read)
     app.connect("doctree-read", lambda _, doctree: tidy(doctree))
+
+
+def read(app, docname, source):
+    """Puts into a page what it asks for, and has it built again when that changes."""
+    for path in made_from(source[0], docname):
+        app.env.note_dependency(path.resolve(), docname=docname)
+    source[0] = expanded(source[0], docname)
 
 
 def tidy(doctree):

@@ -265,6 +265,17 @@ def _plain(text: str) -> str:
     return re.sub(r"([|*_\[\]])", r"\\\1", text).replace("<", "&lt;")
 
 
+PAGE = re.compile(r"^\[[^\]]*\]\((\S+)\) <!-- page(?: until (.+))? -->$", re.MULTILINE)
+PART = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+
+
+def made_from(source: str, docname: str) -> Iterator[Path]:
+    """Yields the files that a page is made from besides its own."""
+    yield from ((DOCS / docname).parent / found[1] for found in PAGE.finditer(source))
+    if PART.search(source):
+        yield from (Path(__file__), Path(settings.__file__), *CONFIG_DIR.rglob("*.yaml"))
+
+
 def expanded(source: str, docname: str) -> str:
     """Returns a page's source with what it asks for in it, and links to files of the repository led to their pages."""
     folder = (DOCS / docname).parent
@@ -274,9 +285,8 @@ def expanded(source: str, docname: str) -> str:
         text = path.read_text()
         return linked(text[: text.index(f"\n## {found[2]}\n")] if found[2] else text, path.parent, folder)
 
-    source = linked(source, folder, folder)
-    source = re.sub(r"^\[[^\]]*\]\((\S+)\) <!-- page(?: until (.+))? -->$", page, source, flags=re.MULTILINE)
-    return re.sub(r"^<!-- generated: (\w+) -->$", lambda found: globals()[found[1]](), source, flags=re.MULTILINE)
+    source = PAGE.sub(page, linked(source, folder, folder))
+    return PART.sub(lambda found: globals()[found[1]](), source)
 
 
 def linked(text: str, folder: Path, to: Path) -> str:

@@ -20,6 +20,7 @@ copyright = "2026, the rnnexp maintainers"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "jupyter_execute"]
 highlight_language = "none"
+default_role = "code"  # `x` of a docstring
 suppress_warnings = ["config.cache"]
 
 myst_heading_anchors = 4
@@ -35,7 +36,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 os.environ["COLUMNS"] = "96"
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
 napoleon_use_rtype = False
 
 html_theme = "furo"
@@ -58,12 +59,13 @@ def read(app, docname, source):
 
 
 def tidy(doctree):
-    """Shows cells of shell commands as such, and no name of the folder that a tutorial has run in."""
+    """Shows cells as what they hold, without IPython's magic, and no name of the folder that a tutorial has run in."""
     for block in doctree.findall(nodes.literal_block):
         text = block.astext()
         if text.startswith("%%bash\n"):
             block["language"] = "sh"
-        clean = re.sub(r"/tmp/tmp\w+", "/home/you/rnnexp", text.removeprefix("%%bash\n"))
+        clean = re.sub(r"^%%writefile ", "# ", text.removeprefix("%%bash\n"))
+        clean = re.sub(r"/tmp/tmp\w+", "/home/you/rnnexp", clean)
         if clean != text:
             block.rawsource = clean
             block.children = []

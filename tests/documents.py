@@ -35,7 +35,11 @@ def blocks(page):
     for language, text in re.findall(r"^```(\S*)[^\n]*\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE):
         if language == "{code-cell}":
             text = re.sub(r"\A(?::\w.*\n)+\n?", "", text)
-            language, text = ("sh", text.removeprefix("%%bash\n")) if text.startswith("%%bash\n") else ("python", text)
+            if text.startswith("%%bash\n"):
+                language, text = "sh", text.removeprefix("%%bash\n")
+            else:
+                text = re.sub(r"\A%%writefile ", "# ", text)
+                language = "yaml" if re.match(r"# \S+\.yaml\n", text) else "python"
         found.append(Block(language, text))
     return found
 
@@ -75,8 +79,7 @@ def write_files(page, folder):
     """Writes the modules and YAML files of a page where their first line says, and returns their paths."""
     written = []
     for block in blocks(page):
-        text = block.text.removeprefix("%%writefile ")
-        name = re.match(r"(?:# @package _global_\n)?# ([\w/]+\.(?:py|yaml))\b.*\n", text)
+        name = re.match(r"(?:# @package _global_\n)?# ([\w/]+\.(?:py|yaml))\b.*\n", block.text)
         if block.language in ("python", "yaml") and name:
             path = folder / name[1]
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,20 +4,24 @@ import re
 import sys
 
 import pytest
-from documents import PAGES, commands
+from documents import PAGES, commands, write_files
 from series_data import gestures
 
 from rnnexp.comparing.command import main
 from rnnexp.comparing.sweeps import Sweeps
 
-COMMANDS = {each.arguments[1:]: None for page in PAGES for each in commands(page) if each.arguments[0] == "compare"}
+COMMANDS = {
+    each.arguments[1:]: each.page for page in PAGES for each in commands(page) if each.arguments[0] == "compare"
+}
 DOWNLOADS = "fashion_mnist"
 
 
 @pytest.mark.parametrize("arguments", [c for c in COMMANDS if "--from" not in c], ids=" ".join)
 def test_every_comparison_that_is_shown_could_begin(arguments, tmp_path, monkeypatch, capsys):
     gestures(tmp_path / "gestures.npz")
+    write_files(COMMANDS[arguments], tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["rnnexp compare", *arguments])
     begun = []
     monkeypatch.setattr(Sweeps, "run", lambda *_: begun.append(1) or sys.exit(7))

@@ -64,13 +64,14 @@ def joined(text):
 
 
 def split(words):
-    """Yields the commands of a line, which && or a pipe may join."""
+    """Yields the commands of a line, which && or a pipe may join, but for one that is meant to fail, before ||."""
     command = []
     for word in words:
-        if word in ("&&", "|", ";"):
-            yield command
+        if word in ("&&", "|", "||"):
+            if word != "||":
+                yield command
             command = []
-        else:
+        elif not re.fullmatch(r"\d?>&?\S*", word):  # where its output goes
             command.append(word)
     yield command
 

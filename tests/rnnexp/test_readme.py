@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from documents import DOCS, blocks, write_files
 
 from rnnexp.record.result import HISTORY_COLUMNS
@@ -97,4 +98,4 @@ def test_an_optimizer_and_a_schedule_of_ones_own_train(tmp_path):
     rates = [
         float(row.split(",")[1]) for row in (tmp_path / "outputs/runs/calm/history.csv").read_text().splitlines()[1:]
     ]
-    assert 0.001 > rates[0] > rates[1] >= 0.0001
+    assert 0.001 > rates[0] > rates[1] == pytest.approx(0.0001)

@@ -12,9 +12,11 @@ from rnnexp import cli
 from rnnexp.cli import VERBS
 from rnnexp.command_line import LAUNCHER_PLUGINS, CommandLine
 from rnnexp.compat import get_args_parser
+from rnnexp.runner import run
 from rnnexp.schema.config import register_schemas
 from rnnexp.schema.tree import CONFIG_DIR
 
+GRAMMAR = DOCS / "reference" / "grammar.md"
 CHINESE = ROOT / "README.zh-CN.md"
 RUN_ELSEWHERE = DOCS / "data.md"  # test_data_docs.py runs its blocks as they stand
 COMMANDS = [command for page in PAGES for command in commands(page) if page != RUN_ELSEWHERE]
@@ -79,6 +81,28 @@ def test_what_is_answered_at_once_is(elsewhere, monkeypatch, capsys, command):
     monkeypatch.setattr(sys, "argv", ["rnnexp", *command.arguments])
     assert cli.main() == 0
     assert capsys.readouterr().out
+
+
+def test_the_space_of_the_grammar_page_is_one(elsewhere):
+    [space] = [block.text for block in blocks(GRAMMAR) if block.language == "yaml"]
+    path = elsewhere / "myconf" / "search" / "shown.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"# @package _global_\nn_trials: 3\n{space}")
+    register_schemas()
+    args = get_args_parser().parse_args(["-m", "--config-dir", "myconf", "search=shown"])
+    assert CommandLine(args, CONFIG_DIR).problems() == []
+
+
+@pytest.mark.parametrize("page", [README, CHINESE, DOCS / "tables.md", DOCS / "reference" / "record.md"], ids=str)
+def test_the_python_of_a_page_runs_where_there_are_runs(page, compose, small, elsewhere):
+    for model in ("gru", "lstm"):
+        cfg = compose(f"model={model}", "optim=adam", *small, "train.epochs=1")
+        run(cfg, elsewhere / "outputs" / "runs" / model, choices={"model": model, "optim": "adam"})
+    names = {}
+    for block in blocks(page):
+        if block.language == "python":
+            exec(block.text, names)
+    assert names["runs"]["model"].tolist() == ["gru", "lstm"]
 
 
 def test_commands_of_every_verb_are_shown():

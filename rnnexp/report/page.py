@@ -20,6 +20,7 @@ import pandas as pd
 from matplotlib.markers import MarkerStyle
 from matplotlib.transforms import Affine2D
 
+from hydra_sweep.errors import escape_unprintable
 from hydra_sweep.text_table import cell_text
 from rnnexp import __version__
 from rnnexp.record.run_folder import RunFolder
@@ -75,10 +76,12 @@ class Served:
     Args:
         crumbs: names and URLs of the pages above it.
         tag: of this state of it, by which a newer one is asked for.
+        table: the URL of its runs in the table, if it has several.
     """
 
     crumbs: Sequence[tuple[str, str]]
     tag: str
+    table: str = ""
 
 
 @dataclass
@@ -116,12 +119,15 @@ class Page:
                 "title": drawing.title,
                 "note": drawing.note,
                 "svg": drawing.svg(link),
-                "series": [{"label": s.get_label(), "swatch": _swatch(s)} for s in drawing.series],
+                "series": [
+                    {"label": escape_unprintable(str(s.get_label())), "swatch": _swatch(s)} for s in drawing.series
+                ],
             }
             for drawing in self.drawings
         ]
         return environment.get_template("template.html").render(
-            page={**vars(self), "drawings": drawings},
+            page={**vars(self), "drawings": drawings}
+            | {name: escape_unprintable(getattr(self, name)) for name in ("title", "subtitle")},
             link=link,
             served=served,
             style=style,

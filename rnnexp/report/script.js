@@ -3,7 +3,10 @@ const root = document.documentElement;
 document.getElementById("theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
+  if (isServed) sessionStorage.theme = root.dataset.theme; // for the pages that follow; a file is read alone
 });
+const isServed = location.protocol.startsWith("http");
+if (isServed && sessionStorage.theme) root.dataset.theme = sessionStorage.theme;
 function toggleSeries(button, show) {
   button.setAttribute("aria-pressed", String(show));
   const id = button.dataset.series;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,7 +213,9 @@ def _add_importance(page: Page, folder: SweepFolder, study: str) -> None:
             storage = optuna.storages.RDBStorage(SweepFolder(Path(scratch)).database_url)
             try:
                 loaded = optuna.load_study(study_name=study, storage=storage)
-                shares = get_param_importances(loaded, evaluator=PedAnovaImportanceEvaluator())
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of few trials, which the figure says itself
+                    shares = get_param_importances(loaded, evaluator=PedAnovaImportanceEvaluator())
             finally:
                 storage.engine.dispose()
         except Exception as error:  # many kinds, of Optuna's, of SQLAlchemy's and of numpy's

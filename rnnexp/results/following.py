@@ -16,7 +16,6 @@ from typing import Any
 
 import pandas as pd
 
-from hydra_sweep.errors import UserError
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results.collecting import SweepTables, frame_of, read_row, relative, stamp_of
 
@@ -87,16 +86,10 @@ def inside(root: Path, folder: Path) -> str:
 
 
 class Follower:
-    """Looks at the runs below a folder again and again.
-
-    Raises:
-        UserError: there is no such folder.
-    """
+    """Looks at the runs below a folder again and again; one that is not there yet, or no longer, is empty."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
-        if not self.root.is_dir():
-            raise UserError(f"no folder {root}; type the folder that holds the runs, such as outputs")
         self.trials = SweepTables()
         self.seen = Seen(self.root, 0, frame_of([], self.trials), {}, {}, self.trials)
 

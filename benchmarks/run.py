@@ -1,6 +1,6 @@
 """`make bench`: every benchmark in turn, then one table and one figure of all that has been measured.
 
-    python benchmarks/run.py                    start cells epoch collect fast search: about half an hour on two cores
+    python benchmarks/run.py                    start cells epoch collect watch fast search: half an hour on two cores
     python benchmarks/run.py cells epoch        these
     python benchmarks/run.py best               five runs of experiment=best: an hour
     python benchmarks/run.py --avx2 fast        as on a processor with AVX2 alone, by limiting every library to it
@@ -26,7 +26,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 from bench import AVX2_ALONE, RESULTS, Row, results_file, save
 
-USUAL = ("start", "cells", "epoch", "collect", "fast", "search")
+USUAL = ("start", "cells", "epoch", "collect", "watch", "fast", "search")
 RARE = ("best",)
 
 

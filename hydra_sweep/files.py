@@ -16,6 +16,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
@@ -88,13 +89,37 @@ def whole_lines(content: bytes) -> str:
     return content[: content.rfind(b"\n") + 1].decode(errors="replace")
 
 
+_boundary: ContextVar[str] = ContextVar("boundary", default="")
+
+
+@contextmanager
+def reading_below(folder: Path) -> Iterator[None]:
+    """Refuses to read files of records outside of a folder, wherever links and recorded paths may lead.
+
+    It holds for this thread, and for what goes through `read_bytes` or `check_place`.
+    """
+    token = _boundary.set(os.path.realpath(folder).rstrip(os.sep) + os.sep)
+    try:
+        yield
+    finally:
+        _boundary.reset(token)
+
+
+def check_place(path: Path) -> None:
+    """Raises: ValueError: the file is outside of the folder that is read."""
+    boundary = _boundary.get()
+    if boundary and not os.path.realpath(path).startswith(boundary):
+        raise ValueError("it is outside of the folder that is read")
+
+
 def read_bytes(path: Path, limit: int = MAX_TEXT_BYTES) -> bytes:
     """Returns what is in a file, which may be a stranger's.
 
     Raises:
         OSError: it can't be read.
-        ValueError: it is no file, or larger than `limit`.
+        ValueError: it is no file, larger than `limit`, or outside of the folder that `reading_below` names.
     """
+    check_place(path)
     about = path.stat()
     if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):  # a folder can't be read, and says so
         raise ValueError("it is a device or a pipe")

@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-COMMANDS = ("compare", "fetch", "predict", "proxy", "report", "reproduce", "results", "status", "stop")
+COMMANDS = ("compare", "fetch", "predict", "proxy", "report", "reproduce", "results", "status", "stop", "watch")
 if sys.argv[:1] == ["-m"]:  # python -m looks for one of our modules: of most of them it would run nothing, silently
     for _text in sys.orig_argv[1:]:
         _module = _text.removeprefix("-m")

@@ -47,7 +47,7 @@ RNNEXP = (
     {"training", "results"},
     {"verdict"},
     {"preconditions", "report"},
-    {"runner"},
+    {"runner", "watch"},
     {"predict", "reproduce", "command_line"},
     {"train"},
     {"datasets"},
@@ -164,6 +164,8 @@ def test_private_names_of_others_stand_in_one_module_of_each_package():
         "hydra_sweep.sweeper",
         "rnnexp.comparing.command",
         "rnnexp.report.command",
+        "rnnexp.watch.command",
+        "rnnexp.watch.server",
     ],
 )
 def test_what_answers_at_once_does_not_import_torch(module):

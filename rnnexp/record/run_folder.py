@@ -141,7 +141,9 @@ class RunFolder:
 
     def is_claimed(self) -> bool:
         """Whether a living process holds the folder."""
-        if not self.lock.exists():
+        if (
+            self.lock.is_symlink() or not self.lock.is_file()
+        ):  # a lock is opened for writing: no link leads it elsewhere
             return False
         try:
             with FileLock(self.lock, blocking=False):

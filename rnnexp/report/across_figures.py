@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from rnnexp.report.drawing import COLORS, INK, MARKERS, Drawing, Sample, make_axes, sample_of, short, styled, turned
+from rnnexp.report.drawing import (
+    COLORS,
+    INK,
+    MARKERS,
+    Drawing,
+    Marks,
+    Sample,
+    make_axes,
+    sample_of,
+    short,
+    styled,
+    turned,
+)
 
 MOST_PANELS = 6
 
@@ -32,6 +44,7 @@ def critical_difference(arms: Sequence[Mapping[str, Any]], groups: Sequence[Sequ
     axes.xaxis.set_label_position("top")
     first = 0.24 * len(groups) + 0.35
     place = {arm["name"]: arm["mean_rank"] for arm in arms}
+    marks = [Marks(axes, [arm["mean_rank"]], [0], str(arm["name"])) for arm in arms]
     for number, arm in enumerate(arms):
         is_left = number < len(left)
         row = number if is_left else len(arms) - 1 - number
@@ -67,7 +80,7 @@ def critical_difference(arms: Sequence[Mapping[str, Any]], groups: Sequence[Sequ
         f"Mean ranks over {num_data} data sets. A bar joins arms of which no pair can be told apart, by Wilcoxon's "
         "signed-rank test with Holm's correction; where no bar joins two arms, they can."
     )
-    return Drawing("critical-difference", "Which arm is ahead across data sets", note, figure)
+    return Drawing("critical-difference", "Which arm is ahead across data sets", note, figure, marks=marks)
 
 
 @styled
@@ -76,13 +89,14 @@ def accuracies(data: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Drawi
     step = 0.8 / len(names)
     figure, (axes,) = make_axes(width=7.5, height=0.17 * len(data) * max(2, len(names)) + 1.1)
     samples: list[Sample] = []
+    marks: list[Marks] = []
     for place, name in enumerate(names):
         color, marker = COLORS[place % len(COLORS)], MARKERS[turned(place)]
         for row, of in enumerate(data):
             height, low, high = row - 0.4 + step * (place + 0.5), of["lows"][place], of["highs"][place]
             if low is not None and high is not None:
                 axes.plot([100 * low, 100 * high], [height, height], color=color, linewidth=2, gid=f"s{place}.i{row}")
-            axes.plot(
+            (line,) = axes.plot(
                 [100 * of["accuracies"][place]],
                 [height],
                 marker=marker,
@@ -90,6 +104,7 @@ def accuracies(data: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Drawi
                 markersize=6,
                 gid=f"s{place}.m{row}",
             )
+            marks.append(Marks.of(line, f"{name} on {of['name']}", str(of.get("folder", ""))))
         samples.append(sample_of(name, place, marker=marker, linestyle="-"))
     axes.set_yticks(range(len(data)), [short(of["name"], 30) for of in data])
     axes.set_ylim(len(data) - 0.5, -0.5)
@@ -98,7 +113,7 @@ def accuracies(data: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Drawi
         axes.axhline(row - 0.5, color=INK, linewidth=0.4, alpha=0.4)
     axes.set_xlabel("test accuracy (%)")
     note = "Marks are means, lines their 95 % intervals on that data set alone."
-    return Drawing("accuracies", "How good is each arm on each data set", note, figure, samples)
+    return Drawing("accuracies", "How good is each arm on each data set", note, figure, samples, marks)
 
 
 @styled
@@ -112,11 +127,15 @@ def against(data: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Drawing:
     columns = min(3, len(pairs))
     rows = math.ceil(len(pairs) / columns)
     figure, axes = make_axes(columns, rows, height=3.2 * rows, width=9.6 if columns > 1 else 5)
+    told = [str(of.get("name", "")) for of in data]
+    folders = [str(of.get("folder", "")) for of in data]
+    marks: list[Marks] = []
     for axis, (a, b) in zip(axes, pairs, strict=False):
         x, y = (100 * np.array([of["accuracies"][arm] for of in data]) for arm in (b, a))
         low, high = min(x.min(), y.min()) - 2, min(max(x.max(), y.max()) + 2, 102)
         axis.plot([low, high], [low, high], color=INK, linewidth=1)
-        axis.plot(x, y, linestyle="", marker="o", color=COLORS[0])
+        (line,) = axis.plot(x, y, linestyle="", marker="o", color=COLORS[0])
+        marks.append(Marks.of(line, told, folders))
         axis.set(
             xlim=(low, high), ylim=(low, high), xlabel=f"{short(names[b], 26)} (%)", ylabel=f"{short(names[a], 26)} (%)"
         )
@@ -125,7 +144,7 @@ def against(data: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Drawing:
     for axis in axes[len(pairs) :]:
         axis.axis("off")
     note = "Each mark is a data set; above the line the arm of the vertical axis has the higher accuracy."
-    return Drawing("against", "Arm against arm", note, figure)
+    return Drawing("against", "Arm against arm", note, figure, marks=marks)
 
 
 @styled

@@ -54,7 +54,7 @@ def _data_table(
     rows = []
     for of in data:
         best = max(of["accuracies"])
-        cells = [Cell(of["name"], link=f"./{of['folder']}/report.html")]
+        cells = [Cell(of["name"], folder=str(of["folder"]))]
         for mean, low, high in zip(of["accuracies"], of["lows"], of["highs"], strict=True):
             shown = text.percent(mean)
             shown += "" if low is None or high is None else f" [{text.percent(low)}, {text.percent(high)}]"

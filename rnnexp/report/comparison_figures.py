@@ -15,6 +15,7 @@ from rnnexp.report.drawing import (
     MARKERS,
     PAPER,
     Drawing,
+    Marks,
     Sample,
     make_axes,
     sample_of,
@@ -60,33 +61,41 @@ def forest(
     dots: Sequence[Sequence[float]],
     part: str,
     several: str = "seeds",
+    folders: Sequence[Sequence[str]] = (),
 ) -> Drawing:
     """Returns each arm's mean with its interval, and its runs as dots; all accuracies in [0, 1].
 
     Args:
         several: what is repeated, seeds or searches.
+        folders: of the runs.
     """
     figure, (axes,) = make_axes(width=7.5, height=0.55 * len(names) + 1.1)
     samples: list[Sample] = []
+    marks: list[Marks] = []
     for place, (name, interval, values) in enumerate(zip(names, intervals, dots, strict=True)):
         color, marker, gid = COLORS[place % len(COLORS)], MARKERS[turned(place)], f"s{place}"
-        axes.plot([100 * v for v in values], [place + 0.22] * len(values), ".", color=color, alpha=0.7, gid=f"{gid}.d")
+        heights = [place + 0.22] * len(values)
+        (line,) = axes.plot([100 * v for v in values], heights, ".", color=color, alpha=0.7, gid=f"{gid}.d")
+        runs = folders[place] if folders else [""] * len(values)
+        marks.append(Marks.of(line, [f"{name}, run {run}" if run else name for run in runs], runs))
         if interval["low"] is not None:
-            axes.plot(
+            (line,) = axes.plot(
                 [100 * interval["low"], 100 * interval["high"]],
                 [place, place],
                 color=color,
                 linewidth=2.4,
                 gid=f"{gid}.i",
             )
-        axes.plot([100 * interval["mean"]], [place], marker=marker, color=color, markersize=8, gid=f"{gid}.m")
+            marks.append(Marks.of(line, [f"{name}, {end} end of its interval" for end in ("lower", "upper")]))
+        (line,) = axes.plot([100 * interval["mean"]], [place], marker=marker, color=color, markersize=8, gid=f"{gid}.m")
+        marks.append(Marks.of(line, f"{name}, mean"))
         samples.append(sample_of(name, place, marker=marker, linestyle="-"))
     axes.set_yticks(range(len(names)), [short(name, 40) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(f"{part} accuracy (%)")
     axes.grid(False, axis="y")
     note = f"Marks are means, lines 95 % intervals for all {several} and examples of this kind, dots single runs."
-    return Drawing("forest", "How good is each arm", note, figure, samples)
+    return Drawing("forest", "How good is each arm", note, figure, samples, marks)
 
 
 @styled
@@ -94,12 +103,13 @@ def differences(pairs: Sequence[Mapping[str, Any]], smallest_effect: float) -> D
     """Returns each pair's difference with its interval, in percentage points, and the smallest effect of interest."""
     figure, (axes,) = make_axes(width=7.5, height=0.5 * len(pairs) + 1.1)
     colors = {"better": COLORS[2], "worse": COLORS[1], "same": COLORS[0], "undecided": COLORS[7]}
+    marks: list[Marks] = []
     for place, pair in enumerate(pairs):
         color = colors[pair["verdict"]]
         if pair["low"] is not None:
             axes.plot([100 * pair["low"], 100 * pair["high"]], [place, place], color=color, linewidth=2.4)
         is_open = pair["verdict"] == "undecided"
-        axes.plot(
+        (line,) = axes.plot(
             [100 * pair["difference"]],
             [place],
             marker="o",
@@ -107,6 +117,7 @@ def differences(pairs: Sequence[Mapping[str, Any]], smallest_effect: float) -> D
             markerfacecolor=PAPER if is_open else color,
             markersize=8,
         )
+        marks.append(Marks.of(line, f"{pair['a']} - {pair['b']}: {pair['verdict']}"))
     axes.axvline(0, color=INK, linewidth=1)
     axes.axvspan(-100 * smallest_effect, 100 * smallest_effect, color=COLORS[7], alpha=0.15, linewidth=0)
     names = [(short(pair["a"], 40), short(pair["b"], 40)) for pair in pairs]
@@ -118,7 +129,7 @@ def differences(pairs: Sequence[Mapping[str, Any]], smallest_effect: float) -> D
         "Right of 0 the first of the two is better. Filled: told apart, after correction for all pairs, or, in blue, "
         "the same within the gray band of differences too small to matter; hollow: neither."
     )
-    return Drawing("differences", "Is one better", note, figure)
+    return Drawing("differences", "Is one better", note, figure, marks=marks)
 
 
 @styled
@@ -128,11 +139,20 @@ def searches(arms: Mapping[str, Sequence[Sequence[float]]], objective: str, larg
     rows = math.ceil(len(arms) / columns)
     figure, axes = make_axes(columns, rows, height=2.7 * rows, width=9.6 if columns > 1 else 5)
     factor, label = scale_of(objective)
+    marks: list[Marks] = []
     for axis, (name, found) in zip(axes, arms.items(), strict=False):
         for number, values in enumerate(found):
             reached = factor * np.array(values, float)
             gid = f"{slug(name)}-{number}"
-            axis.plot(reached, linestyle="", marker="o", markersize=3.5, color=COLORS[0], alpha=0.6, gid=f"s0.{gid}")
+            style: dict[str, Any] = {
+                "linestyle": "",
+                "marker": "o",
+                "markersize": 3.5,
+                "color": COLORS[0],
+                "alpha": 0.6,
+            }
+            (line,) = axis.plot(reached, **style, gid=f"s0.{gid}")
+            marks.append(Marks.of(line, f"{name}, search {number + 1}"))
             best = (np.fmax if larger_is_better else np.fmin).accumulate(reached)
             axis.step(range(len(best)), best, where="post", color=INK, linewidth=1.2, gid=f"s1.{gid}")
         axis.set(title=short(name, 32), xlabel="trial", ylabel=label)
@@ -146,7 +166,7 @@ def searches(arms: Mapping[str, Sequence[Sequence[float]]], objective: str, larg
         "Each dot is a trial of one of the arm's searches, each line the best so far of a search. Where lines still "
         "climb at the end, more trials may help; how far apart they end is the chance of searching."
     )
-    return Drawing("searches", "Optimization history of each search", note, figure, samples)
+    return Drawing("searches", "Optimization history of each search", note, figure, samples, marks)
 
 
 @styled
@@ -159,6 +179,7 @@ def selection(arms: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], objecti
     figure, (axes,) = make_axes(width=7.5, height=4.6)
     factor, label = scale_of(objective)
     samples: list[Sample] = []
+    marks: list[Marks] = []
     for place, (name, found) in enumerate(arms.items()):
         color, marker = COLORS[place % len(COLORS)], MARKERS[turned(place)]
         for number, candidates in enumerate(found):
@@ -172,7 +193,7 @@ def selection(arms: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], objecti
                 gid=f"s{place}.l{number}",
             )
             for rank, each in enumerate(known):
-                axes.plot(
+                (line,) = axes.plot(
                     [factor * each["searched"]],
                     [factor * each["again"]],
                     linestyle="",
@@ -181,13 +202,15 @@ def selection(arms: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], objecti
                     markerfacecolor=color if each["is_chosen"] else PAPER,
                     gid=f"s{place}.c{number}-{rank}",
                 )
+                told = f"{name}, search {number + 1}{', chosen' if each['is_chosen'] else ''}"
+                marks.append(Marks.of(line, f"{told}\n{' '.join(each.get('overrides', []))}"))
         samples.append(sample_of(name, place, marker=marker, linestyle=""))
     axes.set(xlabel=f"{label}, in the search", ylabel=f"{label}, at the final size")
     note = (
         "Each line joins the best few trials of one search; the filled one was chosen. A line that falls to the right "
         "says that the search's order was reversed at the final size."
     )
-    return Drawing("selection", "Did the search's order hold", note, figure, samples)
+    return Drawing("selection", "Did the search's order hold", note, figure, samples, marks)
 
 
 @styled

@@ -48,7 +48,9 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
     ]
     names = [str(arm["name"]) for arm in arms]
     dots, several = [arm["accuracies"] for arm in arms], text.SEVERAL[found["replicate"]]
-    page.drawings.append(comparison_figures.forest(names, [arm["accuracy"] for arm in arms], dots, part, several))
+    runs_of = [list(map(str, arm["runs"])) for arm in arms]
+    intervals = [arm["accuracy"] for arm in arms]
+    page.drawings.append(comparison_figures.forest(names, intervals, dots, part, several, runs_of))
     if pairs:
         page.drawings.append(comparison_figures.differences(pairs, found["smallest_effect"]))
     page.drawings += _search_drawings(arms, found["leads"])
@@ -66,7 +68,9 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
     if searched := [arm for arm in arms if any(choice["search"] for choice in arm["choices"])]:
         page.tables.append(Table("What each search has chosen", *_choice_table(searched)))
     runs = pd.concat([of.assign(arm=name) for name, of in rows.items()])
-    page.tables.append(Table.of("Runs", runs[["arm", *(name for name in runs if name != "arm")]]))
+    shown = runs[["arm", *(name for name in runs if name != "arm")]]
+    on = list(shown.columns).index("folder")
+    page.tables.append(Table.of("Runs", shown, folders=shown["folder"].tolist(), on=on))
     return page
 
 

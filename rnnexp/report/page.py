@@ -1,15 +1,15 @@
 """What a page shows and how it becomes HTML: one file that is complete in itself.
 
 It loads nothing, and nothing in it runs but its own script, whose hash it names. What comes from folders is text that
-the template escapes.
+the template escapes. `rnnexp watch` serves the same pages, with its own links and policy.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pandas as pd
 from matplotlib.markers import MarkerStyle
 from matplotlib.transforms import Affine2D
 
+from hydra_sweep.errors import escape_unprintable
 from hydra_sweep.text_table import cell_text
 from rnnexp import __version__
 from rnnexp.record.run_folder import RunFolder
@@ -31,12 +32,13 @@ DASHES: dict[Any, tuple[float, ...]] = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table; `link` is a path from the page's own folder, which begins with a dot."""
+    """One cell of a table; `folder` is that of the run or the like whose page it leads to, from the page's own."""
 
     text: str
     value: float | None = None
-    link: str = ""
+    folder: str = ""
     is_bold: bool = False
+    is_different: bool = False  # from its neighbors, which is to be seen
 
     @property
     def is_number(self) -> bool:
@@ -51,18 +53,35 @@ class Table:
     note: str = ""
 
     @classmethod
-    def of(cls, title: str, frame: pd.DataFrame, note: str = "") -> Table:
-        """Returns a frame as the table of results shows it."""
+    def of(cls, title: str, frame: pd.DataFrame, note: str = "", folders: Sequence[str] = (), on: int = 0) -> Table:
+        """Returns a frame as the table of results shows it; the cells of column `on` lead to `folders`."""
         columns = [str(name) for name in frame.columns]
         rows = [
             [_cell(value, name) for name, value in zip(columns, row, strict=True)] for row in frame.to_numpy(object)
         ]
+        for row, folder in zip(rows, folders, strict=False):
+            row[on] = replace(row[on], folder=folder)
         return cls(title, columns, rows, note)
 
     @classmethod
     def pairs(cls, title: str, name: str, pairs: Sequence[tuple[str, Any]]) -> Table:
         """Returns names with values of all kinds."""
         return cls(title, [name, "value"], [[Cell(key), Cell(cell_text(value, key))] for key, value in pairs])
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a page has more when `rnnexp watch` serves it, which goes on changing.
+
+    Args:
+        crumbs: names and URLs of the pages above it.
+        tag: of this state of it, by which a newer one is asked for.
+        table: the URL of its runs in the table, if it has several.
+    """
+
+    crumbs: Sequence[tuple[str, str]]
+    tag: str
+    table: str = ""
 
 
 @dataclass
@@ -83,7 +102,13 @@ class Page:
     tables: list[Table] = field(default_factory=list)
     method: list[str] = field(default_factory=list)
 
-    def html(self) -> str:
+    def html(self, link: Callable[[str], str] = lambda folder: "", served: Served | None = None) -> str:
+        """Returns the page as one file.
+
+        Args:
+            link: from a folder, seen from the page's own, to the URL of its page; nothing where it has none.
+            served: of a page that goes on changing, and whose policy is a header.
+        """
         style, script = ((ASSETS / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -93,13 +118,18 @@ class Page:
                 "key": drawing.key,
                 "title": drawing.title,
                 "note": drawing.note,
-                "svg": drawing.svg(),
-                "series": [{"label": s.get_label(), "swatch": _swatch(s)} for s in drawing.series],
+                "svg": drawing.svg(link),
+                "series": [
+                    {"label": escape_unprintable(str(s.get_label())), "swatch": _swatch(s)} for s in drawing.series
+                ],
             }
             for drawing in self.drawings
         ]
         return environment.get_template("template.html").render(
-            page={**vars(self), "drawings": drawings},
+            page={**vars(self), "drawings": drawings}
+            | {name: escape_unprintable(getattr(self, name)) for name in ("title", "subtitle")},
+            link=link,
+            served=served,
             style=style,
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -1,12 +1,19 @@
 """`rnnexp report PATH`: one HTML file about a run, a sweep or a comparison, and its figures as PNG and SVG.
 
-What can't be shown is said in a sentence. No torch.
+What can't be shown is said in a sentence. Dots and rows lead to the page of their run, where it has one: `--runs`
+writes those, too. No torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+from tqdm import tqdm
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import atomic
@@ -21,8 +28,11 @@ FORMATS = ("png", "svg")
 PAGE = "report.html"  # in the folder that it is about
 
 
-def gather(path: str | Path) -> Page:
+def gather(path: str | Path, collect: Callable[[Path], pd.DataFrame] = collect) -> Page:
     """Returns what there is to show of a run, a sweep or a comparison.
+
+    Args:
+        collect: gives the table of the runs below a folder; by default reads it.
 
     Raises:
         UserError: the folder is none of the three, or its record is damaged.
@@ -36,19 +46,18 @@ def gather(path: str | Path) -> Page:
     if comparison.verdict.exists():
         return comparison_page.page(comparison)
     if sweep.is_sweep():
-        return sweep_page.page(sweep)
+        return sweep_page.page(sweep, collect)
     if RunFolder(path).is_run():
-        return run_page.page(path)
-    if comparison.state.exists():
-        raise UserError(
-            f"{path} holds a comparison without a verdict yet; look at {comparison.searches} or {comparison.finals}"
-        )
+        return run_page.page(path, collect)
     frame = collect(path)
     if frame.empty:
-        raise UserError(
-            f"{path} holds no run, no sweep and no comparison; try outputs/runs/NAME or outputs/sweeps/NAME"
-        )
-    return sweep_page.runs_page(path, frame)
+        what = "a comparison that has no run yet" if comparison.state.exists() else "no run, no sweep and no comparison"
+        raise UserError(f"{path} holds {what}; try outputs/runs/NAME or outputs/sweeps/NAME")
+    page = sweep_page.runs_page(path, frame)
+    if comparison.state.exists():
+        page.kind = "comparison"
+        page.warnings.append("It has no verdict yet: these are the runs that there are so far.")
+    return page
 
 
 def write(path: str | Path, output: str | Path | None = None) -> Path:
@@ -64,8 +73,37 @@ def write_page(page: Page, target: Path) -> Path:
     if not target.parent.is_dir() or target.is_dir():
         raise UserError(f"cannot write {target}: it must be a file in a folder that exists; try --output report.html")
     with atomic(target, "make room, or take --output FILE") as out:
-        out.write(page.html().encode())
+        out.write(page.html(links(page.path, target.parent)).encode(errors="backslashreplace"))
     return target
+
+
+def write_runs(path: str | Path) -> int:
+    """Writes the page of each run below a folder, so that others lead there, and returns their number.
+
+    Raises:
+        UserError: there is no such folder, or a page can't be written.
+    """
+    runs = [run for run in collect(path)["path"] if run != "."]
+    for run in tqdm(runs, "writing", unit="page", leave=False, disable=None, delay=1):
+        write(Path(path) / run)
+    return len(runs)
+
+
+def links(folder: Path, base: Path) -> Callable[[str], str]:
+    """Returns a function from what lies below a page's own folder to the URL of its page, seen from `base`.
+
+    Nothing where there is no page: a report of a thousand trials does not write a thousand pages unless it is asked to.
+    """
+
+    @functools.cache
+    def link(below: str) -> str:
+        page = folder / below / PAGE
+        try:
+            return f"./{quote(os.fsencode(Path(os.path.relpath(page, base)).as_posix()))}" if page.is_file() else ""
+        except ValueError:  # on another drive of Windows'
+            return ""
+
+    return link
 
 
 def write_figures(page: Page, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from rnnexp.report.drawing import (
     INK,
     MARKERS,
     Drawing,
+    Marks,
     Sample,
     make_axes,
     sample_of,
@@ -53,13 +54,44 @@ def curves(history: pd.DataFrame, best_epoch: int | None) -> Drawing:
     return Drawing("curves", "Learning curves", note + " The dotted line is the kept epoch.", figure, samples)
 
 
+PANELS = (("valid", "loss", 1), ("valid", "accuracy", 100), ("train", "loss", 1), ("train", "accuracy", 100))
+
+
+@styled
+def several_curves(histories: Mapping[str, pd.DataFrame], folders: Mapping[str, str]) -> Drawing:
+    """Returns the learning curves of some runs in one figure.
+
+    Args:
+        folders: of each run, where its page is.
+    """
+    figure, axes = make_axes(2, 2)
+    samples: list[Sample] = []
+    marks: list[Marks] = []
+    for place, (name, history) in enumerate(histories.items()):
+        sample = sample_of(name, place)
+        samples.append(sample)
+        for axis, (part, quantity, factor) in zip(axes, PANELS, strict=True):
+            values = factor * history[f"{part}_{quantity}"]
+            style: dict[str, Any] = {"color": sample.get_color(), "linestyle": sample.dash}
+            style["marker"] = "." if len(history) == 1 else None
+            (line,) = axis.plot(history["epoch"], values, **style, gid=f"s{place}.{part}_{quantity}")
+            marks.append(Marks.of(line, name, folders[name]))
+    for axis, (part, quantity, _) in zip(axes, PANELS, strict=True):
+        of = "validation" if part == "valid" else "training"
+        axis.set(xlabel="epoch", ylabel=f"{of} loss (nats)" if quantity == "loss" else f"{of} accuracy (%)")
+        whole_numbers(axis)
+    note = "Each line is a run, as far as it has come. Lower loss and higher accuracy are better."
+    return Drawing("chosen-curves", "Learning curves", note, figure, samples, marks)
+
+
 @styled
 def learning_rate(history: pd.DataFrame) -> Drawing:
     figure, (axes,) = make_axes(height=2.6)
-    axes.plot(history["epoch"], history["lr"], color=COLORS[0], marker="o", markersize=4)
+    (line,) = axes.plot(history["epoch"], history["lr"], color=COLORS[0], marker="o", markersize=4)
     axes.set(xlabel="epoch", ylabel="learning rate of its last step")
     whole_numbers(axes)
-    return Drawing("learning-rate", "Learning rate", "What the schedule made of optim.lr, epoch by epoch.", figure)
+    note = "What the schedule made of optim.lr, epoch by epoch."
+    return Drawing("learning-rate", "Learning rate", note, figure, marks=[Marks.of(line, "")])
 
 
 @styled
@@ -74,6 +106,8 @@ def confusion(counts: Any, names: Sequence[str]) -> Drawing:
     rgba[..., 3] = np.sqrt(share)
     axes.imshow(rgba)
     has_numbers = number <= MAX_NUMBERS
+    cells = [(int(row), int(column)) for row, column in np.argwhere(counts)]
+    told = [f"{names[i]} predicted as {names[j]}\n{counts[i, j]:,} of {counts[i].sum():,}" for i, j in cells]
     for (row, column), count in np.ndenumerate(counts):
         if count and has_numbers:
             color = "white" if share[row, column] > 0.7 else INK
@@ -87,7 +121,9 @@ def confusion(counts: Any, names: Sequence[str]) -> Drawing:
     axes.set_yticklabels(shown, fontsize=size)
     axes.grid(False)
     note = "Each row is a class of the test set, each column a predicted class; off the diagonal are mistakes."
-    return Drawing("confusion", "Confusion matrix", f"{note} A stronger blue is a larger share of the row.", figure)
+    note += " A stronger blue is a larger share of the row."
+    marks = Marks(axes, [column for _, column in cells], [row for row, _ in cells], told, is_read=False)
+    return Drawing("confusion", "Confusion matrix", note, figure, marks=[marks])
 
 
 MISTAKES_NOTE = "The test examples with the highest loss among the wrong ones, with the probability given to the label."

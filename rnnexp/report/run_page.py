@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ TILES = (
 )
 
 
-def page(path: Path) -> Page:
+def page(path: Path, collect: Callable[[Path], pd.DataFrame] = collect) -> Page:
     frame = collect(path)
     row = {str(name): value for name, value in frame.iloc[0].items()}
     folder = RunFolder(path)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.ticker import MaxNLocator
 
+from hydra_sweep.text_table import cell_text
 from rnnexp.report.drawing import (
     COLORS,
     INK,
     MARKERS,
     PAPER,
     Drawing,
+    Marks,
     Sample,
     log_if_wide,
     make_axes,
+    measured,
     sample_of,
     short,
     slug,
@@ -39,10 +44,11 @@ MAX_BARS = 60
 def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: str = "valid_accuracy") -> Drawing:
     """Returns the validation accuracy of all runs of a sweep, the best one's on top."""
     figure, (axes,) = make_axes(width=7.5)
+    marks: list[Marks] = []
     for place, (name, history) in enumerate(trials.items()):
         if name != best:
             marker = "." if len(history) == 1 else None
-            axes.plot(
+            (line,) = axes.plot(
                 history["epoch"],
                 100 * history[column],
                 color=COLORS[7],
@@ -51,30 +57,38 @@ def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: s
                 marker=marker,
                 gid=f"s0.{place}",
             )
+            marks.append(Marks.of(line, f"run {name}", name))
     samples = [sample_of("other runs", 7, linestyle="-", linewidth=0.9)]
     if best is not None and best in trials:
         history = trials[best]
-        axes.plot(
+        (line,) = axes.plot(
             history["epoch"], 100 * history[column], color=COLORS[1], marker="o", markersize=4, gid="s1", zorder=3
         )
+        marks.append(Marks.of(line, f"run {best}, the best", best))
         samples.append(sample_of(f"best: run {best}", 1, linestyle="-", marker="o", markersize=4))
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
     whole_numbers(axes)
     note = "Each line is a run; those that end early were pruned, diverged, or still run."
-    return Drawing("trial-curves", "Learning curves of all runs", note, figure, samples)
+    return Drawing("trial-curves", "Learning curves of all runs", note, figure, samples, marks)
 
 
 @styled
-def optimization(trials: pd.DataFrame, label: str, is_maximized: bool) -> Drawing:
-    """Returns what each trial reached, and the best so far; `trials` has trial, state and value."""
+def optimization(trials: pd.DataFrame, label: str, is_maximized: bool, names: Sequence[str] = ()) -> Drawing:
+    """Returns what each trial reached, and the best so far.
+
+    Args:
+        trials: trial, state, value, and the parameters `names`, which marks tell.
+    """
     figure, (axes,) = make_axes(width=7.5)
     samples: list[Sample] = []
+    marks: list[Marks] = []
     for place, (state, marker) in enumerate(STATES.items()):
         rows = trials[(trials["state"] == state) & trials["value"].notna()]
         if len(rows):
             gid, color = f"s{len(samples)}", COLORS[place]
             axes.plot(rows["trial"], rows["value"], linestyle="", marker=marker, color=color, gid=gid, markersize=6)
             samples.append(sample_of(state, place, linestyle="", marker=marker))
+            marks.append(_marks(axes, rows["trial"], rows["value"], gid, rows, label, names))
     complete = trials[(trials["state"] == "complete") & trials["value"].notna()].sort_values("trial")
     if len(complete):
         so_far = complete["value"].cummax() if is_maximized else complete["value"].cummin()
@@ -86,16 +100,36 @@ def optimization(trials: pd.DataFrame, label: str, is_maximized: bool) -> Drawin
     note = (
         f"Each mark is a trial, in the order of their beginnings; {better} is better. A flat step line: it has settled."
     )
-    return Drawing("optimization", "Optimization history", note, figure, samples)
+    return Drawing("optimization", "Optimization history", note, figure, samples, marks)
+
+
+def _marks(
+    axes: Axes, x: Any, y: Any, series: str, trials: pd.DataFrame, label: str, names: Sequence[str] = ()
+) -> Marks:
+    """Returns marks that tell of each trial its number, state, value and parameters, and lead to it."""
+    texts = []
+    for row in trials.to_dict("records"):
+        lines = [f"trial {row['trial']}, {row['state']}"]
+        lines += [measured(label, row["value"])] if pd.notna(row.get("value")) else []
+        lines += [f"{name}={cell_text(row[name], name)}" for name in names if pd.notna(row[name])]
+        texts.append("\n".join(lines))
+    return Marks(axes, x.tolist(), y.tolist(), texts, folders(trials), series, is_read=False)
+
+
+def folders(trials: pd.DataFrame) -> list[str]:
+    """Returns the folder of each trial; that of one with repeats holds a folder for each."""
+    found: list[str] = trials["folder" if "folder" in trials else "trial"].astype(str).tolist()
+    return found
 
 
 @styled
-def pruning(trials: pd.DataFrame) -> Drawing:
+def pruning(trials: pd.DataFrame, label: str = "value") -> Drawing:
     """Returns how long each trial was let run; `trials` has trial, state and reports."""
     if len(trials) > MAX_BARS:
-        return _pruning_marks(trials)
+        return _pruning_marks(trials, label)
     figure, (axes,) = make_axes(width=7.5, height=min(max(2.2, 0.16 * len(trials) + 1), 9))
     samples: list[Sample] = []
+    marks: list[Marks] = []
     for place, (state, (hatch, dash)) in enumerate(BARS.items()):
         rows = trials[trials["state"] == state]
         if len(rows):
@@ -104,46 +138,59 @@ def pruning(trials: pd.DataFrame) -> Drawing:
             )
             for i, bar in enumerate(bars):
                 bar.set_gid(f"s{len(samples)}.{i}")
+            marks.append(_marks(axes, rows["reports"], rows["trial"], f"s{len(samples)}", rows, label, ["reports"]))
             samples.append(sample_of(state, place, linestyle=dash, linewidth=6))
     axes.invert_yaxis()
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epochs run", ylabel="trial")
     whole_numbers(axes)
     note = "A bar is a trial and its length the epochs that it was let run: short ones were pruned, and saved the rest."
-    return Drawing("pruning", "What was pruned when", note, figure, samples)
+    return Drawing("pruning", "What was pruned when", note, figure, samples, marks)
 
 
-def _pruning_marks(trials: pd.DataFrame) -> Drawing:
+def _pruning_marks(trials: pd.DataFrame, label: str) -> Drawing:
     """Returns the same for more trials than bars have room for."""
     figure, (axes,) = make_axes(width=9.6)
     samples: list[Sample] = []
+    marks: list[Marks] = []
     for place, (state, marker) in enumerate(STATES.items()):
         rows = trials[trials["state"] == state]
         if len(rows):
             gid, color = f"s{len(samples)}", COLORS[place]
             axes.plot(rows["trial"], rows["reports"], linestyle="", marker=marker, color=color, markersize=4, gid=gid)
+            marks.append(_marks(axes, rows["trial"], rows["reports"], gid, rows, label, ["reports"]))
             samples.append(sample_of(state, place, linestyle="", marker=marker))
     axes.set(xlabel="trial", ylabel="epochs run")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     note = "A mark is a trial, and its height the epochs that it was let run: low ones were pruned, and saved the rest."
-    return Drawing("pruning", "What was pruned when", note, figure, samples)
+    return Drawing("pruning", "What was pruned when", note, figure, samples, marks)
 
 
 @styled
 def costs(arms: Mapping[str, pd.DataFrame], metric: str, has_means: bool = False) -> Drawing:
-    """Returns accuracy against size and time; the frames have num_parameters, train_seconds and the metric."""
+    """Returns accuracy against size and time.
+
+    Args:
+        arms: num_parameters, train_seconds and the metric of each run, and its folder if that is known.
+    """
     figure, axes = make_axes(2)
     samples: list[Sample] = []
+    marks: list[Marks] = []
     for place, (name, runs) in enumerate(arms.items()):
         marker = MARKERS[turned(place)]
         style: dict[str, Any] = {"color": COLORS[place % len(COLORS)], "marker": marker, "linestyle": ""}
         size, alpha = (4, 0.6) if has_means else (6, 0.8)
         for axis, column in zip(axes, ("num_parameters", "train_seconds"), strict=True):
             gid = f"s{place}.{column}"
-            axis.plot(runs[column], 100 * runs[metric], **style, alpha=alpha, markersize=size, gid=gid)
+            places = runs.get("folder", pd.Series("", index=runs.index)).astype(str).tolist()
+            names = [f"{name}, run {folder}" if folder else name for folder in places]
+            (line,) = axis.plot(runs[column], 100 * runs[metric], **style, alpha=alpha, markersize=size, gid=gid)
+            marks.append(Marks.of(line, names, places))
             if has_means:
-                axis.plot(runs[column].mean(), 100 * runs[metric].mean(), **style, markersize=10, gid=f"{gid}.mean")
+                x, y = runs[column].mean(), 100 * runs[metric].mean()
+                (line,) = axis.plot(x, y, **style, markersize=10, gid=f"{gid}.mean")
+                marks.append(Marks.of(line, f"{name}, mean"))
         samples.append(sample_of(name, place, marker=marker, linestyle=""))
     part = {"test": "test", "valid": "validation"}[metric.partition("_")[0]]
     for axis, column, label in zip(
@@ -151,9 +198,9 @@ def costs(arms: Mapping[str, pd.DataFrame], metric: str, has_means: bool = False
     ):
         axis.set(xlabel=label, ylabel=f"{part} accuracy (%)")
         log_if_wide(axis, pd.concat([runs[column] for runs in arms.values()]))
-    marks = "Large marks are means, small ones their runs" if has_means else "Each mark is a run"
-    note = f"{marks}. Up and to the left is better: more accuracy for fewer parameters, or for less time."
-    return Drawing("costs", "Accuracy and what it costs", note, figure, samples)
+    large = "Large marks are means, small ones their runs" if has_means else "Each mark is a run"
+    note = f"{large}. Up and to the left is better: more accuracy for fewer parameters, or for less time."
+    return Drawing("costs", "Accuracy and what it costs", note, figure, samples, marks)
 
 
 @styled
@@ -163,6 +210,7 @@ def slices(trials: pd.DataFrame, names: Sequence[str], label: str) -> Drawing:
     rows = math.ceil(len(names) / columns)
     figure, axes = make_axes(columns, rows, height=2.7 * rows, width=9.6 if columns > 1 else 5)
     present = [state for state in STATES if (trials["state"] == state).any()]
+    marks: list[Marks] = []
     for axis, name in zip(axes, names, strict=False):
         known = trials[trials[name].notna() & trials["value"].notna()]
         is_number = pd.api.types.is_numeric_dtype(known[name]) and known[name].nunique() > 1
@@ -180,6 +228,7 @@ def slices(trials: pd.DataFrame, names: Sequence[str], label: str) -> Drawing:
                 gid=f"s{place}.{slug(name)}",
                 color=COLORS[list(STATES).index(state)],
             )
+            marks.append(_marks(axis, x, shown["value"], f"s{place}", shown, label, names))
         if is_number:
             if known[name].nunique() <= 5:  # a choice of numbers
                 ticks = sorted(known[name].unique())
@@ -194,7 +243,7 @@ def slices(trials: pd.DataFrame, names: Sequence[str], label: str) -> Drawing:
         axis.axis("off")
     samples = [sample_of(s, list(STATES).index(s), linestyle="", marker=STATES[s]) for s in present]
     note = "Each mark is a trial that had the parameter. A trend in one panel is no proof: the others moved as well."
-    return Drawing("slices", "Each parameter on its own", note, figure, samples)
+    return Drawing("slices", "Each parameter on its own", note, figure, samples, marks)
 
 
 @styled
@@ -218,13 +267,15 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximize
             ).astype(float)
             ticks.append((short(levels[0]) if levels else "", short(levels[-1]) if len(levels) > 1 else ""))
     colors = matplotlib.colormaps["cividis"]
-    for place, (_, row) in enumerate(heights.iterrows()):
+    marks: list[Marks] = []
+    for place, (index, row) in enumerate(heights.iterrows()):
         shade = 0.3 + 0.6 * place / max(len(heights) - 1, 1)  # its ends would vanish on dark or on light paper
         is_best = place == len(heights) - 1
         style: dict[str, Any] = {
             "color": COLORS[1] if is_best else colors(shade),
             "linewidth": 2.6 if is_best else 1.0,
         }
+        series = "s1" if is_best else "s0"
         axes.plot(
             range(len(row)),
             row.to_numpy(float),
@@ -232,8 +283,10 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximize
             alpha=1 if is_best else 0.75,
             marker="." if not is_best else "o",
             markersize=4,
-            gid="s1" if is_best else f"s0.{place}",
+            gid=series if is_best else f"{series}.{place}",
         )
+        told = _marks(axes, row, row, series, known.loc[[index]], label, names)
+        marks.append(replace(told, x=range(len(row)), y=row.tolist(), names=told.names[0], folders=told.folders[0]))
     for place, (low, high) in enumerate(ticks):
         axes.axvline(place, color=INK, linewidth=0.8)
         axes.text(place, -0.04, low, ha="center", va="top", fontsize=8)
@@ -252,7 +305,7 @@ def parallel(trials: pd.DataFrame, names: Sequence[str], label: str, is_maximize
     note = (
         "Each line is a trial; where the bright ones meet, good trials agree. A gap: the trial had no such parameter."
     )
-    return Drawing("parallel", "Parallel coordinates", note, figure, samples)
+    return Drawing("parallel", "Parallel coordinates", note, figure, samples, marks)
 
 
 @styled
@@ -266,7 +319,9 @@ def importance(shares: Mapping[str, float]) -> Drawing:
         "How much each parameter decides whether a trial is among the best tenth, by PED-ANOVA (Watanabe et al. 2023). "
         "From fewer than fifty complete trials it is a rough guess."
     )
-    return Drawing("importance", "Parameter importance", note, figure)
+    places = list(range(len(names)))
+    marks = Marks(axes, [shares[name] for name in names], places, names)
+    return Drawing("importance", "Parameter importance", note, figure, marks=[marks])
 
 
 @styled
@@ -274,8 +329,9 @@ def pareto(trials: pd.DataFrame, labels: Sequence[str], front: Sequence[int]) ->
     """Returns two objectives against each other; `trials` has trial and a column for each label."""
     figure, (axes,) = make_axes(width=7)
     is_front = trials["trial"].isin(front)
+    marks: list[Marks] = []
     for place, (rows, name) in enumerate(((trials[~is_front], "other trials"), (trials[is_front], "Pareto front"))):
-        axes.plot(
+        (line,) = axes.plot(
             rows[labels[0]],
             rows[labels[1]],
             linestyle="",
@@ -284,10 +340,11 @@ def pareto(trials: pd.DataFrame, labels: Sequence[str], front: Sequence[int]) ->
             gid=f"s{place}",
             label=name,
         )
+        marks.append(Marks.of(line, [f"trial {number}" for number in rows["trial"]], folders(rows)))
     axes.set(xlabel=labels[0], ylabel=labels[1])
     samples = [
         sample_of("other trials", 7, linestyle="", marker="o"),
         sample_of("Pareto front", 1, linestyle="", marker="s"),
     ]
     note = "No trial is better in both objectives than one on the Pareto front."
-    return Drawing("pareto", "Objectives against each other", note, figure, samples)
+    return Drawing("pareto", "Objectives against each other", note, figure, samples, marks)

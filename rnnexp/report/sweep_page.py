@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hydra_sweep.errors import UserError, counted
+from hydra_sweep.files import check_place
 from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.result import Status
 from rnnexp.record.run_folder import RunFolder
@@ -115,11 +117,11 @@ def runs_page(path: Path, frame: pd.DataFrame) -> Page:
     """Returns a page about runs that have no more in common than their folder."""
     page = Page(path, "runs", path.resolve().name, counted(len(frame), "run"))
     _add_runs(page, path, frame, None, "model")
-    page.tables.append(Table.of("Runs", frame[choose(frame, 200)]))
+    page.tables.append(Table.of("Runs", frame[choose(frame, 200)], folders=frame["path"].tolist()))
     return page
 
 
-def page(folder: SweepFolder) -> Page:
+def page(folder: SweepFolder, collect: Callable[[Path], pd.DataFrame] = collect) -> Page:
     """Raises: UserError if the sweep's files are damaged."""
     sweep, path = Sweep.read(folder), folder.path
     request, trials = sweep.request, sweep.trials
@@ -141,7 +143,7 @@ def page(folder: SweepFolder) -> Page:
     _add_values(page, sweep)
     _add_runs(page, path, frame, sweep.best_folder(), (sweep.parameters or ["model"])[0] if sweep.is_grid else "model")
     if (trials["state"] == "pruned").any():
-        page.drawings.append(sweep_figures.pruning(trials.tail(MAX_TRIALS)))
+        page.drawings.append(sweep_figures.pruning(trials.tail(MAX_TRIALS), sweep.label))
     if sweep.parameters and trials["value"].notna().sum() > 1:
         page.drawings.append(sweep_figures.slices(trials, sweep.parameters, sweep.label))
         page.drawings.append(sweep_figures.parallel(trials, sweep.parameters, sweep.label, sweep.is_maximized))
@@ -152,7 +154,7 @@ def page(folder: SweepFolder) -> Page:
     hidden = [name for name in ("worker", "attempt", "value") if name in trials and name not in sweep.objectives]
     first = [name for name in ("trial", "state", *sweep.objectives, *sweep.parameters, "seconds") if name in trials]
     order = dict.fromkeys([*first, *(str(name) for name in trials if name not in hidden)])
-    page.tables.append(Table.of("Trials", trials[list(order)]))
+    page.tables.append(Table.of("Trials", trials[list(order)], folders=sweep_figures.folders(trials)))
     return page
 
 
@@ -162,7 +164,8 @@ def _add_values(page: Page, sweep: Sweep) -> None:
         front = [entry.get("trial") for entry in sweep.best.get("pareto_front", [])]
         page.drawings.append(sweep_figures.pareto(sweep.trials, sweep.objectives[:2], front))
     elif sweep.trials["value"].notna().any():
-        page.drawings.append(sweep_figures.optimization(sweep.trials.tail(MAX_TRIALS), sweep.label, sweep.is_maximized))
+        shown = sweep.trials.tail(MAX_TRIALS)
+        page.drawings.append(sweep_figures.optimization(shown, sweep.label, sweep.is_maximized, sweep.parameters))
 
 
 def _add_runs(page: Page, path: Path, frame: pd.DataFrame, best: str | None, by: str) -> None:
@@ -173,7 +176,7 @@ def _add_runs(page: Page, path: Path, frame: pd.DataFrame, best: str | None, by:
         page.drawings.append(sweep_figures.trial_curves(histories, best))
     complete = frame[frame["status"] == Status.COMPLETE.value]
     metric = "test_accuracy" if len(complete) and complete["test_accuracy"].notna().all() else "valid_accuracy"
-    rows = complete[complete[metric].notna() & complete["train_seconds"].notna()]
+    rows = complete[complete[metric].notna() & complete["train_seconds"].notna()].assign(folder=frame["path"])
     if len(rows):
         is_apt = by in rows and rows[by].notna().all() and rows[by].nunique() <= len(COLORS)
         groups = {str(name): group for name, group in rows.groupby(by if is_apt else "model", dropna=False)}
@@ -205,11 +208,14 @@ def _add_importance(page: Page, folder: SweepFolder, study: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             for file in folder.database_files():
+                check_place(file)
                 shutil.copy(file, scratch)
             storage = optuna.storages.RDBStorage(SweepFolder(Path(scratch)).database_url)
             try:
                 loaded = optuna.load_study(study_name=study, storage=storage)
-                shares = get_param_importances(loaded, evaluator=PedAnovaImportanceEvaluator())
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of few trials, which the figure says itself
+                    shares = get_param_importances(loaded, evaluator=PedAnovaImportanceEvaluator())
             finally:
                 storage.engine.dispose()
         except Exception as error:  # many kinds, of Optuna's, of SQLAlchemy's and of numpy's

@@ -79,9 +79,9 @@ def group(
     Warns:
         MixedConfigurations: a group has runs of several configurations.
     """
-    means = _means(frame, by, values, any_status)
+    found = means(frame, by, values, any_status)
     _warn_if_mixed(frame, by, any_status)
-    return means
+    return found
 
 
 def _warn_if_mixed(frame: pd.DataFrame, by: Sequence[str], any_status: bool) -> None:
@@ -89,8 +89,8 @@ def _warn_if_mixed(frame: pd.DataFrame, by: Sequence[str], any_status: bool) -> 
         warnings.warn(mixed_text("a group", keys), MixedConfigurations, stacklevel=3)
 
 
-def _means(frame: pd.DataFrame, by: Sequence[str], values: Sequence[str], any_status: bool) -> pd.DataFrame:
-    """Returns what `group` does."""
+def means(frame: pd.DataFrame, by: Sequence[str], values: Sequence[str], any_status: bool) -> pd.DataFrame:
+    """Returns what `group` does, without its warning."""
     by, values = list(dict.fromkeys(by)), list(dict.fromkeys(values))
     if not by or not values:
         raise UserError("a group needs at least one column and one value; try model and test_accuracy")
@@ -135,7 +135,7 @@ def pivot(
         raise UserError(f"{columns} can't be both rows and columns")
     if not rows:
         raise UserError("a pivot needs a column for its rows; try model")
-    long = _means(frame, [*rows, columns], [value], any_status)
+    long = means(frame, [*rows, columns], [value], any_status)
     _warn_if_mixed(frame, [*rows, columns], any_status)
     texts = [["-" if pd.isna(cell) else cell for cell in long[name].tolist()] for name in rows]
     down = list(zip(*texts, strict=True))

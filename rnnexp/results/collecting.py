@@ -50,13 +50,20 @@ def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
     unlisted: list[OSError] = []
     paths = tqdm(list(_run_paths(root, unlisted)), "reading", unit="run", leave=False, disable=None, delay=1)
     trials = SweepTables()
-    rows = [{"path": path} | row for path in paths if (row := _row(RunFolder(Path(path)), trials)) is not None]
+    rows = [{"path": path} | row for path in paths if (row := read_row(RunFolder(Path(path)), trials)) is not None]
     for error in unlisted:
         if not isinstance(error, FileNotFoundError):  # deleted a moment ago
             rows.append({"path": error.filename, "status": Status.CORRUPT.value, "reason": _explain(error)})
-    for row in rows:
-        row["path"] = _tidy(row["path"].removeprefix(str(root)).lstrip(os.sep) or ".")
-    rows.sort(key=lambda row: natural(row["path"]))
+    return frame_of([row | {"path": relative(row["path"], root)} for row in rows], trials)
+
+
+def frame_of(rows: list[dict[str, Any]], trials: SweepTables) -> pd.DataFrame:
+    """Returns the table of these runs.
+
+    Args:
+        trials: the tables of sweeps that were read for them.
+    """
+    rows = sorted(rows, key=lambda row: natural(row["path"]))
     names: dict[str, Any] = {}
     for row in rows:
         names.update(row)
@@ -68,6 +75,11 @@ def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
     for name in (*METRICS, *measured, *(name for name in reached if name in trials.objectives)):
         frame[name] = pd.to_numeric(frame[name])
     return frame
+
+
+def relative(path: str, root: Path) -> str:
+    """Returns a run's path as a table has it."""
+    return _tidy(path.removeprefix(str(root)).lstrip(os.sep) or ".")
 
 
 def histories(
@@ -117,6 +129,18 @@ def _run_paths(root: Path, unlisted: list[OSError]) -> Iterator[str]:
         folders[:] = [] if is_run else [name for name in folders if not name.startswith(".")]
 
 
+Stamp = tuple[int, int, int] | None  # of a file that is not there: None
+
+
+def stamp_of(path: str) -> Stamp:
+    """Returns what changes when a file does: the time of its last change, its size, and its number on the disk."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return about.st_mtime_ns, about.st_size, about.st_ino
+
+
 class SweepTables:
     """What the tables of sweeps say of trials of any other Hydra app, which leave no record of ours.
 
@@ -124,7 +148,7 @@ class SweepTables:
     """
 
     def __init__(self) -> None:
-        self.tables: dict[Path, dict[str, dict[str, Any]]] = {}
+        self.tables: dict[Path, tuple[Stamp, dict[str, dict[str, Any]]]] = {}
         self.objectives: dict[str, None] = {}
         self.columns: dict[str, None] = {}
 
@@ -136,11 +160,11 @@ class SweepTables:
         """
         for path in (folder.parent, folder.parent.parent):  # with repeats a trial's folder has one for each
             sweep = SweepFolder(path)
-            if sweep.is_sweep() and sweep.table.exists():
-                if path not in self.tables:
-                    self.tables[path] = {}  # of a damaged table, for its other trials
-                    self.tables[path] = self._read(sweep)
-                return self.tables[path].get(str(folder.relative_to(path)), {})
+            if sweep.is_sweep() and (stamp := stamp_of(str(sweep.table))):
+                if path not in self.tables or self.tables[path][0] != stamp:
+                    self.tables[path] = stamp, {}  # of a damaged table, for its other trials
+                    self.tables[path] = stamp, self._read(sweep)
+                return self.tables[path][1].get(str(folder.relative_to(path)), {})
         return {}
 
     def _read(self, sweep: SweepFolder) -> dict[str, dict[str, Any]]:
@@ -171,7 +195,7 @@ def _number(text: str) -> Any:
         return _tidy(text)
 
 
-def _row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
+def read_row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
     """Returns the cells of a run, as far as it can be read; None if it has been deleted since it was listed."""
     row: dict[str, Any] = {}
     problems: list[str] = []

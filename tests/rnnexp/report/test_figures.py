@@ -1,6 +1,7 @@
 """Figures show the numbers they were given, whatever the names are, and can be read in gray."""
 
 import io
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from rnnexp.report import across_figures, comparison_figures, run_figures, sweep_figures
+from rnnexp.report import drawing as report_drawing
 from rnnexp.report.drawing import INK
 from rnnexp.report.page import Page
 
@@ -23,6 +25,11 @@ def drawn(drawing, gid):
     """Returns the artist of a figure that has this gid."""
     (artist,) = [a for axes in drawing.figure.axes for a in axes.get_children() if a.get_gid() == gid]
     return artist
+
+
+def marks(drawing, link=lambda folder: ""):
+    """Returns the marks of a figure as a page has them, by its own markup."""
+    return json.loads(ElementTree.fromstring(drawing.svg(link)).attrib["data-marks"])
 
 
 def runs(parameters, seconds, accuracies):
@@ -226,3 +233,61 @@ def test_the_confusion_matrix_takes_the_pages_colors():
     assert drawing.svg().count("fill: var(--ink)") > 1
     colors = {text.get_text(): text.get_color() for text in drawing.figure.axes[0].texts}
     assert colors == {"99": "white", "1": INK, "100": "white"}
+
+
+def test_a_mark_is_where_the_figure_has_its_dot_and_says_what_it_is():
+    drawing = sweep_figures.optimization(trials().assign(lr=[0.1, 0.2, None, 0.4, 0.5]), "loss (nats)", False, ["lr"])
+    found = marks(drawing)
+    [pruned] = [mark for mark in found if mark[2] == "s1"]
+    assert pruned[3] == "trial 1, pruned\nloss 90 nats\nlr=0.2"
+    assert [mark[3].splitlines()[0] for mark in found if mark[2] == "s0"] == [f"trial {n}, complete" for n in (0, 2, 4)]
+    group = next(part for part in ElementTree.fromstring(drawing.svg()).iter() if part.get("id") == "optimization-s1")
+    [dot] = [part for part in group.iter() if part.tag.endswith("use")]
+    assert [float(dot.get("x")), float(dot.get("y"))] == pytest.approx(pruned[:2], abs=0.06)
+    best = [mark[3] for mark in found if mark[2] == "s2"]  # what nobody has named is called as in the legend
+    assert best == [
+        "best so far\ntrial 0, loss 50 nats",
+        "best so far\ntrial 2, loss 40 nats",
+        "best so far\ntrial 4, loss 40 nats",
+    ]
+
+
+def test_marks_lead_to_the_pages_that_there_are():
+    folders = trials().assign(folder=["0", "1", "2", "3", "4"])
+    drawing = sweep_figures.optimization(folders, "loss", False)
+    found = marks(drawing, lambda folder: "./2/report.html" if folder == "2" else "")
+    assert [mark[4:] for mark in found if mark[2] == "s0"] == [[], ["./2/report.html"], []]
+
+
+def test_what_is_not_to_be_seen_has_no_mark():
+    history = pd.DataFrame({"epoch": [1, 2, 3], "valid_accuracy": [0.5, np.nan, 0.7]})
+    found = marks(sweep_figures.trial_curves({"7": history}, None))
+    assert [mark[3] for mark in found] == [
+        "run 7\nepoch 1, validation accuracy 50 %",
+        "run 7\nepoch 3, validation accuracy 70 %",
+    ]
+    drawing = comparison_figures.expected_best({"gru": CURVE})
+    drawing.figure.axes[0].set_ylim(97.5, 100)
+    assert len(marks(drawing)) == 2
+
+
+def test_of_too_many_marks_the_last_of_each_line_stays(monkeypatch):
+    monkeypatch.setattr(report_drawing, "MAX_MARKS", 10)
+    history = pd.DataFrame({"epoch": range(1, 11), "valid_accuracy": np.linspace(0, 1, 10)})
+    found = marks(sweep_figures.trial_curves({str(n): history for n in range(5)}, "4"))
+    assert len(found) == 10
+    assert sum("epoch 10," in mark[3] for mark in found) == 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_text_in_a_mark(name):
+    drawing = sweep_figures.costs({name: runs([10], [1], [0.5])}, "test_accuracy")
+    text = re.search("data-marks='(.*?)'", drawing.svg())[1]
+    assert not set("<>&'") & set(text)
+    assert json.loads(text)[0][3].startswith(name)
+
+
+def test_a_value_is_told_with_the_unit_of_its_axis():
+    told = [("epoch", 3.0), ("accuracy (%)", 91.256), ("training\ntime (s)", 1e5), ("loss (nats), again", 0.12345)]
+    texts = ["epoch 3", "accuracy 91.26 %", "training time 100,000 s", "loss, again 0.1235 nats"]
+    assert [report_drawing.measured(label, value) for label, value in told] == texts

@@ -179,6 +179,44 @@ def test_only_accuracies_are_shown_in_percent(sweep_folder, tmp_path, objective,
     assert list(axes.lines[0].get_ydata()) == [value]
 
 
+def marks(html, key):
+    """Returns the marks of a figure of a page."""
+    return json.loads(re.search("data-marks='(.*?)'", html[html.index(f'<figure id="{key}"') :])[1])
+
+
+def test_dots_and_rows_lead_to_the_pages_of_runs_where_they_are(sweep_folder, tmp_path, capsys):
+    shutil.copytree(sweep_folder, tmp_path / "sweep")
+    page = tmp_path / "sweep" / "report.html"
+    assert main([str(tmp_path / "sweep")]) == 0
+    assert {len(mark) for mark in marks(page.read_text(), "optimization")} == {4}
+    assert "report.html" not in page.read_text()
+    assert main([str(tmp_path / "sweep"), "--runs"]) == 0
+    assert "pages    of 12 runs, report.html in each one's folder\n" in capsys.readouterr().out
+    html = page.read_text()
+    trials = [mark for mark in marks(html, "optimization") if mark[2] == "s0"]
+    assert [mark[4] for mark in trials] == [f"./{n}/report.html" for n in (0, 1, 4, 5, 8, 9)]
+    assert '<td class="number" data-value="3.0"><a href="./3/report.html">3</a></td>' in html
+    assert (tmp_path / "sweep" / "9" / "report.html").exists()
+    (tmp_path / "elsewhere").mkdir()
+    html = write(tmp_path / "sweep", tmp_path / "elsewhere" / "page.html").read_text()
+    assert "./../sweep/3/report.html" in html
+
+
+def test_every_figure_tells_what_its_marks_are(run_folder, sweep_folder, comparison_folder):
+    for folder in (run_folder, sweep_folder, comparison_folder):
+        html = gather(folder).html()
+        for key in keys(gather(folder)):
+            assert key == "mistakes" or all(mark[3] for mark in marks(html, key)), key
+    html = gather(comparison_folder).html()
+    texts = [mark[3] for mark in marks(html, "forest")]
+    assert f"gru, run {run_folder}\ntest accuracy" in texts[0]
+    assert any(text.startswith("gru, mean\ntest accuracy") for text in texts)
+    assert any(
+        text.startswith("gru, search 2\ntrial 1, validation accuracy 60 %")
+        for text in [m[3] for m in marks(html, "searches")]
+    )
+
+
 def test_a_comparisons_page_starts_with_its_verdict(comparison_folder, tmp_path):
     page = gather(comparison_folder)
     assert keys(page) == ALL_OF_A_COMPARISON
@@ -268,7 +306,9 @@ def test_a_page_across_data_sets_ranks_the_arms_and_leads_to_each_data_set(acros
     page = gather(across_folder)
     assert keys(page) == ["critical-difference", "accuracies", "against", "profiles"]
     assert page.subtitle == "3 arms on 3 data sets, by test accuracy"
-    written = write(across_folder, tmp_path / "page.html")
+    (across_folder / "digits").mkdir()
+    (across_folder / "digits" / "report.html").touch()
+    written = write(across_folder)
     text = parsed(written)
     assert "Mean ranks over 3 data sets: gru 1.00" in text
     assert 'href="./digits/report.html"' in written.read_text()
@@ -448,7 +488,7 @@ def test_a_real_search_and_a_real_grid_have_pages(tmp_path):
         ("comparison.json", "[]", "comparison.json is damaged (TypeError"),
         ("sweep.yaml", "a: [", "sweep.yaml can't be read"),
         ("sweep.yaml", "5", "sweep.yaml is empty or not a mapping"),
-        ("compare.yaml", "request: {}", "holds a comparison without a verdict yet"),
+        ("compare.yaml", "request: {}", "holds a comparison that has no run yet"),
         ("notes.txt", "", "holds no run, no sweep and no comparison; try outputs/runs/NAME"),
     ],
 )

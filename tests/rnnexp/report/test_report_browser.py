@@ -136,6 +136,32 @@ def test_what_is_cut_on_a_phone_says_so_until_its_end_is_seen(page, browser):
     wait(browser, 5).until(lambda _: not any(told for _, told in browser.execute_script(ask)))
 
 
+def test_a_pointer_near_a_mark_is_told_what_it_is(page, browser):
+    script = """
+        const svg = document.querySelector("svg[data-marks]");
+        svg.scrollIntoView({ block: "center" });
+        const [x, y, , text] = JSON.parse(svg.dataset.marks)[0];
+        const box = svg.getScreenCTM();
+        return [box.e + x * box.a, box.f + y * box.d, text];
+        """
+    x, y, text = browser.execute_script(script)
+    tip = browser.find_element("css selector", ".tip")
+    assert not tip.is_displayed()
+    move_to(browser, x + 4, y - 4)
+    wait(browser, 5).until(lambda _: tip.is_displayed())
+    assert tip.text == text
+    assert browser.find_elements("css selector", "svg a.mark[href]") == []  # no page is there that it could lead to
+    browser.find_element("css selector", "figure .legend button").click()  # whose series is hidden then
+    move_to(browser, x + 4, y - 3)
+    assert not tip.is_displayed() or tip.text != text
+    move_to(browser, 2, 2)
+    wait(browser, 5).until(lambda _: not tip.is_displayed())
+
+
+def move_to(browser, x, y):
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+
+
 def test_the_policy_stops_a_script_that_somebody_has_put_in(pages, browser, tmp_path):
     """So that an error in escaping would still run nothing."""
     text = pages["run"].read_text()

@@ -1,6 +1,5 @@
 """The table of runs: every folder is a row, whatever state it is in, and every line fits."""
 
-import copy
 import io
 import itertools
 import json
@@ -16,90 +15,19 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fake_runs import HISTORY, HYDRA_CONFIG, RESULT, begun, finished
 
 from hydra_sweep.errors import UserError
-from rnnexp.record.result import HISTORY_COLUMNS, METRICS, RunResult, Status
+from rnnexp.record.result import HISTORY_COLUMNS, METRICS, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect, histories, where
 from rnnexp.results.collecting import HEAD, TAIL
 from rnnexp.results.command import main
 
-CONFIG = {
-    "name": "cells",
-    "seed": 3,
-    "experiment": None,
-    "model": {"_target_": "rnnexp.models.RecurrentClassifier", "cell": "lstm", "hidden_size": 100, "dropout": 0.0},
-    "optim": {"_target_": "torch.optim.Adam", "lr": 0.001, "betas": [0.9, 0.999], "foreach": None},
-    "data": {"name": "mnist", "sequence": "columns", "jitter": {"degrees": 10.0}},
-    "train": {"epochs": 10, "patience": None},
-}
-RESULT = RunResult(
-    status=Status.COMPLETE,
-    reason=None,
-    metrics={
-        "test_accuracy": 0.9786,
-        "test_loss": 0.07123,
-        "valid_accuracy": 0.98,
-        "valid_loss": 0.0654321,
-        "train_accuracy": 0.99,
-        "train_loss": 0.03,
-        "best_epoch": 9,
-        "epochs": 10,
-        "num_parameters": 133810,
-        "train_seconds": 71.26,
-    },
-    seed=3,
-    attempt=1,
-    choices={"model": "lstm", "optim": "adam", "schedule": "constant", "data": "mnist", "train": "default"},
-    config=CONFIG,
-    dataset={"name": "mnist", "num_train": 55_000, "num_valid": 5_000, "num_test": 10_000},
-    fingerprint="0123456789abcdef",
-    device="cpu",
-    threads=2,
-    precision="fp32",
-    precision_reason="train.precision=fp32",
-    environment={
-        "started": "2026-01-02T03:04:05+00:00",
-        "ended": "2026-01-02T03:05:06+00:00",
-        "versions": {"rnnexp": "0.1.0", "torch": "2.14.1"},
-        "git": {"commit": "be6e008", "dirty": True},
-        "host": "node7",
-        "platform": "Linux",
-    },
-)
-HYDRA_CONFIG = "seed: 5\nmodel:\n  hidden_size: 32\noptim:\n  lr: 0.1\n"
-HYDRA_CHOICES = "hydra:\n  runtime:\n    choices:\n      model: gru\n      optim: sgd\n      hydra/launcher: basic\n"
-HISTORY = ",".join(HISTORY_COLUMNS) + "\n1,0.1,0.5,0.8,0.4,0.85,7.5\n2,0.1,0.3,0.9,0.25,0.91,7.5\n"
-
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-
-
-def finished(path, **changes):
-    """Writes a run's result, with changes by dotted key (`config__optim__lr=1`), and returns its folder."""
-    result = copy.deepcopy(RESULT)
-    for key, value in changes.items():
-        *parents, last = key.split("__")
-        node = vars(result)
-        for parent in parents:
-            node = node[parent]
-        node[last] = value
-    path.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(path)
-    folder.write_result(result)
-    return folder
-
-
-def begun(path, config=HYDRA_CONFIG, choices=HYDRA_CHOICES, history=HISTORY):
-    """Writes what an unfinished run leaves, and returns its folder."""
-    folder = RunFolder(path)
-    folder.hydra_config.parent.mkdir(parents=True)
-    folder.hydra_config.write_text(config)
-    folder.hydra_choices.write_text(choices)
-    folder.history.write_text(history)
-    return folder
 
 
 def only(root):
@@ -260,7 +188,7 @@ def test_a_sweep_is_read_while_it_is_written(tmp_path):
 import itertools, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_collecting import HISTORY, RESULT, begun
+from fake_runs import HISTORY, RESULT, begun
 for number in itertools.count():
     if Path(sys.argv[2], "enough").exists():
         break
@@ -271,7 +199,7 @@ for number in itertools.count():
             history.flush()
         folder.write_result(RESULT)
 """
-    command = [sys.executable, "-c", writer, str(Path(__file__).parent), str(tmp_path)]
+    command = [sys.executable, "-c", writer, str(Path(__file__).parents[2]), str(tmp_path)]
     states = set()
     with subprocess.Popen(command) as writing:
         while not ({"complete", "running"} <= states and (tmp_path / "20").exists()) and writing.poll() is None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -138,12 +138,11 @@ class Callbacks:
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self.callbacks = list(callbacks)
+        self.views: list[RunView] = []  # a copy for each; none before the run begins
         self.failed: set[int] = set()  # those whose line is in the log
-        self.run: RunView | None = None
 
     def start(self, run: RunView) -> None:
-        if self.callbacks:
-            self.run = replace(run, config=copy.deepcopy(dict(run.config)), history=tuple(map(dict, run.history)))
+        self.views = [copy.deepcopy(run) for _ in self.callbacks]
         self._tell("on_start")
 
     def epoch(self, row: Row) -> None:
@@ -154,16 +153,22 @@ class Callbacks:
         self._tell("on_end", result)
 
     def _tell(self, method: str, *about: Any) -> None:
-        if self.run is None:
-            return
-        for number, callback in enumerate(self.callbacks):
+        for number, view in enumerate(self.views):
+            callback = self.callbacks[number]
             try:
-                getattr(callback, method)(*copy.deepcopy(about), self.run)
+                getattr(callback, method)(*copy.deepcopy(about), view)
             except (Exception, SystemExit) as error:  # a user's own code, or a tracker's, whatever it raises
                 log.debug("callback %s", callback, exc_info=True)
                 if number not in self.failed:
                     self.failed.add(number)
-                    log.warning("%s", callback.problem(error, self.run))
+                    log.warning("%s", _problem(callback, error, view))
+
+
+def _problem(callback: Callback, error: BaseException, run: RunView) -> str:
+    try:
+        return callback.problem(error, run)
+    except Exception:  # which may be a user's own, too
+        return Callback.problem(callback, error, run)
 
 
 def configured(cfg: DictConfig) -> Iterator[Callback]:

@@ -133,7 +133,8 @@ def _wandb(place):
         command = [get_core_path(), "leet", "inspect", "--no-observability", "--json", "--run-file", str(path)]
         printed = subprocess.run([*command, str(place / "wandb")], capture_output=True, text=True, check=True).stdout
         records = [json.loads(line) for line in printed.splitlines()]
-        (about,) = [record["run"] for record in records if record["type"] == "run"]
+        if not (about := next((record["run"] for record in records if record["type"] == "run"), None)):
+            continue  # it was killed before it had written anything
         tracked = found.setdefault(about["display_name"], Tracked())
         tracked.group, tracked.config = about.get("run_group"), about["config"]["update"]
         for record in records:

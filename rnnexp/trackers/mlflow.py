@@ -6,12 +6,10 @@ follow one another, and each is ended by its own words.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,6 +48,7 @@ class MLflow(Tracker):
     """
 
     option = "mlflow"
+    loggers = ("mlflow", "alembic", "urllib3")
 
     def __init__(self, uri: str, experiment: str) -> None:
         self.uri, self.experiment = uri, experiment
@@ -108,13 +107,12 @@ class MLflow(Tracker):
         os.environ.update({name: value for name, value in PATIENCE.items() if name not in os.environ})
         from mlflow.tracking import MlflowClient
 
-        with _quiet("mlflow", "alembic"):
-            if not self.uri.startswith(SQLITE):
-                return MlflowClient(self.uri)
-            file = Path(self.uri.removeprefix(SQLITE)).absolute()
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{file}.lock"):  # two workers would make its tables at once
-                return MlflowClient(self.uri)
+        if not self.uri.startswith(SQLITE):
+            return MlflowClient(self.uri)
+        file = Path(self.uri.removeprefix(SQLITE)).absolute()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file}.lock"):  # two workers would make its tables at once
+            return MlflowClient(self.uri)
 
     def _experiment_id(self) -> str:
         """Returns the experiment's id, having made it if need be: another worker may be about to, too."""
@@ -163,16 +161,3 @@ class MLflow(Tracker):
 def _key(name: str) -> str:
     """Returns a key as MLflow allows it."""
     return re.sub(r"[^\w\-. :/]", "_", name)[:250]
-
-
-@contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """Keeps what loggers say of their work off the screen; not what they warn of."""
-    before = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)

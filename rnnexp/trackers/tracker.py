@@ -9,6 +9,7 @@ and it is asked once more when the run ends. What it lacks even then, `rnnexp ex
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 import warnings
@@ -44,9 +45,10 @@ class Unwritten(Exception):
 
 
 class Tracker(Callback):
-    """One tracker. `option` is its name in `tracker=NAME`."""
+    """One tracker. `option` is its name in `tracker=NAME`, `loggers` are those that it has to itself."""
 
     option: str
+    loggers: tuple[str, ...] = ()
 
     @abstractmethod
     def look(self, run: RunView, run_id: str) -> Recorded:
@@ -103,7 +105,7 @@ class Tracker(Callback):
             if self.is_open:
                 self.is_open = False
                 self.close(result)
-                self.check(run)
+                self.check(result, run)
 
     def problem(self, error: BaseException, run: RunView) -> str:
         return (
@@ -111,8 +113,8 @@ class Tracker(Callback):
             f"--to {self.option} adds later what is missing"
         )
 
-    def check(self, run: RunView) -> None:
-        """Raises: Unwritten if a closed run lacks an epoch; for trackers that don't say so themselves."""
+    def check(self, result: RunResult | None, run: RunView) -> None:
+        """Raises: Unwritten if a closed run lacks something; for trackers that don't say so themselves."""
 
     def _missing(self) -> list[int]:
         return sorted(self.rows.keys() - self.recorded.epochs)
@@ -127,14 +129,26 @@ class Tracker(Callback):
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:
-        """Keeps a tracker's own warnings off the screen, and takes note of a failure."""
+        """Keeps what a tracker says of itself off the screen, and takes note of a failure, which is told in a line."""
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _silent(self.loggers):
                 warnings.simplefilter("ignore")
                 yield
         except BaseException:
             self.is_failing = True
             raise
+
+
+@contextmanager
+def _silent(names: tuple[str, ...]) -> Iterator[None]:
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def times(run: RunView) -> dict[int, float]:

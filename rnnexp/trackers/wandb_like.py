@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -31,6 +32,7 @@ from rnnexp.trackers.tracker import (
 )
 
 STATUS = "status"
+FLUSH_SECONDS = 10  # in which what was finished arrives on the disk: wandb's own process may be a little behind
 ID = "rnnexp_id"  # among the hyperparameters, of a tracker that gives runs ids of its own
 
 
@@ -81,10 +83,18 @@ class WandbLike(Tracker):
                 self.finish(False)
             self.run = None
 
-    def check(self, run: RunView) -> None:
-        kept = self.look(run, self.run_id)
-        if lost := self.rows.keys() - kept.epochs:
-            raise Unwritten(f"{counted(len(lost), 'epoch')} of {len(self.rows)} did not arrive; see {self.folder}")
+    def check(self, result: RunResult | None, run: RunView) -> None:
+        deadline = time.monotonic() + FLUSH_SECONDS
+        while True:
+            kept = self.look(run, self.run_id)
+            lost = self.rows.keys() - kept.epochs
+            if not lost and (result is None or kept.status == result.status.value):
+                return
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        what = f"{counted(len(lost), 'epoch')} of {len(self.rows)}" if lost else "how the run ended"
+        raise Unwritten(f"{what} did not arrive; see {self.folder}")
 
 
 class Wandb(WandbLike):
@@ -167,6 +177,8 @@ class Trackio(WandbLike):
     def _named(self, run: RunView, run_id: str) -> tuple[str, bool]:
         """Returns the name of a run, and whether it is there. Names are all that can be gone on with."""
         storage = self._trackio().SQLiteStorage
+        if storage.get_project_db_path(self.project).exists():
+            storage.init_db(self.project)  # what was begun on a full disk lacks its tables
         for name in (run.name, f"{run.name} {run_id[:6]}"):
             there = storage.get_latest_run_record_by_name(self.project, name)
             if there is None:

@@ -320,7 +320,9 @@ def code_version(task_function: TaskFunction, config: DictConfig, trials: Iterab
     file = getattr(sys.modules.get(name), "__file__", None)
     folders = [Path(folder) for folder in getattr(package, "__path__", [])]
     files = {path for folder in folders for path in folder.rglob("*.py")} or ({Path(file)} if file else set())
-    names = {target for cfg in trials for target in sources.targets(as_plain(cfg))}
+    volatile = config.hydra.sweeper.get("volatile") or ()
+    plain = ({key: value for key, value in as_plain(cfg).items() if key not in volatile} for cfg in trials)
+    names = {target for cfg in plain for target in sources.targets(cfg)}
     if spec := getattr(sys.modules.get(name), "__spec__", None):
         names.add(spec.name)
     if path := config.hydra.sweeper.get("custom_search_space"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from hydra.core.override_parser.types import Quote, QuotedString
+
 
 def join_spaced(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Returns overrides of which those with spaces around their = are joined, and a line for each of those."""
@@ -20,6 +22,19 @@ def join_spaced(words: Sequence[str]) -> tuple[list[str], list[str]]:
             parts.append(1)
     spaced = [text for text, number in zip(joined, parts, strict=True) if number > 1]
     return joined, [f"no spaces around =; type {text}" for text in spaced]
+
+
+def with_quoted_labels(text: str) -> str:
+    """Returns an override whose notes may be any text, and whose tags may be one word or several with commas.
+
+    What has quotes or brackets already stays as it is.
+    """
+    key, _, value = text.partition("=")
+    if key == "notes" and value and value != "null" and value[0] not in "'\"":
+        return f"notes={QuotedString(value.replace('${', chr(92) + '${'), Quote.single).with_quotes()}"
+    if key == "tags" and value and value != "null" and value[0] != "[":
+        return f"tags=[{value}]"
+    return text
 
 
 def dashed(argv: Sequence[str], unknown: Sequence[str]) -> Iterator[tuple[str, str, str]]:

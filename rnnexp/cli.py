@@ -30,6 +30,8 @@ VERBS = {
     "train": Verb("rnnexp.train", "KEY=VALUE ...", "one run or, with -m, many; the word may be left out"),
     "compare": Verb("rnnexp.comparing.command", "KEY=VALUE ...", "which is better? Tuned alike, tested once"),
     "results": Verb("rnnexp.results.command", "[PATH]", "every run in one table"),
+    "tag": Verb("rnnexp.tag", "RUN ... +TAG -TAG", "tags and notes of runs, columns of the table"),
+    "export": Verb("rnnexp.export", "PATH --to TRACKER", "runs to TensorBoard, MLflow, W&B or Trackio"),
     "report": Verb("rnnexp.report.command", "PATH", "a page with figures of a run, sweep or comparison"),
     "status": Verb("rnnexp.status", "[NAME]", "what a sweep is doing, on any host"),
     "stop": Verb("rnnexp.stop", "NAME", "end a sweep; its command resumes it"),
@@ -86,7 +88,7 @@ def main() -> int:
 def help_text() -> str:
     """Returns the verbs and the groups with their options."""
     verbs = "\n".join(f"  {f'{name} {verb.arguments}':<26}{verb.does}" for name, verb in VERBS.items())
-    groups = "\n".join(f"  {group:<12}{', '.join(shipped_options(group))}" for group in (*GROUPS, "search"))
+    groups = "\n".join(f"  {group:<12}{', '.join(shipped_options(group))}" for group in (*GROUPS, "search", "tracker"))
     return HELP.format(version=__version__, verbs=verbs, groups=groups)
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 import copy
-import dataclasses
 import functools
 import importlib.util
 import os
 import shlex
 import sys
-import typing
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -33,7 +31,7 @@ from hydra_sweep.compat import group_options
 from hydra_sweep.compose import ComposeError, composing, flat_without_hydra
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, nearest_key, spelling
-from rnnexp.arguments import join_spaced
+from rnnexp.arguments import join_spaced, with_quoted_labels
 from rnnexp.compat import Hydra, create_config_search_path
 from rnnexp.preconditions import (
     folder_problem,
@@ -46,6 +44,7 @@ from rnnexp.preconditions import (
 from rnnexp.record.result import METRICS
 from rnnexp.schema import validation
 from rnnexp.schema.config import options_with
+from rnnexp.schema.identity import WATCHING
 from rnnexp.schema.synonyms import NOTES
 from rnnexp.schema.tree import GROUPS
 
@@ -56,12 +55,11 @@ SPLIT_KEYS = tuple(
     f"data.{key}" for key in ("split_seed", "valid_seed", "valid_size", "valid_from", "test_size", "fold", "folds")
 )
 LAUNCHER_PLUGINS = {"slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}  # those that are extras
-TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def expand_aliases(overrides: list[str]) -> list[str]:
-    """Returns overrides as Hydra knows them: launcher=slurm is short for hydra/launcher=slurm."""
-    return [f"hydra/{text}" if text.startswith("launcher=") else text for text in overrides]
+    """Returns overrides as Hydra knows them: launcher=slurm is short for hydra/launcher=slurm; notes are any text."""
+    return [f"hydra/{text}" if text.startswith("launcher=") else with_quoted_labels(text) for text in overrides]
 
 
 def is_missing_extra(launcher: str) -> bool:
@@ -177,6 +175,7 @@ class CommandLine:
         if not has_key(presets, key) and not (is_open and is_adding):
             owners = [f"{parent}={option}" for option in options_with(parent, leaf)]
             hint = f"; {' and '.join(owners)} has it" if owners else self.nearest_key(key, presets)
+            hint = f"; type +{override.input_line} to add it" if parent == "tracker.options" else hint
             yield f"there is no key {key}{hint}; rnnexp train --help lists them"
         elif not is_open and override.is_interval_sweep():
             interval: Any = override.value()
@@ -186,8 +185,9 @@ class CommandLine:
                 OmegaConf.update(owner.copy(), leaf, ends[1])
             except OmegaConfBaseException:
                 better = f"; try {key}=int(interval({ends[0]:.0f},{ends[1]:.0f}))"
-                is_whole = type_name(presets, key).startswith("a whole number")
-                yield f"{key} must be {type_name(presets, key)}, got {override.input_line}{better if is_whole else ''}"
+                wanted = validation.type_name(presets, key)
+                better = better if wanted.startswith("a whole number") else ""
+                yield f"{key} must be {wanted}, got {override.input_line}{better}"
         elif not is_open:
             preset = OmegaConf.select(presets, key)
             example = "" if preset is None else f"; try {key}={preset}"
@@ -197,7 +197,7 @@ class CommandLine:
                     OmegaConf.update(scratch, leaf, value)
                 except OmegaConfBaseException:
                     got = "null" if value is None else repr(value)
-                    yield f"{key} must be {type_name(presets, key)}, got {got}{example}"
+                    yield f"{key} must be {validation.type_name(presets, key)}, got {got}{example}"
 
     def nearest_key(self, key: str, presets: DictConfig) -> str:
         """Returns a hint at the key that was meant: one of the same group that looks alike, or one that ends alike."""
@@ -239,6 +239,9 @@ class CommandLine:
             wanted = [name for name in plan.objectives if name.startswith("valid_")]
             if wanted and cfg.data.valid_from == "train" and cfg.data.valid_size == 0:
                 yield f"a grid with data.valid_size=0 has no {wanted[0]} to name the best by; type objective=null"
+        for parameter in plan.space.parameters:
+            if parameter.key.partition(".")[0] in WATCHING:
+                yield f"{parameter.key} can't have several values: the runs would be the same; name one"
         for parameter in plan.space.parameters if plan.space.is_search else ():
             if parameter.key in SPLIT_KEYS:
                 yield f"{parameter.key} can't be searched: the luckiest split would win; fix it, or run a grid"
@@ -383,16 +386,3 @@ def has_key(cfg: DictConfig, key: str) -> bool:
     parent, _, leaf = key.rpartition(".")
     node = OmegaConf.select(cfg, parent) if parent else cfg
     return isinstance(node, DictConfig) and leaf in node.keys()  # noqa: SIM118 (`in node` is false for null)
-
-
-def type_name(cfg: DictConfig, key: str) -> str:
-    """Returns what a key's value must be, in words."""
-    parent, _, leaf = key.rpartition(".")
-    owner = OmegaConf.get_type(OmegaConf.select(cfg, parent) if parent else cfg)
-    assert owner is not None
-    hint = typing.get_type_hints(owner).get(leaf, dict) if dataclasses.is_dataclass(owner) else dict
-    kinds = typing.get_args(hint) if type(None) in typing.get_args(hint) else (hint,)
-    kind, optional = kinds[0], " or null" if len(kinds) > 1 else ""
-    if typing.get_origin(kind) is list:
-        return f"a list such as [0.9,0.999]{optional}"
-    return f"{TYPE_NAMES.get(kind, f'a mapping of its keys ({key}.KEY=...)')}{optional}"

@@ -23,7 +23,7 @@ from rnnexp.record.result import EARLIER, TIME_COLUMNS, RunResult, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.record.trust import trust_problems
 from rnnexp.schema.config import plain_config, with_schema
-from rnnexp.schema.identity import dataset_difference
+from rnnexp.schema.identity import computed, dataset_difference
 
 
 @command("rnnexp reproduce")
@@ -87,7 +87,7 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Difference
     if (problems := trust_problems(recorded.config)) and not trust:
         raise UserError(problems)
     try:
-        cfg = with_schema(recorded.config)
+        cfg = with_schema(computed(recorded.config))  # no tracker is to hear of the run twice
         config = plain_config(cfg)
         config["train"] |= {
             "device": recorded.device.partition(":")[0],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,19 @@ from torch.nn.functional import cross_entropy
 import rnnexp
 from hydra_sweep import signals, sources
 from hydra_sweep.errors import UserError, describe_error
+from rnnexp import callbacks as hooks
+from rnnexp.callbacks import Callback, Callbacks, RunView
 from rnnexp.data import loading
 from rnnexp.data.splitting import Part
 from rnnexp.preconditions import machine_problems
+from rnnexp.record import labels
+from rnnexp.record.labels import Labels
 from rnnexp.record.result import RunResult, Status, TestOutcomes
 from rnnexp.record.run_folder import HydraFiles, RunFolder
 from rnnexp.record.tensors import load_tensors, save_tensors
 from rnnexp.schema import validation
 from rnnexp.schema.config import plain_config, with_schema
-from rnnexp.schema.identity import dataset_difference, difference
+from rnnexp.schema.identity import computed, dataset_difference, difference
 from rnnexp.training.attempt import Attempt
 from rnnexp.training.build import build, describe, num_parameters
 from rnnexp.training.loop import Row, Trainer
@@ -47,6 +52,8 @@ def run(
     hydra_files: HydraFiles | None = None,
     on_epoch: Callable[[Row], bool] = lambda row: False,
     test: bool = True,
+    callbacks: Sequence[Callback] = (),
+    trial: str | None = None,
 ) -> RunResult:
     """Trains, keeps the best epoch, tests it once, and leaves the record in the folder `out`.
 
@@ -57,28 +64,35 @@ def run(
         on_epoch: is told each epoch's row and returns whether to prune the run. When the run goes on from a
             checkpoint, it is told the rows behind it again.
         test: False for a trial of a search, which a choice is made from: the test set is not even read.
+        callbacks: are told of the run, beside those of the configuration.
+        trial: of one of many, its folder below the sweep's, such as 3 or 3/0; `name` is the sweep's then.
 
     Raises:
         UserError: the configuration can't run here, or the folder holds another run.
         Interrupted: SIGTERM or Ctrl-C came; the checkpoint is written.
     """
     cfg, folder = checked(config, test), RunFolder(Path(out))
+    told = Callbacks([*(hooks.checked(own, "callbacks") for own in callbacks), *hooks.configured(cfg)])
     dataset = loading.take(cfg.data, test)
     about = dataset.identity
     with folder.claim(), signals.catch() as stop:
-        if done := recorded_result(folder, cfg, about):
+        done = recorded_result(folder, cfg, about)
+        checkpoint = None if done else recorded_checkpoint(folder, cfg, about)
+        view = RunView.of(folder, plain_config(cfg), choices or {}, settled_labels(folder, cfg), trial)
+        if done:
             accuracy = done.metrics.get("test_accuracy")
             tested = "test set unseen" if accuracy is None else f"test accuracy {100 * accuracy:.2f} %"
             log.info("%s has finished already: %s, %s", folder.path, done.status.value, done.reason or tested)
+            told.start(replace(view, history=hooks.recorded_rows(folder)))  # it may have died before it could tell
+            told.end(done)
             return done
-        checkpoint = recorded_checkpoint(folder, cfg, about)
         folder.write_hydra_files(hydra_files or HydraFiles(OmegaConf.to_yaml(cfg)))
         attempt = Attempt.begin(cfg, checkpoint, choices or {})
         precision = None  # as far as it is known if the run fails, as are the metrics
         metrics: dict[str, float] = {"epochs": attempt.num_epochs}
         try:
             checkpoint_writer = partial(save, folder, attempt, about)
-            noted = partial(note, folder)
+            noted = partial(note, folder, told)
             trainer = build(attempt, dataset, stop, save=checkpoint_writer, note=noted, on_epoch=on_epoch, test=test)
             precision, metrics["num_parameters"] = trainer.precision, num_parameters(trainer.model)
             about |= read_as(trainer)
@@ -86,6 +100,7 @@ def run(
             if checkpoint:
                 restore(trainer, checkpoint, folder)
             folder.write_history(trainer.progress.history, cfg.metrics)
+            told.start(replace(view, history=tuple(trainer.progress.history)))
             try:
                 status, reason = trainer.fit()
             finally:  # a failed run has metrics too
@@ -95,11 +110,15 @@ def run(
             folder.write_result(result)
         except signals.Interrupted:
             log.warning("stopped; train.resume=true resumes it")
+            told.end(None)
             raise
         except Exception as error:
+            failed = attempt.result(Status.FAILED, describe_error(error), metrics, about, precision)
             with suppress(UserError):  # a full disk, say, is what failed
-                folder.write_result(attempt.result(Status.FAILED, describe_error(error), metrics, about, precision))
+                folder.write_result(failed)
+            told.end(failed)
             raise
+        told.end(result)
     return result
 
 
@@ -117,6 +136,23 @@ def checked(config: DictConfig | Mapping[str, Any], test: bool) -> DictConfig:
         raise UserError(problems)
     OmegaConf.set_readonly(cfg, True)
     return cfg
+
+
+def settled_labels(folder: RunFolder, cfg: DictConfig) -> Labels:
+    """Returns the run's tags and notes: those that it has, or those that it begins with."""
+    asked = Labels(tuple(cfg.tags), cfg.notes)
+    try:
+        found = labels.settle(folder, asked._asdict())
+    except UserError:
+        raise
+    except ValueError as error:
+        log.warning("%s: %s", folder.path, error)
+        return asked
+    if asked not in (found, Labels()):
+        log.warning(
+            "%s keeps its tags and notes; rnnexp tag %s +TAG -TAG --notes TEXT changes them", *[folder.path] * 2
+        )
+    return found
 
 
 def recorded_result(folder: RunFolder, cfg: DictConfig, dataset: Mapping[str, Any]) -> RunResult | None:
@@ -194,15 +230,16 @@ def refuse_another(
     config = plain_config(cfg)
     what, changes = "configuration", difference(recorded, config)
     if not changes:
-        what, changes = "version of the code", sources.edited(own_code, sources.versions(config, rnnexp.__path__))
+        now = sources.versions(computed(config), rnnexp.__path__)
+        what, changes = "version of the code", sources.edited(own_code, now)
     if not changes:
         what, changes = "dataset", dataset_difference(recorded_dataset, dataset)
     if changes:
         raise UserError(f"{folder.path} holds a run of another {what} ({'; '.join(changes)}); choose another name")
 
 
-def note(folder: RunFolder, trainer: Trainer, row: Row) -> None:
-    """Adds an epoch to the history and the log."""
+def note(folder: RunFolder, told: Callbacks, trainer: Trainer, row: Row) -> None:
+    """Adds an epoch to the history and the log, and tells the callbacks."""
     folder.append_history(row)
     log.info(
         "epoch %*d/%d  train loss %.4f acc %5.2f %%%s  %.1f s%s",
@@ -215,6 +252,7 @@ def note(folder: RunFolder, trainer: Trainer, row: Row) -> None:
         row["epoch_seconds"],
         "  kept" if trainer.progress.best_epoch == row["epoch"] else "",
     )
+    told.epoch(row)
 
 
 def save(folder: RunFolder, attempt: Attempt, dataset: Mapping[str, Any], trainer: Trainer) -> None:

@@ -90,6 +90,7 @@ def app(cfg: DictConfig) -> dict[str, float]:
             hydra_files=hydra_files,
             on_epoch=hydra_sweep.report,
             test=not hydra_sweep.is_search(),
+            trial=str(state.sweep.subdir) if is_trial else None,
         )
     except UserError as error:
         if is_trial:
@@ -163,6 +164,6 @@ def help_text(command: CommandLine) -> str:
     """Returns the groups with their options and every key with its value."""
     cfg = without_hydra(command.compose(command.overrides))
     cfg.name = "TIME" if "name" not in {text.partition("=")[0] for text in command.overrides} else cfg.name
-    groups = "\n".join(f"  {group:<12}{', '.join(command.options(group))}" for group in (*GROUPS, "search"))
+    groups = "\n".join(f"  {group:<12}{', '.join(command.options(group))}" for group in (*GROUPS, "search", "tracker"))
     keys = "".join(f"  {line}\n" for line in OmegaConf.to_yaml(cfg).splitlines())
     return HELP.format(groups=groups, keys=keys.rstrip())

@@ -44,13 +44,13 @@ SWEEPER = (
 RNNEXP = (
     {"compat", "arguments", "schedules", "metrics", "schema", "models", "proxy"},
     {"record", "data", "status", "stop", "fetch"},
-    {"training", "results"},
-    {"verdict"},
+    {"training", "results", "callbacks"},
+    {"verdict", "trackers", "tag"},
     {"preconditions", "report"},
     {"runner", "watch"},
     {"predict", "reproduce", "command_line"},
     {"train"},
-    {"datasets"},
+    {"datasets", "export"},
     {"comparing"},
     {"compare"},
     {"cli"},
@@ -166,6 +166,11 @@ def test_private_names_of_others_stand_in_one_module_of_each_package():
         "rnnexp.report.command",
         "rnnexp.watch.command",
         "rnnexp.watch.server",
+        "rnnexp.tag",
+        "rnnexp.export",
+        "rnnexp.trackers.tensorboard",
+        "rnnexp.trackers.mlflow",
+        "rnnexp.trackers.wandb_like",
     ],
 )
 def test_what_answers_at_once_does_not_import_torch(module):

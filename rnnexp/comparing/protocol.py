@@ -20,8 +20,9 @@ from hydra_sweep.errors import counted
 from hydra_sweep.plan import key_of
 from rnnexp.comparing.arms import ArmSpec, merged, quoted
 from rnnexp.record.comparison_folder import ComparisonFolder
+from rnnexp.schema.identity import WATCHING
 
-VOLATILE = ("workers", "resume", "hydra/launcher")  # may change when a comparison goes on
+VOLATILE = ("workers", "resume", "hydra/launcher", *WATCHING)  # may change when a comparison goes on
 EXTENDABLE = ("arms", "data", "epochs", "searches", "seeds", "smallest_effect")  # may change, or are recorded otherwise
 SEEDS_PER_LOOK = 5  # of compare.seeds=auto with one search
 AGAIN = 1000  # after the first fresh seed come the seeds of final runs, and from here on those of the best few
@@ -30,6 +31,12 @@ GRID = (  # what makes a plain grid of a search whose parameters all have their 
     *("n_trials=null", "repeats=1", "data.folds=null", "objective=null", "hydra/sweeper/pruner=none"),
     *("hydra.sweeper.enqueue=[]", "hydra.sweeper.enqueue_defaults=false", NO_STOP),
 )
+
+
+def is_volatile(override: str) -> bool:
+    """Whether an override may change when a comparison goes on: `tracker=mlflow` may, and so may `tracker.uri=...`."""
+    key = key_of(override)
+    return key in VOLATILE or key.partition(".")[0] in WATCHING
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,7 @@ class Protocol:
     def run_overrides(self, arm: ArmSpec, search: int, chosen: Sequence[str]) -> list[str]:
         """Returns what to type to run a winner once more, with any seed."""
         found = merged(self.overrides, arm.overrides, chosen, list(self.cfg.compare.final), self.split(arm, search))
-        found = [text for text in found if not key_of(text).startswith("hydra") and key_of(text) not in VOLATILE]
+        found = [text for text in found if not key_of(text).startswith("hydra") and not is_volatile(text)]
         has_folds = self.cfg.data.folds is not None or "data.folds" in map(key_of, found)
         return merged(found, ["data.folds=null"]) if has_folds else found
 
@@ -171,7 +178,7 @@ class Protocol:
             settings.pop(name)
         settings |= {"replicate": self.replicate}
         settings |= {"seeds_of_a_search": self.seeds_each} if self.replicate == "search" else {}
-        overrides = [text for text in self.overrides if key_of(text) not in VOLATILE]
+        overrides = [text for text in self.overrides if not is_volatile(text)]
         arms = {arm.name: arm.overrides for arm in self.arms}
         return {"arms": arms, "compare": settings, "overrides": sorted(overrides)}
 

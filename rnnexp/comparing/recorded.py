@@ -20,7 +20,7 @@ from rnnexp.results import collect
 from rnnexp.results.aggregation import mixed_keys, mixed_text
 from rnnexp.results.columns import is_config
 from rnnexp.results.filtering import where
-from rnnexp.schema.identity import NOT_IN_FINGERPRINT
+from rnnexp.schema.identity import is_computed
 from rnnexp.schema.tree import GROUPS
 from rnnexp.verdict import curves
 from rnnexp.verdict.values import Arm, Run, Search
@@ -186,7 +186,7 @@ def _not_controlled(groups: dict[str, pd.DataFrame], by: Sequence[str], metric: 
     """Returns, a line each, what else than the arms may make the difference."""
     frame = pd.concat(groups.values())
     own = {name.partition(".")[0] for name in by}
-    keys = [n for n in frame.columns if is_config(n) and n not in NOT_IN_FINGERPRINT and n.partition(".")[0] not in own]
+    keys = [n for n in frame.columns if is_config(n) and is_computed(n) and n.partition(".")[0] not in own]
     said = ["how hard each arm was tuned is not known here; rnnexp compare gives each the same budget"]
     for name, group in groups.items():
         if mixed := mixed_keys(group, by):

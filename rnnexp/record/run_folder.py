@@ -11,6 +11,8 @@ The order of writes, each of them whole or not at all:
     test_outcomes.npz        of a complete run that is tested
     result.json              last
 
+Beside them, whenever it is asked for, and of no meaning to the run: `tags.json` and `tracker.json`.
+
 A process may die between any two of them: whatever is missing then is made again from the checkpoint, by the same
 steps, to the same bits. The lock is held from before the first of them until after the last.
 """
@@ -19,7 +21,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
+import json
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +42,7 @@ from hydra_sweep.files import (
     check_zip,
     explained,
     read_bytes,
+    read_json,
     read_yaml,
     remove_partial_files,
     whole_lines,
@@ -49,6 +55,7 @@ from rnnexp.schema.tree import GROUPS
 
 RESUME_HINT = "what was saved before is intact: make room and go on with train.resume=true"
 MAX_OUTCOMES_BYTES = 256 * 2**20  # unpacked
+LABELS_SECONDS = 60  # in which somebody may still be writing them, whoever holds the folder
 
 
 class HydraFiles(NamedTuple):
@@ -84,6 +91,20 @@ class RunFolder:
     @property
     def test_outcomes(self) -> Path:
         return self.path / "test_outcomes.npz"
+
+    @property
+    def labels(self) -> Path:
+        """The tags and notes of a run that has been given others than it began with."""
+        return self.path / "tags.json"
+
+    @property
+    def labels_lock(self) -> Path:
+        return self.path / ".tags.lock"
+
+    @property
+    def tracker(self) -> Path:
+        """By what trackers know the run, whatever its folder is called by now."""
+        return self.path / "tracker.json"
 
     @property
     def hydra_config(self) -> Path:
@@ -137,7 +158,8 @@ class RunFolder:
     def _tidy(self) -> None:
         """Deletes what a writer that was killed has left of its files; whoever claims the folder is alone in it."""
         own = (self.result, self.history, self.checkpoint, self.model, self.test_outcomes)
-        remove_partial_files((*own, self.hydra_config, self.hydra_choices, self.hydra_overrides))
+        remove_partial_files((*own, self.tracker, self.hydra_config, self.hydra_choices, self.hydra_overrides))
+        remove_partial_files([self.labels], LABELS_SECONDS)
 
     def is_claimed(self) -> bool:
         """Whether a living process holds the folder."""
@@ -210,6 +232,31 @@ class RunFolder:
         if not _are_examples(outcomes.worst, outcomes.worst_x, len(outcomes.labels)):
             raise ValueError(f"{self.test_outcomes.name} can't be read: its worst mistakes are not examples")
         return outcomes
+
+    def tracker_id(self) -> str:
+        """Returns by what trackers know this run: made up once, and kept in the folder wherever it goes.
+
+        Of a finished run in a folder that can't be written, it is made of the result instead.
+
+        Raises:
+            UserError: it can't be kept.
+            ValueError: tracker.json is damaged.
+        """
+        try:
+            return str(read_json(self.tracker)["id"])
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ValueError(f"{self.tracker} can't be read ({getattr(error, 'strerror', error)})") from error
+        made = secrets.token_hex(8)
+        try:
+            with atomic(self.tracker, "no tracker can follow the run without it") as out:
+                out.write(with_json_checksum(json.dumps({"id": made}, indent=1) + "\n").encode())
+        except UserError:
+            if not self.result.exists():
+                raise
+            return hashlib.sha256(self.result.read_bytes()).hexdigest()[:16]
+        return made
 
     def read_hydra_config(self) -> dict[str, Any]:
         """Returns the configuration that Hydra wrote when the run began, or nothing.

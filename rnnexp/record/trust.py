@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rnnexp.schema.identity import computed
+
 # Where the callables come from that any record may name: what stands there can do no more than compute.
 KNOWN_TARGETS = {
     "model": ("rnnexp.models", "torch.nn"),
@@ -22,10 +24,10 @@ def trust_problems(config: Mapping[str, Any]) -> list[str]:
     """Returns one line for everything in a recorded configuration that may run code of its writer's choice.
 
     That is each callable, however deep, that is neither rnnexp's nor torch's, and each interpolation, which a record
-    has none of: it would read the environment. Imports nothing.
+    has none of: it would read the environment. What only watches a run is never made of a record. Imports nothing.
     """
     problems = []
-    for group, value in config.items():
+    for group, value in computed(config).items():
         for key, text in _texts(value, str(group)):
             module, _, name = text.rpartition(".")
             is_target = key.rpartition(".")[2] == "_target_"

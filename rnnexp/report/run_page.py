@@ -39,6 +39,7 @@ def page(path: Path, collect: Callable[[Path], pd.DataFrame] = collect) -> Page:
     page = Page(path, "run", path.resolve().name)
     page.subtitle = " · ".join(str(row[name]) for name in ("model", "optim", "data") if not pd.isna(row[name]))
     page.subtitle += f" · {row['status']}" + (f": {row['reason']}" if not pd.isna(row["reason"]) else "")
+    page.subtitle += "".join(f" · {row[name]}" for name in ("tags", "notes") if not pd.isna(row[name]))
     page.tiles = [(name.replace("_", " "), tile(row[name], name)) for name in TILES if not pd.isna(row[name])]
     shown = shlex.quote(str(path))
     page.commands = [("again", f"rnnexp reproduce {shown}")] if row["status"] == "complete" else []

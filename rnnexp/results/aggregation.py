@@ -17,7 +17,7 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest
 from rnnexp.record.result import OWN_METRIC, Status
 from rnnexp.results.columns import is_config, natural
-from rnnexp.schema.identity import NOT_IN_FINGERPRINT
+from rnnexp.schema.identity import is_computed
 from rnnexp.schema.tree import GROUPS
 
 STATISTICS = ("mean", "std", "n", "best")
@@ -41,10 +41,8 @@ def mixed_keys(frame: pd.DataFrame, by: Sequence[str]) -> list[str]:
     `optim` differs, `optim.lr` is named only if it differs for one optimizer, too.
     """
     by = list(by)
-    keys = [name for name in frame.columns if is_config(name) and name not in (*NOT_IN_FINGERPRINT, "data.fold")]
-    choices = _differing(
-        frame, by, [name for name in frame.columns if name in GROUPS and name not in NOT_IN_FINGERPRINT]
-    )
+    keys = [name for name in frame.columns if is_config(name) and is_computed(name) and name != "data.fold"]
+    choices = _differing(frame, by, [name for name in frame.columns if name in GROUPS and is_computed(name)])
     return [*choices, *_differing(frame, [*by, *choices], keys)]
 
 

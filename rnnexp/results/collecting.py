@@ -21,6 +21,7 @@ from tqdm import tqdm
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest
 from hydra_sweep.sweep_folder import SweepFolder
+from rnnexp.record import labels
 from rnnexp.record.result import HISTORY_COLUMNS, METRICS, RunResult, Status, history_columns, is_metric
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results.columns import ENVIRONMENT, OWN, is_config, natural
@@ -28,7 +29,7 @@ from rnnexp.schema.tree import GROUPS
 
 # The columns of every table, in their order. Those of the configuration, `optim.lr` and the like, come between HEAD
 # and TAIL, `versions.*` at the end: whatever has a dot can't collide with a metric.
-HEAD = ("path", "status", "reason", *GROUPS, "seed", "attempt", *METRICS)
+HEAD = ("path", "status", "reason", "tags", "notes", *GROUPS, "seed", "attempt", *METRICS)
 PARTS = ("num_train", "num_valid", "num_test")  # examples of each
 TAIL = (*PARTS, "fingerprint", "device", "threads", "precision", "git.commit", "git.dirty", "started", "ended", "host")
 # What a result says beside its metrics.
@@ -48,7 +49,7 @@ def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
     if not root.is_dir():
         raise UserError(f"no folder {root}; type the folder that holds the runs, such as outputs")
     unlisted: list[OSError] = []
-    paths = tqdm(list(_run_paths(root, unlisted)), "reading", unit="run", leave=False, disable=None, delay=1)
+    paths = tqdm(list(run_paths(root, unlisted)), "reading", unit="run", leave=False, disable=None, delay=1)
     trials = SweepTables()
     rows = [{"path": path} | row for path in paths if (row := read_row(RunFolder(Path(path)), trials)) is not None]
     for error in unlisted:
@@ -117,7 +118,12 @@ def histories(
     return found
 
 
-def _run_paths(root: Path, unlisted: list[OSError]) -> Iterator[str]:
+def run_paths(root: Path, unlisted: list[OSError]) -> Iterator[str]:
+    """Yields the folders of runs in a folder or below it.
+
+    Args:
+        unlisted: takes an error for each folder that can't be listed.
+    """
     result = RunFolder(root).result.name
     for top, folders, files in os.walk(root, onerror=unlisted.append):
         try:
@@ -199,6 +205,7 @@ def read_row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
     """Returns the cells of a run, as far as it can be read; None if it has been deleted since it was listed."""
     row: dict[str, Any] = {}
     problems: list[str] = []
+    remarks: list[str] = []  # what says nothing against the run itself
     is_running = False
     with _noting(problems, folder.result):
         result = folder.read_result()
@@ -206,10 +213,15 @@ def read_row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
             is_running = folder.is_claimed()
             result = folder.read_result()  # asked again: the run may have ended between the two questions
         if result:
-            return _result_cells(result)
+            row = _result_cells(result)
+            with _noting(remarks, folder.labels):
+                row |= _label_cells(folder, result.config)
+            return row | {"reason": _tidy("; ".join(filter(None, [result.reason, *remarks]))) or None}
     with _noting(problems, folder.hydra_config):
         config = folder.read_hydra_config()
         row |= _flat(config, _config_column) | ({"seed": _cell(config["seed"])} if "seed" in config else {})
+        with _noting(remarks, folder.labels):
+            row |= _label_cells(folder, config)
     with _noting(problems, folder.hydra_choices):
         row |= _choice_cells(folder.read_hydra_choices())
     with _noting(problems, folder.history):
@@ -221,7 +233,7 @@ def read_row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
         if not problems and is_foreign and (ended := trials.row(folder.path)):
             return row | ended
     status = Status.CORRUPT if problems else Status.RUNNING if is_running else Status.UNFINISHED
-    return row | {"status": status.value, "reason": _tidy("; ".join(problems)) or None}
+    return row | {"status": status.value, "reason": _tidy("; ".join([*problems, *remarks])) or None}
 
 
 @contextmanager
@@ -249,6 +261,11 @@ def _result_cells(result: RunResult) -> dict[str, Any]:
         | {name: _cell(result.dataset[name]) for name in PARTS if name in result.dataset}
         | {name: _cell(getattr(result, name)) for name in ABOUT}
     )
+
+
+def _label_cells(folder: RunFolder, config: Mapping[str, Any]) -> dict[str, Any]:
+    found = labels.read(folder, config)
+    return {"tags": _cell(", ".join(found.tags) or None), "notes": _cell(found.notes)}
 
 
 def _choice_cells(choices: Mapping[str, Any]) -> dict[str, Any]:

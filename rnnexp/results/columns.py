@@ -9,12 +9,24 @@ import pandas as pd
 
 from hydra_sweep.text_table import GAP, MIN_WIDTH, cells, column_width
 from rnnexp.record.result import METRICS
+from rnnexp.schema.identity import WATCHERS
 from rnnexp.schema.tree import GROUPS
 
 ENVIRONMENT = ("git.", "versions.")  # columns with a dot that are not of the configuration
 
 # What the command shows after path and status, in this order; which of them it is, `choose` says.
-SHOWN_FIRST = ("model", "optim", "data", "schedule", "train", "experiment", "seed", "test_accuracy", "valid_accuracy")
+SHOWN_FIRST = (
+    "tags",
+    "model",
+    "optim",
+    "data",
+    "schedule",
+    "train",
+    "experiment",
+    "seed",
+    "test_accuracy",
+    "valid_accuracy",
+)
 SHOWN_IF_VARYING = ("data", "schedule", "train", "experiment")
 SHOWN_LAST = (
     *("best_epoch", "epochs", "train_seconds", "num_parameters", "test_loss", "valid_loss", "train_accuracy"),
@@ -23,6 +35,8 @@ SHOWN_LAST = (
 # Columns of rnnexp's own runs that have no dot; any other is an objective, or a key, of a foreign app's sweep.
 OWN = {*("path", "status", "reason", "seed", "attempt", *GROUPS, *METRICS)}
 OWN |= {
+    "tags",
+    "notes",
     "num_train",
     "num_valid",
     "num_test",
@@ -38,8 +52,8 @@ HEADLINES = ("test_accuracy", "valid_accuracy")  # what runs are compared by; ne
 
 
 def is_config(name: str) -> bool:
-    """Whether a column is a key of the configuration."""
-    return "." in name and not name.startswith(ENVIRONMENT)
+    """Whether a column is a key of the configuration. Of what only watches a run there are none."""
+    return "." in name and not name.startswith((*ENVIRONMENT, *(f"{key}." for key in WATCHERS)))
 
 
 def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
@@ -61,11 +75,12 @@ def choose(frame: pd.DataFrame, width: int) -> list[str]:
     config.sort(key=lambda name: (name in follows, frame[name].nunique() == 1))  # what says least: last
     first = [name for name in SHOWN_FIRST if name not in SHOWN_IF_VARYING or frame[name].nunique() > 1]
     reached = [name for name in filled if "." not in name and name not in OWN]  # by other apps, or metrics of one's own
-    order = dict.fromkeys(["path", "status", *first, *reached, *config, *SHOWN_LAST, *repeated, "reason"])
+    order = dict.fromkeys(["path", "status", *first, *reached, *config, *SHOWN_LAST, *repeated, "notes", "reason"])
     urgent = ["path", *varying.intersection(["status"]), *HEADLINES, *reached, "reason"]
     urgent += [name for name in (*first, *config) if name in varying]
 
-    shortened = {"path": max(width // 5, MIN_WIDTH), "reason": max(width // 8, MIN_WIDTH)}
+    shortened = {"path": max(width // 5, MIN_WIDTH)}
+    shortened |= dict.fromkeys(["tags", "notes", "reason"], max(width // 8, MIN_WIDTH))
     chosen, room = set(), width + len(GAP)
     for name in dict.fromkeys([*urgent, *order]):
         if name in filled:

@@ -35,7 +35,7 @@ def where(frame: pd.DataFrame, expression: str) -> pd.DataFrame:
     Args:
         expression: Python's comparisons, `and`, `or`, `not`, `in`, arithmetic and literals over columns by their names,
             as in `model in ('gru', 'lstm') and optim.lr >= 0.01 and schedule != 'constant'`; `== null` asks for missing
-            values. Nothing else is evaluated.
+            values, and `'good' in tags` for a tag. Nothing else is evaluated.
 
     Raises:
         UserError: it can't be read, names a column that is not there, or is no condition.
@@ -114,8 +114,14 @@ def _column(node: ast.expr, frame: pd.DataFrame) -> Any:
 def _compare(left: Any, comparison: ast.cmpop, right: Any, frame: pd.DataFrame) -> pd.Series[bool]:
     """Returns the comparison, element by element; between kinds that can't be compared it never holds."""
     if isinstance(comparison, (ast.In, ast.NotIn)):
+        if isinstance(right, pd.Series) and right.name == "tags":
+            tags = [(text or "").split(", ") for text in _values(right, frame)]
+            found = pd.Series(
+                [a in b for a, b in zip(_values(left, frame), tags, strict=True)], frame.index, dtype=bool
+            )
+            return ~found if isinstance(comparison, ast.NotIn) else found
         if not isinstance(right, list) or any(isinstance(value, pd.Series) for value in right):
-            raise UserError("in wants a list of values, as in \"model in ('gru', 'lstm')\"")
+            raise UserError("in wants a list of values, as in \"model in ('gru', 'lstm')\", or \"'good' in tags\"")
         found = pd.Series([value in right for value in _values(left, frame)], index=frame.index)
         return ~found if isinstance(comparison, ast.NotIn) else found
     if type(comparison) not in COMPARISONS:

@@ -16,7 +16,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from hydra_sweep.differences import plain_values
-from rnnexp.schema.identity import SWEEP_KEYS, VOLATILE
+from rnnexp.schema.identity import SWEEP_KEYS, VOLATILE, WATCHERS
+from rnnexp.schema.trackers import TRACKERS
 
 SWEEPS = Path("outputs/sweeps")
 
@@ -226,7 +227,8 @@ class Config:
     lengths (B,) where series have unequal lengths;
     `optim(parameters, **keys) -> torch.optim.Optimizer`;
     `schedule(step, num_steps, epoch, **keys) -> float`, a factor of the learning rate;
-    each of `metrics`: `metric(labels, probabilities, **keys) -> float`, as those in rnnexp/metrics.py.
+    each of `metrics`: `metric(labels, probabilities, **keys) -> float`, as those in rnnexp/metrics.py;
+    `tracker(**keys)` and each of the list `callbacks`, a `rnnexp.callbacks.Callback`.
     """
 
     name: str = MISSING
@@ -245,6 +247,10 @@ class Config:
     schedule: Any = MISSING
     data: Any = MISSING
     metrics: Any = field(default_factory=dict)
+    tracker: Any = None
+    callbacks: list[Any] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    notes: str | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
     experiment: Any = None
     search: Any = None
@@ -292,7 +298,9 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "images": ImageFolderSchema,
         "series": SeriesFilesSchema,
     },
+    "tracker": TRACKERS,
 }
+OPTIONAL = ("tracker",)  # groups that may be left out
 
 
 def options_with(group: str, name: str) -> list[str]:
@@ -323,10 +331,15 @@ def register_schemas() -> None:
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:
-    """Returns the configuration resolved, as plain dictionaries that JSON can hold."""
-    resolved = OmegaConf.to_container(cfg, resolve=True)
+    """Returns the configuration resolved, as plain dictionaries that JSON can hold.
+
+    What watches the run stays as it was typed: the password in `${oc.env:PASSWORD}` is in no record.
+    """
+    resolved, typed = (OmegaConf.to_container(cfg, resolve=resolve) for resolve in (True, False))
     assert isinstance(resolved, dict)
-    return {str(key): value for key, value in plain_values(resolved).items()}
+    assert isinstance(typed, dict)
+    kept = {key: typed[key] for key in WATCHERS if key in typed}
+    return {str(key): value for key, value in plain_values(resolved | kept).items()}
 
 
 def with_schema(config: DictConfig | Mapping[str, Any]) -> DictConfig:

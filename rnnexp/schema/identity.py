@@ -14,12 +14,26 @@ SWEEP_KEYS = (
     *("name", "search", "objective", "direction", "n_trials", "workers"),
     *("wait", "storage", "artifact_store", "repeats", "resume"),
 )
+# ... keys of a run that watch it or name it, with all that is below them: the computation is the same without ...
+WATCHERS = ("tracker", "callbacks")
+WATCHING = (*WATCHERS, "tags", "notes")
 # ... and keys of a run that say where and how fast, but not what. They may change when a run or a sweep goes on.
 VOLATILE = (
     *("data.root", "data.test", "train.eval_batch_size", "train.device", "train.threads"),
     *("train.checkpoint_seconds", "train.resume"),
+    *WATCHING,
 )
 NOT_IN_FINGERPRINT = (*SWEEP_KEYS, "experiment", *VOLATILE)
+
+
+def is_computed(key: str) -> bool:
+    """Returns whether a key of the configuration, with its dots, is part of the computation."""
+    return key not in NOT_IN_FINGERPRINT and key.partition(".")[0] not in WATCHING
+
+
+def computed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration without what only watches the run, whose code is no part of the run's."""
+    return {key: value for key, value in config.items() if key not in WATCHING}
 
 
 def fingerprint(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
@@ -28,7 +42,7 @@ def fingerprint(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
     Args:
         dataset: its identity, as `Dataset` has it; the test part, which not every run reads, is left out.
     """
-    kept = {key: plain_values(value) for key, value in flatten(config).items() if key not in NOT_IN_FINGERPRINT}
+    kept = {key: plain_values(value) for key, value in flatten(config).items() if is_computed(key)}
     kept |= {f"dataset.{key}": value for key, value in dataset_identity(dataset).items() if key != "test"}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -51,7 +65,7 @@ def dataset_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[s
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Returns `key: old -> new` for every key that changes the fingerprint."""
     before, after = flatten(as_recorded(old)), flatten(as_recorded(new))
-    keys = [key for key in {**before, **after} if key not in NOT_IN_FINGERPRINT]
+    keys = [key for key in {**before, **after} if is_computed(key)]
     absent = object()
     return [
         f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"

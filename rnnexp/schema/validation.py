@@ -7,10 +7,12 @@ target that is looked up imports it.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import inspect
 import math
 import pkgutil
 import re
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -20,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from hydra_sweep.hints import nearest
 from rnnexp.schema.config import (
+    OPTIONAL,
     SCHEMAS,
     AdamSchema,
     ImagesSchema,
@@ -28,7 +31,10 @@ from rnnexp.schema.config import (
     data_arguments,
     plain_config,
 )
+from rnnexp.schema.trackers import PACKAGES
 
+TAG = re.compile(r"[^\s,+'\"-][^\s,'\"]*")  # none is taken for an option, a list or a text in a condition
+TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 MAX_FOLDER_BYTES = 255  # of a folder's name, on every common file system
 
 
@@ -47,8 +53,8 @@ def problems(
         is_search: a choice is made by its validation.
         imports_known: looks at the targets of rnnexp's own options, too, which imports torch.
     """
-    found = range_problems(cfg, presets)
-    has_own = bool(cfg.metrics) or any(OmegaConf.get_type(cfg, group) is dict for group in SCHEMAS)
+    found = [*range_problems(cfg, presets), *extra_problems(cfg)]
+    has_own = cfg.metrics or cfg.callbacks or any(OmegaConf.get_type(cfg, group) is dict for group in SCHEMAS)
     with suppress(OmegaConfBaseException):  # a value that can't be had has its line already
         if has_own or (imports_known and not found):
             found += target_problems(plain_config(cfg))
@@ -94,6 +100,16 @@ def range_problems(cfg: DictConfig, presets: Mapping[str, Any] | None = None) ->
     return list(problems.values())
 
 
+def extra_problems(cfg: DictConfig) -> Iterator[str]:
+    """Yields a line for each tracker whose package is not installed. Imports nothing."""
+    nodes = [cfg.tracker, *(cfg.callbacks if isinstance(cfg.callbacks, ListConfig) else ())]
+    for node in nodes:
+        target = node.get("_target_") if isinstance(node, DictConfig) else None
+        option, package = PACKAGES.get(str(target), ("", ""))
+        if package and importlib.util.find_spec(package) is None:
+            yield f"tracker={option} is an extra; type pip install 'rnnexp[{option}]'"
+
+
 def target_problems(config: Mapping[str, Any]) -> list[str]:
     """Returns one line for every key of a group of callables that its `_target_` doesn't take, or lacks.
 
@@ -106,12 +122,16 @@ def target_problems(config: Mapping[str, Any]) -> list[str]:
         ("optim", config["optim"], {"params"}),
         ("schedule", config["schedule"], {"step", "num_steps", "epoch"}),
         *((f"metrics.{name}", node, {"labels", "probabilities"}) for name, node in config["metrics"].items()),
+        *((f"callbacks[{number}]", node, set()) for number, node in enumerate(config.get("callbacks") or ())),
     ]
+    if (tracker := config.get("tracker")) is not None:
+        nodes.append(("tracker", tracker, set()))
     problems = []
     for group, node, ours in nodes:
         if not isinstance(node, Mapping) or "_target_" not in node:
-            folder = group.partition(".")[0]
-            problems.append(f"{group} needs a _target_, the dotted name of what it builds; see conf/{folder}/")
+            folder = re.match(r"\w+", group)[0]  # type: ignore[index]
+            hint = "callbacks=[{_target_:mine.Bell}]" if folder == "callbacks" else f"see conf/{folder}/"
+            problems.append(f"{group} needs a _target_, the dotted name of what it builds; {hint}")
             continue
         try:
             parameters = inspect.signature(pkgutil.resolve_name(node["_target_"])).parameters
@@ -173,7 +193,7 @@ def _absence(key: str, value: Any) -> str | None:
         return f"{key}: {str(value).splitlines()[0]}"
     if value == MISSING:
         return f"{key} has no value; type {key}=..."
-    if value is None and key in SCHEMAS:
+    if value is None and key in SCHEMAS and key not in OPTIONAL:
         return f"{key} is null; leave it out, or choose one of {', '.join(SCHEMAS[key])}"
     return None
 
@@ -202,6 +222,13 @@ def _problem(value: Any, limits: Mapping[str, Any]) -> str | None:
 def _joint_problems(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
     """Yields key, problem and example for values that are in their ranges but don't go together."""
     data, optim = cfg.data, cfg.optim
+    for tag in cfg.tags:
+        if not TAG.fullmatch(str(tag)):
+            yield (
+                "tags",
+                f"must be words without commas, quotes or spaces, and no + or - first, got {tag!r:.80}",
+                "[good]",
+            )
     if not re.fullmatch(r"[\w.,=+@%-][\w.,=+@% -]*(/[\w.,=+@%-][\w.,=+@% -]*)*", cfg.name) or ".." in cfg.name:
         yield "name", f"must be a folder name (letters, digits and ._-), got {cfg.name!r:.80}", "my-run"
     elif max(map(len, cfg.name.encode().split(b"/"))) > MAX_FOLDER_BYTES:
@@ -285,3 +312,17 @@ def _own_data_problems(cfg: DictConfig) -> Iterator[str]:
                 yield f"data.{name} {problem}"
         except OmegaConfBaseException as error:
             yield f"data.{name}: {str(error).splitlines()[0]}"
+
+
+def type_name(cfg: DictConfig, key: str) -> str:
+    """Returns what a key's value must be, in words."""
+    parent, _, leaf = key.rpartition(".")
+    owner = OmegaConf.get_type(OmegaConf.select(cfg, parent) if parent else cfg)
+    assert owner is not None
+    hint = typing.get_type_hints(owner).get(leaf, dict) if dataclasses.is_dataclass(owner) else dict
+    kinds = typing.get_args(hint) if type(None) in typing.get_args(hint) else (hint,)
+    kind, optional = kinds[0], " or null" if len(kinds) > 1 else ""
+    if typing.get_origin(kind) is list:
+        example = {float: "[0.9,0.999]", Any: "[{_target_:mine.Bell}]"}.get(typing.get_args(kind)[0], "[good,baseline]")
+        return f"a list such as {example}{optional}"
+    return f"{TYPE_NAMES.get(kind, f'a mapping of its keys ({key}.KEY=...)')}{optional}"

@@ -15,7 +15,7 @@ from hydra_sweep import sources
 from hydra_sweep.machine import num_physical_cores
 from rnnexp.record.result import RunResult, Status
 from rnnexp.schema.config import plain_config
-from rnnexp.schema.identity import fingerprint
+from rnnexp.schema.identity import computed, fingerprint
 from rnnexp.training import machine
 from rnnexp.training.precision import Precision
 
@@ -63,7 +63,7 @@ class Attempt:
             threads=threads,
             begun_in=(checkpoint.get("precision") or cfg.train.precision) if checkpoint else None,
             num_epochs=checkpoint["trainer"]["progress"]["epoch"] if checkpoint else 0,
-            environment=machine.environment() | {"own_code": sources.versions(config, rnnexp.__path__)},
+            environment=machine.environment() | {"own_code": sources.versions(computed(config), rnnexp.__path__)},
         )
 
     def result(

@@ -9,9 +9,9 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
 
 import pytest
+from disks import fill, mounted
 from sweeps import (
     BASIC,
     JOBLIB,
@@ -43,21 +43,6 @@ TINY = "data.limit=300 data.valid_size=100 model.hidden_size=32 model.num_layers
 ROOM = [0, 1, 4, 5, 8, 16, 24, 28, 32, 40, 44, 48, 56, 64, 72, 80, 96]  # KiB
 
 
-@contextmanager
-def mounted(folder, options):
-    """Mounts a file system of its own in a folder."""
-    if os.name != "posix" or os.geteuid() != 0 or not shutil.which("mount"):
-        pytest.skip("mounting a file system needs root")
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
 def remount(folder, options):
     subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
 
@@ -79,17 +64,6 @@ def rnnexp(*arguments, cwd, **environment):
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300
     )
-
-
-def fill(folder, room):
-    """Leaves so many KiB on a file system, and returns the file that takes the rest."""
-    filler = folder / "filler"
-    with suppress(OSError), filler.open("wb", buffering=0) as out:
-        while True:
-            out.write(bytes(4096))
-    assert shutil.disk_usage(folder).free == 0
-    os.truncate(filler, max(0, filler.stat().st_size - 1024 * room))
-    return filler
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,15 @@
 
 import os
 import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hydra_sweep.errors import UserError
+    from rnnexp.api import compare, load, run, sweep
+    from rnnexp.child import CommandFailed
+    from rnnexp.results import collect, group, histories, pivot, where
+    from rnnexp.views import Comparison, Predictions, Run, Sweep
 
 __version__ = "0.1.0"
 
@@ -24,3 +33,42 @@ if sys.argv[:1] == ["-m"]:  # python -m looks for one of our modules: of most of
             sys.exit(2)
         if _module == "rnnexp" or _module.startswith("rnnexp."):
             break  # what follows are its arguments
+
+# What `import rnnexp` offers, imported when it is asked for: torch, pandas, Optuna and Hydra take their time.
+_FROM = {
+    "rnnexp.api": ("compare", "load", "run", "sweep"),
+    "rnnexp.child": ("CommandFailed",),
+    "rnnexp.results": ("collect", "group", "histories", "pivot", "where"),
+    "rnnexp.views": ("Comparison", "Predictions", "Run", "Sweep"),
+    "hydra_sweep.errors": ("UserError",),
+}
+_MODULES = {name: module for module, names in _FROM.items() for name in names}
+__all__ = [
+    "CommandFailed",
+    "Comparison",
+    "Predictions",
+    "Run",
+    "Sweep",
+    "UserError",
+    "collect",
+    "compare",
+    "group",
+    "histories",
+    "load",
+    "pivot",
+    "run",
+    "sweep",
+    "where",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

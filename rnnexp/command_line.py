@@ -33,6 +33,7 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, nearest_key, spelling
 from rnnexp.arguments import join_spaced, with_quoted_labels
 from rnnexp.compat import Hydra, create_config_search_path
+from rnnexp.overrides import literal
 from rnnexp.preconditions import (
     folder_problem,
     machine_problems,
@@ -74,9 +75,11 @@ class CommandLine:
     Args:
         args: as Hydra's own parser gives them.
         config_dir: absolute path of rnnexp's config tree.
+        argv: the program and what was typed, to be told again; by default this process's.
     """
 
-    def __init__(self, args: argparse.Namespace, config_dir: Path) -> None:
+    def __init__(self, args: argparse.Namespace, config_dir: Path, argv: list[str] | None = None) -> None:
+        self.args, self.argv = args, argv or sys.argv
         self.multirun: bool = args.multirun
         self.run_here: list[DictConfig] = []  # what a sweep will run on this machine: a configuration of each kind
         self.is_dry: bool = args.cfg is not None  # only shows the configuration
@@ -327,8 +330,7 @@ class CommandLine:
         from rnnexp.record.run_folder import RunFolder
 
         if RunFolder(out).is_run() and not is_resuming:
-            command = resume_command(sys.argv[1:], cfg.name, out)
-            return [f"{RunFolder(out).taken}: {command}"]
+            return [f"{RunFolder(out).taken}: {resume_command(self.argv, cfg.name, out)}"]
         if changes := recorded_difference(RunFolder(out), cfg):
             return [f"{out} holds a run of another configuration ({'; '.join(changes)}); choose another name="]
         return list(machine_problems(cfg))
@@ -347,13 +349,13 @@ class CommandLine:
         return list(dict.fromkeys(found))
 
 
-def resume_command(typed: list[str], name: str, folder: str | os.PathLike[str]) -> str:
-    """Returns the command that goes on with a run, from what was typed to begin it."""
+def resume_command(argv: list[str], name: str, folder: str | os.PathLike[str]) -> str:
+    """Returns the command that goes on with a run, from the one that was typed to begin it."""
+    typed, program = argv[1:], ["python", "-m", "rnnexp"] if argv[0].endswith(".py") else [Path(argv[0]).name]
     more = [f"name={name}", "train.resume=true"]
     if any(text.startswith("hydra.run.dir=") for text in typed):
-        more.append(f"hydra.run.dir={folder}")  # the one that was typed may hold the time
+        more.append(f"hydra.run.dir={literal(folder, name)}")  # the one that was typed may hold the time
     replaced = {text.partition("=")[0] for text in more}
-    program = ["python", "-m", "rnnexp"] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name]
     return shlex.join([*program, *(text for text in typed if text.partition("=")[0] not in replaced), *more])
 
 

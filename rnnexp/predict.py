@@ -15,7 +15,7 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,6 +188,35 @@ def read(predictor: Predictor, path: str) -> list[tuple[str, NDArray[Any]]]:
     if not found or not all(map(len, found)):
         raise UserError(f"{path}: it has {'a series without steps' if found else 'no series'}")
     return [(path if len(found) == 1 else f"{path}:{number}", one) for number, one in enumerate(found)]
+
+
+def examples(predictor: Predictor, x: Any) -> tuple[list[str], list[NDArray[Any]]]:
+    """Returns examples as the dataset has them, and the titles of those that come from files.
+
+    Args:
+        x: an image, an array or a tensor of one example or of N, the path of a file; or several of these.
+
+    Raises:
+        UserError: a file can't be read, or x is none of these.
+    """
+    if isinstance(x, (str, os.PathLike)):
+        titles, found = zip(*read(predictor, os.fspath(x)), strict=True)
+        return list(titles), list(found)
+    if isinstance(x, Image.Image):
+        return [], [prepared(predictor, x)[0]]
+    if hasattr(x, "__array__"):
+        import numpy as np
+
+        array = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+        dimensions = len(predictor.sequences.shape)
+        if array.dtype.kind not in "biuf" or array.ndim not in (dimensions, dimensions + 1):
+            wanted = f"{dimensions} dimensions, or {dimensions + 1} for several examples"
+            raise UserError(f"the run reads arrays of numbers of {wanted}, got {array.ndim} of {array.dtype}")
+        return [], [array] if array.ndim == dimensions else list(array)
+    if not isinstance(x, Iterable):
+        raise UserError(f"the run reads images, arrays or files, got a {type(x).__name__}")
+    parts = [examples(predictor, one) for one in x]
+    return [title for titles, _ in parts for title in titles], [one for _, found in parts for one in found]
 
 
 @command("rnnexp predict")

@@ -18,11 +18,11 @@ from hydra_sweep import streams
 from hydra_sweep.commands import Parser, command, fail
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
+from rnnexp import task
 from rnnexp.arguments import dashed
 from rnnexp.command_line import CommandLine, expand_aliases, has_key, resume_command, without_hydra
 from rnnexp.compat import get_args_parser
 from rnnexp.record.result import Status
-from rnnexp.record.run_folder import HydraFiles
 from rnnexp.schema.config import register_schemas
 from rnnexp.schema.tree import CONFIG_DIR, GROUPS
 
@@ -71,27 +71,9 @@ Exit status: 0 done, 1 diverged or failed, 2 a mistake in the command,
 def app(cfg: DictConfig) -> dict[str, float]:
     """Runs one configuration in the folder that Hydra made for it. Returns its metrics."""
     streams.keep_going()
-    from rnnexp.runner import run
-
-    state = HydraConfig.get()
-    choices = {k: str(v) for k, v in state.runtime.choices.items() if k in GROUPS and v is not None}
-    is_trial = state.mode is RunMode.MULTIRUN
-    hydra_files = HydraFiles(
-        config=OmegaConf.to_yaml(cfg),
-        hydra=OmegaConf.to_yaml(OmegaConf.create({"hydra": state})),
-        overrides=OmegaConf.to_yaml(state.overrides.task),
-    )
-    cfg.train.resume = cfg.train.resume or is_trial  # a trial's folder is its own
+    is_trial = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
-        result = run(
-            cfg,
-            state.runtime.output_dir,
-            choices=choices,
-            hydra_files=hydra_files,
-            on_epoch=hydra_sweep.report,
-            test=not hydra_sweep.is_search(),
-            trial=str(state.sweep.subdir) if is_trial else None,
-        )
+        result = task.train(cfg, hydra_sweep.report)
     except UserError as error:
         if is_trial:
             raise
@@ -99,10 +81,9 @@ def app(cfg: DictConfig) -> dict[str, float]:
     except Interrupted as stopped:
         if is_trial:
             raise
-        typed = [*sys.argv[1:]]
-        logging.getLogger("rnnexp").warning("resume  %s", resume_command(typed, cfg.name, state.runtime.output_dir))
+        log.warning("resume  %s", resume_command(sys.argv, cfg.name, HydraConfig.get().runtime.output_dir))
         sys.exit(128 + stopped.signum)
-    log.info("results in %s", state.runtime.output_dir)
+    log.info("results in %s", HydraConfig.get().runtime.output_dir)
     if is_trial and result.status is not Status.COMPLETE:
         diverged = "diverged: " if result.status is Status.DIVERGED else ""
         raise hydra_sweep.Pruned(f"{diverged}{result.reason}", result.metrics)

@@ -42,16 +42,17 @@ SWEEPER = (
 )
 # Of what is built on it: its packages, and the modules that are in none.
 RNNEXP = (
-    {"compat", "arguments", "schedules", "metrics", "schema", "models", "proxy"},
+    {"compat", "arguments", "overrides", "schedules", "metrics", "schema", "models", "proxy", "child", "bars", "guest"},
     {"record", "data", "status", "stop", "fetch"},
     {"training", "results", "callbacks"},
     {"verdict", "trackers", "tag"},
     {"preconditions", "report"},
     {"runner", "watch"},
-    {"predict", "reproduce", "command_line"},
-    {"train"},
+    {"predict", "reproduce", "command_line", "task"},
+    {"train", "views"},
     {"datasets", "export"},
     {"comparing"},
+    {"api"},
     {"compare"},
     {"cli"},
     {"__main__", "completion"},

@@ -185,6 +185,18 @@ def wanted(args: argparse.Namespace, typed: CommandLine, full: DictConfig, place
     return found
 
 
+def num_runs(typed: CommandLine, full: DictConfig, place: Path) -> int:
+    """Returns about how many runs comparisons have at their first look.
+
+    Raises:
+        UserError: the arms or the data sets make no sense.
+    """
+    comparisons = wanted(typed.args, typed, full, place).values()
+    looks = [(each, each.protocol.stages()[0]) for each in comparisons]
+    tuned = [(each, max(1, each.protocol.num_tuned(look)) * len(each.protocol.arms), look) for each, look in looks]
+    return sum(each.num_runs(num_chains, look) for each, num_chains, look in tuned)
+
+
 def compare(
     name: str, comparisons: Mapping[str, Comparison], folder: ComparisonFolder, stop: signals.Stop
 ) -> Iterator[str]:

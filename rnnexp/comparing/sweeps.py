@@ -26,16 +26,9 @@ from tqdm import tqdm
 from hydra_sweep import signals
 from hydra_sweep.machine import num_physical_cores, visible_gpus
 from hydra_sweep.progress import duration
+from rnnexp.child import PYTHON
 
 log = logging.getLogger("rnnexp")
-
-# Python that is asked to stop when we are gone, even by SIGKILL, where the system can: it would go on for hours. It
-# asks for that itself: a process with threads may do next to nothing between fork and exec. 1 is PR_SET_PDEATHSIG.
-ASK_FIRST = (
-    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM); "
-    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-)
-PYTHON = [sys.executable, "-c", ASK_FIRST] if sys.platform == "linux" else [sys.executable]
 
 
 class SweepFailed(Exception):

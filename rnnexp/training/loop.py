@@ -16,6 +16,7 @@ from tqdm import tqdm
 from hydra_sweep.errors import UserError
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import Interrupted, Stop
+from rnnexp.bars import IS_HIDDEN
 from rnnexp.data.sequences import Sequences, batches, by_length
 from rnnexp.data.splitting import Part, Parts
 from rnnexp.record.result import Status
@@ -111,7 +112,9 @@ class Trainer:
         started = time.perf_counter() - p.seconds
         title = f"epoch {p.epoch + 1}/{cfg.epochs}"
         self.model.train()
-        with tqdm(total=num_batches, initial=p.batch, desc=title, unit="batch", leave=False, disable=None) as bar:
+        with tqdm(
+            total=num_batches, initial=p.batch, desc=title, unit="batch", leave=False, disable=IS_HIDDEN.get()
+        ) as bar:
             for index in order[p.batch :]:
                 self.stop.check()
                 step = p.epoch * num_batches + p.batch
@@ -251,7 +254,10 @@ class Trainer:
             Interrupted: a signal came.
         """
         self.model.eval()
-        with torch.inference_mode(), tqdm(total=len(part), desc=title, delay=1, leave=False, disable=None) as bar:
+        with (
+            torch.inference_mode(),
+            tqdm(total=len(part), desc=title, delay=1, leave=False, disable=IS_HIDDEN.get()) as bar,
+        ):
             for index in by_length(part, self.cfg.eval_batch_size):
                 self.stop.check()
                 yield forward(self.model, self.sequences(part, index), self.precision.name), index

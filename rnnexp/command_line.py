@@ -287,7 +287,7 @@ class CommandLine:
 
     def shown_space(self, part: str) -> str:
         """Returns the search space or grid, and the configuration of one of its trials: job, hydra or all."""
-        from hydra_sweep.progress import dry_run
+        from hydra_sweep.summary import dry_run
 
         plan = self.plan
         full = self.composer(next(plan.space.examples()))

@@ -24,7 +24,8 @@ from hydra_sweep.files import atomic, read_json, remove_partial_files, with_json
 from hydra_sweep.sweep_folder import GOES_ON
 
 log = logging.getLogger("hydra_sweep")
-RUNNING, STOPPED = "running", "stopped"  # beside the words for a trial that has ended
+RUNNING, STOPPED = "running", "stopped"
+STATES = (RUNNING, STOPPED, "complete", "pruned", "failed")
 PAUSE_SECONDS = 1.0  # between two writings of a run that goes on
 MAX_REPORTS = 2000  # that are kept: a task may report each batch
 
@@ -37,6 +38,7 @@ class RunRecord:
         trial: its number.
         sampled: from keys to what was sampled for them, as overrides have it.
         num_steps: how many reports there will be unless it stops early, as far as the task says so.
+        objective: its name; of several, that of the first.
         step: how many reports there were.
         reports: the objective in each of them, as far as it was in there; the first 2,000.
         metrics: what was reported last, in the end what the task returned: all that are numbers.
@@ -45,6 +47,7 @@ class RunRecord:
     trial: int
     state: str
     sampled: dict[str, str]
+    objective: str
     reason: str | None = None
     step: int = 0
     num_steps: int | None = None
@@ -64,11 +67,27 @@ class RunRecord:
         try:
             content: Any = read_json(file)
             content.pop("crc32", None)
-            return cls(**content)
+            record = cls(**content)
+            if not record._is_sound():
+                raise ValueError("it holds other things")
+            return record
         except FileNotFoundError:
             return None
-        except (OSError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{file.name} can't be read: {getattr(error, 'strerror', None) or error}") from error
+
+    def _is_sound(self) -> bool:
+        """Whether all is of its kind: the file may be a stranger's."""
+        texts = (self.state, self.objective, self.worker, *self.sampled, *self.sampled.values(), *self.metrics)
+        numbers = (*self.metrics.values(), *(value for value in self.reports if value is not None), self.seconds)
+        counts = (self.trial, self.step, self.attempt, self.num_steps or 0)
+        return (
+            self.state in STATES
+            and isinstance(self.reason, str | None)
+            and all(isinstance(text, str) for text in texts)
+            and all(isinstance(number, int | float) for number in numbers)
+            and all(isinstance(count, int) for count in counts)
+        )
 
     @staticmethod
     def is_held(file: Path) -> bool:

@@ -80,7 +80,11 @@ class SweepFolder:
         return self.path / str(number)
 
     def run_record(self, run: str) -> Path:
-        """Returns the record of a run, by the number of its trial, and of its repeat or fold if it has several."""
+        """Returns the record of a run, by the number of its trial, and of its repeat or fold if it has several.
+
+        Args:
+            run: empty, if this folder is that of the run.
+        """
         return self.path / run / RUN_RECORD
 
     def run_records(self, number: int) -> list[Path]:

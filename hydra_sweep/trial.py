@@ -188,7 +188,8 @@ class RunningTrial:
         run_overrides = [*overrides, *self.plan.run_overrides(number)]
         cfg = returned.outcome(lambda: self.task.compose(run_overrides, self.number, subdir))
         sampled = {key_of(text): text.partition("=")[2] for text in run_overrides}
-        record = RunRecord(self.number, RUNNING, sampled, attempt=self.lease.attempt, worker=Process.current().name)
+        record = RunRecord(self.number, RUNNING, sampled, self.plan.label(0), attempt=self.lease.attempt)
+        record.worker = Process.current().name
         with RunRecorder(self.plan.folder.run_record(subdir), record) as self.recorder:
             try:
                 answer = returned.outcome(lambda: self._run_task(cfg))

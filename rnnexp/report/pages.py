@@ -37,7 +37,7 @@ def gather(path: str | Path) -> Page:
         return comparison_page.page(comparison)
     if sweep.is_sweep():
         return sweep_page.page(sweep)
-    if RunFolder(path).is_run():
+    if RunFolder(path).is_run() or sweep.run_record("").exists():
         return run_page.page(path)
     if comparison.state.exists():
         raise UserError(

@@ -36,15 +36,22 @@ MAX_BARS = 60
 
 
 @styled
-def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: str = "valid_accuracy") -> Drawing:
-    """Returns the validation accuracy of all runs of a sweep, the best one's on top."""
+def trial_curves(
+    trials: Mapping[str, pd.DataFrame],
+    best: str | None,
+    column: str = "valid_accuracy",
+    label: str = "validation accuracy (%)",
+    step: str = "epoch",
+) -> Drawing:
+    """Returns the validation accuracy of all runs of a sweep, the best one's on top, or another column by its steps."""
     figure, (axes,) = make_axes(width=7.5)
+    scale = 100 if column.endswith("_accuracy") else 1
     for place, (name, history) in enumerate(trials.items()):
         if name != best:
             marker = "." if len(history) == 1 else None
             axes.plot(
-                history["epoch"],
-                100 * history[column],
+                history[step],
+                scale * history[column],
                 color=COLORS[7],
                 linewidth=0.9,
                 alpha=0.7,
@@ -54,11 +61,9 @@ def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: s
     samples = [sample_of("other runs", 7, linestyle="-", linewidth=0.9)]
     if best is not None and best in trials:
         history = trials[best]
-        axes.plot(
-            history["epoch"], 100 * history[column], color=COLORS[1], marker="o", markersize=4, gid="s1", zorder=3
-        )
+        axes.plot(history[step], scale * history[column], color=COLORS[1], marker="o", markersize=4, gid="s1", zorder=3)
         samples.append(sample_of(f"best: run {best}", 1, linestyle="-", marker="o", markersize=4))
-    axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
+    axes.set(xlabel=step, ylabel=label)
     whole_numbers(axes)
     note = "Each line is a run; those that end early were pruned, diverged, or still run."
     return Drawing("trial-curves", "Learning curves of all runs", note, figure, samples)
@@ -90,10 +95,10 @@ def optimization(trials: pd.DataFrame, label: str, is_maximized: bool) -> Drawin
 
 
 @styled
-def pruning(trials: pd.DataFrame) -> Drawing:
+def pruning(trials: pd.DataFrame, step: str = "epoch") -> Drawing:
     """Returns how long each trial was let run; `trials` has trial, state and reports."""
     if len(trials) > MAX_BARS:
-        return _pruning_marks(trials)
+        return _pruning_marks(trials, step)
     figure, (axes,) = make_axes(width=7.5, height=min(max(2.2, 0.16 * len(trials) + 1), 9))
     samples: list[Sample] = []
     for place, (state, (hatch, dash)) in enumerate(BARS.items()):
@@ -107,13 +112,15 @@ def pruning(trials: pd.DataFrame) -> Drawing:
             samples.append(sample_of(state, place, linestyle=dash, linewidth=6))
     axes.invert_yaxis()
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epochs run", ylabel="trial")
+    axes.set(xlabel=f"{step}s run", ylabel="trial")
     whole_numbers(axes)
-    note = "A bar is a trial and its length the epochs that it was let run: short ones were pruned, and saved the rest."
+    note = (
+        f"A bar is a trial and its length the {step}s that it was let run: short ones were pruned, and saved the rest."
+    )
     return Drawing("pruning", "What was pruned when", note, figure, samples)
 
 
-def _pruning_marks(trials: pd.DataFrame) -> Drawing:
+def _pruning_marks(trials: pd.DataFrame, step: str) -> Drawing:
     """Returns the same for more trials than bars have room for."""
     figure, (axes,) = make_axes(width=9.6)
     samples: list[Sample] = []
@@ -123,10 +130,12 @@ def _pruning_marks(trials: pd.DataFrame) -> Drawing:
             gid, color = f"s{len(samples)}", COLORS[place]
             axes.plot(rows["trial"], rows["reports"], linestyle="", marker=marker, color=color, markersize=4, gid=gid)
             samples.append(sample_of(state, place, linestyle="", marker=marker))
-    axes.set(xlabel="trial", ylabel="epochs run")
+    axes.set(xlabel="trial", ylabel=f"{step}s run")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    note = "A mark is a trial, and its height the epochs that it was let run: low ones were pruned, and saved the rest."
+    note = (
+        f"A mark is a trial, and its height the {step}s that it was let run: low ones were pruned, and saved the rest."
+    )
     return Drawing("pruning", "What was pruned when", note, figure, samples)
 
 

@@ -121,7 +121,7 @@ def _run_paths(root: Path, unlisted: list[OSError]) -> Iterator[str]:
 class ForeignTrials:
     """What sweeps say of trials of any other Hydra app, which leave no record of ours.
 
-    Of a trial that has ended it is the sweep's table, of any other the record that its worker keeps in its folder.
+    A trial that has ended is in the sweep's table, any other has the record that its worker keeps in its folder.
     `objectives` and `columns` are the names of all that were found so far: of values; and of values, sampled keys,
     other metrics and the number of reports.
     """
@@ -132,17 +132,28 @@ class ForeignTrials:
         self.objectives: dict[str, None] = {}
         self.columns: dict[str, None] = {}
 
-    def row(self, folder: Path) -> dict[str, Any]:
-        """Returns status, reason, attempt, metrics, sampled keys and number of reports; nothing if it isn't known.
+    def ended(self, folder: Path) -> dict[str, Any]:
+        """Returns status, reason, attempt, metrics, sampled keys and number of reports, if the table has the trial.
 
         Raises:
-            OSError, ValueError: the sweep's table or the run's record can't be read, or is damaged.
+            OSError, ValueError: it can't be read, or is damaged.
         """
+        return self._row(folder, lambda sweep, run: self._table(sweep).get(run))
+
+    def recorded(self, folder: Path) -> dict[str, Any]:
+        """Returns the same by the record that is in the folder, if there is one.
+
+        Raises:
+            ValueError: it can't be read, or is damaged.
+        """
+        return self._row(folder, _recorded_cells)
+
+    def _row(self, folder: Path, source: Callable[[SweepFolder, str], dict[str, Any] | None]) -> dict[str, Any]:
+        folder = folder.absolute()
         for path in (folder.parent, folder.parent.parent):  # with repeats a trial's folder has one for each
             sweep = SweepFolder(path)
             if sweep.is_sweep():
-                run = str(folder.relative_to(path))
-                found = self._table(sweep).get(run) or _recorded_cells(sweep, run)
+                found = source(sweep, str(folder.relative_to(path)))
                 return self._named(sweep, found) if found else {}
         return {}
 
@@ -235,10 +246,12 @@ def _row(folder: RunFolder, trials: ForeignTrials) -> dict[str, Any] | None:
         row |= _choice_cells(folder.read_hydra_choices())
     with _noting(problems, folder.history):
         row |= _history_cells(folder.read_history())
-    with _noting(problems, SweepFolder(folder.path.parent).table):
-        is_foreign = not is_running and not folder.history.exists() and not folder.checkpoint.exists()
-        if not problems and is_foreign and (found := trials.row(folder.path)):
-            return row | found
+    is_foreign = not is_running and not folder.history.exists() and not folder.checkpoint.exists()
+    of_sweep, of_run = SweepFolder(folder.path.parent).table, SweepFolder(folder.path).run_record("")
+    for file, source in ((of_sweep, trials.ended), (of_run, trials.recorded)):
+        with _noting(problems, file):
+            if is_foreign and not problems and (found := source(folder.path)):
+                return row | found
     if not problems and not any(value is not None for value in row.values()) and not folder.is_run():
         return None
     status = Status.CORRUPT if problems else Status.RUNNING if is_running else Status.UNFINISHED

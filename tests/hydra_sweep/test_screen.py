@@ -123,7 +123,7 @@ def test_120_columns_have_the_configuration_of_each_trial_too(tmp_path):
 
 def record(tmp_path, run, **facts):
     file = SweepFolder(tmp_path).run_record(run)
-    with RunRecorder(file, RunRecord(int(run.partition("/")[0]), "running", {})) as recorder:
+    with RunRecorder(file, RunRecord(int(run.partition("/")[0]), "running", {}, "value")) as recorder:
         recorder.note(None, facts.pop("metrics"), facts.pop("num_steps"))
         recorder.record.step = facts.pop("step")
         recorder.written = 0.0

@@ -80,6 +80,7 @@ class CommandLine:
 
     def __init__(self, args: argparse.Namespace, config_dir: Path) -> None:
         self.multirun: bool = args.multirun
+        self.full: DictConfig | None = None  # as composed, once it is found sound so far
         self.run_here: list[DictConfig] = []  # what a sweep will run on this machine: a configuration of each kind
         self.is_dry: bool = args.cfg is not None  # only shows the configuration
         joined, self.spaced = join_spaced(args.overrides)
@@ -139,7 +140,7 @@ class CommandLine:
             problems += found
             good += [] if found else [override]
         try:
-            full = self.compose([first(o) for o in [*groups, *good]])
+            self.full = full = self.compose([first(o) for o in [*groups, *good]])
         except ComposeError as error:
             return [*problems, str(error)]
         problems += unresolved(full, [o.key_or_group for o in values if o.key_or_group.startswith("hydra.")])

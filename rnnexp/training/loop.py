@@ -113,7 +113,6 @@ class Trainer:
         p, cfg, train = self.progress, self.cfg, self.data.train
         order = batches(train, cfg.batch_size, generator(self.seed, "batches", p.epoch))
         num_batches = len(order)
-        is_augmenting = self.sequences.is_augmenting
         started = time.perf_counter() - p.seconds
         title = f"epoch {p.epoch + 1}/{cfg.epochs}"
         self.model.train()
@@ -122,10 +121,7 @@ class Trainer:
         ) as bar:
             for index in order[p.batch :]:
                 self.stop.check()
-                step = p.epoch * num_batches + p.batch
-                seed_device(derive(self.seed, "dropout", step), self.device)
-                inputs = self.sequences(train, index, generator(self.seed, "augment", step) if is_augmenting else None)
-                loss, num_correct = self.step(inputs, train.labels[index], step, num_batches)
+                loss, num_correct = self.train_batch(index, p.epoch * num_batches + p.batch, num_batches)
                 p.loss_sum += loss * len(index)
                 p.num_correct += num_correct
                 p.num_seen += len(index)
@@ -136,6 +132,13 @@ class Trainer:
                     bar.update()
                 if time.monotonic() - self.saved_at > cfg.checkpoint_seconds:
                     self.save_checkpoint()
+
+    def train_batch(self, index: Tensor, step: int, num_batches: int) -> tuple[float, int]:
+        """Takes one optimizer step on a batch of training examples. Returns and raises what `step` does."""
+        seed_device(derive(self.seed, "dropout", step), self.device)
+        augment = generator(self.seed, "augment", step) if self.sequences.is_augmenting else None
+        inputs = self.sequences(self.data.train, index, augment)
+        return self.step(inputs, self.data.train.labels[index], step, num_batches)
 
     def step(self, inputs: Inputs, labels: Tensor, step: int, num_batches: int) -> tuple[float, int]:
         """Takes one optimizer step. Returns the loss before it, in nats per example, and how many were right.

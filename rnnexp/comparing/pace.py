@@ -85,7 +85,7 @@ class Estimate:
         if self.high < WIDE_RANGE * self.low:
             return f"{text}, by a few steps of each arm"
         low, high = (about(seconds).removeprefix("about ") for seconds in (self.low, self.high))
-        return f"{text}; {low} to {high}, as large or small as what the searches favor"
+        return f"{text}; {low} to {high}, depending on what the searches favor"
 
 
 def estimate(comparisons: Mapping[str, Protocol], args: argparse.Namespace, shares: Mapping[str, float]) -> Estimate:
@@ -158,6 +158,7 @@ def searched_configs(protocol: Protocol, args: argparse.Namespace, arm: ArmSpec)
     search = command_line(args, protocol.search_overrides(arm, 0))
     plan = search.plan
     yield without_hydra(search.composer(plan.trial_overrides([])))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(NUM_DRAWS):
         yield without_hydra(search.composer(plan.trial_overrides(plan.space.sample(optuna_compat.ask(study).draw))))

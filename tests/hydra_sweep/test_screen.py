@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import signal
 import sys
 from dataclasses import asdict
 
@@ -10,6 +12,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
+from sweeps import APPS, BASIC, JOBLIB, SECONDS, SPACE, budget, wait_for
+from terminals import RealTerminal
 
 from hydra_sweep.plan import Goal
 from hydra_sweep.process import Process
@@ -340,3 +344,66 @@ def test_a_forked_process_prints_for_itself(monkeypatch, tmp_path):
                 os._exit(0)
             os.waitpid(pid, 0)
     assert ((tmp_path / "out").read_text(), lines) == ("from the child\n", [])
+
+
+def watched():
+    """Returns an environment in which a terminal is drawn on."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "COLUMNS", "LINES", "NO_COLOR")}
+    return kept | {"TERM": "xterm-256color"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_real_sweep_in_a_real_terminal_survives_a_killed_worker_a_resize_and_ctrl_c(start, columns):
+    with RealTerminal(columns) as terminal:
+        walk = (*JOBLIB, *SPACE, budget(500), "steps=20", "pause=0.3")
+        command = start(*walk, environment=watched(), terminal=terminal)
+
+        def workers():
+            """Returns the rows of the workers that are at work."""
+            return [line for line in terminal.lines() if re.match(r" +\d+ +\d+ +\d+/20 ", line)]
+
+        wait_for(lambda: len(workers()) == 2 and "▁" in "".join(workers()), "two workers")
+        shown = "\n".join(terminal.lines())
+        assert "2 running" in shown
+        assert max(map(len, terminal.lines())) <= columns
+        assert ("x=" in workers()[0]) == (columns == 120)
+        os.kill(command.workers()[0], signal.SIGKILL)
+        wait_for(lambda: "sweep: lost workers" in terminal.text(), "a lost worker to be told")
+        wait_for(lambda: len(workers()) == 2, "two workers again")
+        terminal.resize(60, 12)
+        wait_for(lambda: workers() and max(map(len, terminal.lines())) <= 60, "it to be drawn anew")
+        wait_for(lambda: " complete" in terminal.text(), "a trial to end")
+        assert sum("/500 trials" in line for line in terminal.lines()) == 1
+        terminal.type(b"\x03")
+        wait_for(lambda: "sweep: stopping: running trials are saved first" in terminal.text(), "Ctrl-C")
+        command.end(128 + signal.SIGINT)
+        wait_for(lambda: "stopped; the resume line goes on" in terminal.text(), "the summary")
+        assert not any("/500 trials  " in line for line in terminal.lines())
+        assert terminal.is_sane()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("variable", ["TERM=dumb", "CI=true"])
+def test_a_terminal_that_nobody_watches_gets_plain_lines(start, variable):
+    name, _, value = variable.partition("=")
+    with RealTerminal(120) as terminal:
+        command = start(*SPACE, *BASIC, budget(3), environment=os.environ | {name: value}, terminal=terminal)
+        assert command.process.wait(SECONDS) == 0
+        wait_for(lambda: "3 trials: 3 complete" in terminal.text(), "the summary")
+        assert len(re.findall(r"^trial [012] complete  loss ", terminal.text(), re.M)) == 3
+
+
+@pytest.mark.long
+def test_what_a_task_prints_in_the_sweepers_own_process_comes_above_the_screen(start):
+    with RealTerminal(100, 50) as terminal:
+        command = start("x=1,2", *BASIC, app=APPS / "talker.py", environment=watched(), terminal=terminal)
+        wait_for(lambda: terminal.lines()[-1].split()[:3] == ["1", "1", "0"], "the second trial in the last row")
+        wait_for(lambda: "begins 2" in terminal.lines()[:-5], "its line above")
+        assert command.process.wait(SECONDS) == 0
+        wait_for(lambda: "2 trials: 2 complete" in terminal.text(), "the summary")
+        text = terminal.text()
+        for number in (1, 2):
+            assert text.count(f"begins {number}") == text.count(f"ends {number}") == 1
+            assert text.count(f"walks {number}: 100%") == 1  # a bar comes as it ends up
+        assert "0/2 trials" not in text

@@ -58,7 +58,7 @@ def test_the_line_says_the_range_where_it_is_wide():
         == "480 runs: about 2 h on 2 workers, by a few steps of each arm"
     )
     assert Estimate(1, 1, 600.0, 170.0, 7100.0).line() == (
-        "1 run: about 10 min on 1 worker; 3 min to 2 h, as large or small as what the searches favor"
+        "1 run: about 10 min on 1 worker; 3 min to 2 h, depending on what the searches favor"
     )
 
 

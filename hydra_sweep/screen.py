@@ -50,6 +50,7 @@ class Screen:
         self.live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
+        self.loss: str | None = None  # the column that stands beside the objective's, once one was reported
         self.drawn: list[int] = []  # widths of the lines that are on the screen
         self.width = console.width
 
@@ -155,7 +156,8 @@ class Screen:
 
     def _table(self, runs: Sequence[_Run | None], room: int, width: int) -> Table:
         """Returns a row for each worker, as many as there is room for."""
-        loss = next((name for run in runs if run for name in run.losses(self._label)), None)
+        self.loss = next((name for run in runs if run for name in run.losses(self._label)), self.loss)
+        loss = self.loss
         table = Table(box=None, pad_edge=False, expand=True, header_style="dim", padding=(0, 2, 0, 0), show_edge=False)
         for name in ("worker", "trial", "step"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -186,7 +188,7 @@ class Screen:
         yield _Spark(values, "cyan")
         yield duration(run.running.seconds)
         if width >= WIDE:
-            yield Text(_given(run.running.trial), "dim")
+            yield Text(_given(run.running.trial, is_short=True), "dim")
 
     @property
     def _label(self) -> str:
@@ -270,10 +272,12 @@ def spark(values: Sequence[float], width: int, is_ascii: bool = False) -> str:
     return "".join(levels[min(len(levels) - 1, int((mean - low) / span * len(levels)))] for mean in means)
 
 
-def _given(trial: FrozenTrial) -> str:
-    """Returns what was sampled for a trial."""
-    pairs = ((name.partition(" @ ")[0], value) for name, value in trial.params.items())
-    return escape_unprintable(" ".join(f"{key}={short_number(str(value))}" for key, value in pairs))
+def _given(trial: FrozenTrial, is_short: bool = False) -> str:
+    """Returns what was sampled for a trial; if it is to be short, keys without their group where that is clear."""
+    pairs = {name.partition(" @ ")[0]: short_number(str(value)) for name, value in trial.params.items()}
+    leaves = [key.rpartition(".")[2] for key in pairs]
+    names = [leaf if is_short and leaves.count(leaf) == 1 else key for key, leaf in zip(pairs, leaves, strict=True)]
+    return escape_unprintable(" ".join(f"{name}={value}" for name, value in zip(names, pairs.values(), strict=True)))
 
 
 class _Above:

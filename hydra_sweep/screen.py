@@ -132,7 +132,7 @@ class Screen:
         grid.add_column(ratio=1)
         grid.add_column(no_wrap=True, justify="right")
         ended = Text(f"{tally.num_ended:,}/{counted(tally.n_trials, 'trial')}", style="bold")
-        bar = ProgressBar(total=max(1, tally.n_trials), completed=tally.num_ended)
+        bar = ProgressBar(max(1, tally.n_trials), tally.num_ended, complete_style="cyan", finished_style="green")
         grid.add_row(ended, bar, Text(times))
         return grid
 
@@ -140,7 +140,8 @@ class Screen:
         shown = Text(no_wrap=True, overflow="ellipsis")
         for state in (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.WAITING):
             if number := self.tally.counts[state]:
-                shown.append(f"{', ' if shown else ''}{number:,} {WORDS[state]}", STYLES.get(state, "dim"))
+                shown.append(", " if shown else "")
+                shown.append(f"{number:,} {WORDS[state]}", STYLES.get(state, "dim"))
         return shown
 
     def _best(self) -> Text | None:

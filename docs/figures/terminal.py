@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -51,23 +52,20 @@ def picture(said: list[str], sweep: RecordedSweep, began: float) -> str | None:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        typed = ["-m", "rnnexp", *SHOWN.split()[1:], *SIZES.split()]
-        began = time.monotonic()
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        with subprocess.Popen([sys.executable, *typed], cwd=scratch, text=True, **pipes) as command:
+        folder, said, began = Path(scratch) / "outputs" / "sweeps" / "mine", [], time.monotonic()
+        typed = [sys.executable, "-m", "rnnexp", *SHOWN.split()[1:], *SIZES.split()]
+        with subprocess.Popen(typed, cwd=scratch, text=True, stdout=subprocess.PIPE) as command:
             assert command.stdout is not None
-            said: list[str] = []
-            for line in command.stdout:
-                said.append(line.rstrip())
-                if not line.startswith("trial ") or len(said) < NUM_ENDED:
+            threading.Thread(target=lambda: said.extend(map(str.rstrip, command.stdout or ())), daemon=True).start()
+            while command.poll() is None:
+                time.sleep(0.3)
+                if len(said) < NUM_ENDED:
                     continue
-                sweep = RecordedSweep(Path(scratch) / "outputs" / "sweeps" / "mine", Path(scratch))
-                while (svg := picture(said, sweep, began)) is None and len(sweep.trials()) < sweep.n_trials:
-                    time.sleep(0.2)
-                if svg:
+                if svg := picture(said, RecordedSweep(folder, folder.parent), began):
                     TARGET.write_text(svg, encoding="utf-8")
                     command.terminate()
-                    break
+                    return
+        sys.exit("there was no such moment; try once more")
 
 
 if __name__ == "__main__":

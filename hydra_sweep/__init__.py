@@ -36,7 +36,7 @@ class Listener(Protocol):
 
     is_search: bool
 
-    def report(self, value: float | Mapping[str, float]) -> bool: ...
+    def report(self, value: float | Mapping[str, float], num_steps: int | None = None) -> bool: ...
 
 
 _listener: Listener | None = None
@@ -48,13 +48,16 @@ def listen(listener: Listener | None) -> None:
     _listener = listener
 
 
-def report(value: float | Mapping[str, float]) -> bool:
+def report(value: float | Mapping[str, float], num_steps: int | None = None) -> bool:
     """Reports the objective, or a mapping that holds it, after each step. Returns whether the trial is to be pruned.
+
+    Args:
+        num_steps: how many steps there will be if nothing stops them early: what is shown meanwhile tells it.
 
     Raises:
         Interrupted: the sweep was asked to stop; let it pass.
     """
-    return _listener is not None and _listener.report(value)
+    return _listener is not None and _listener.report(value, num_steps)
 
 
 def is_search() -> bool:

@@ -36,8 +36,11 @@ BROKEN_ZIP = (BadZipFile, zlib.error, RuntimeError, NotImplementedError)
 
 
 @contextmanager
-def atomic(target: Path, hint: str = HINT) -> Iterator[IO[bytes]]:
+def atomic(target: Path, hint: str = HINT, is_synced: bool = True) -> Iterator[IO[bytes]]:
     """Yields a file that takes `target`'s place, synced, once the block ends well; otherwise `target` stays as it was.
+
+    Args:
+        is_synced: False for what is written every second: a power cut may lose it, a kill does not.
 
     Raises:
         UserError: the disk is full or can't be written.
@@ -48,10 +51,12 @@ def atomic(target: Path, hint: str = HINT) -> Iterator[IO[bytes]]:
             with os.fdopen(handle, "wb") as out:
                 yield out
                 out.flush()
-                os.fsync(out.fileno())
+                if is_synced:
+                    os.fsync(out.fileno())
             os.chmod(temporary, 0o644)
             os.replace(temporary, target)
-            _sync_folder(target.parent)
+            if is_synced:
+                _sync_folder(target.parent)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)

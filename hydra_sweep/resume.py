@@ -57,6 +57,7 @@ def open_study(plan: Plan) -> SweepStudy:
             if differences(recorded, plan.request):
                 migrate(plan, study)
             study.set_aside(plan.aside(study.trials()))
+            study.name_metrics([plan.label(i) for i in range(len(plan.directions))])
     except OSError as error:
         raise UserError(f"cannot write {error.filename or plan.folder}: {error.strerror or error}") from error
     return study

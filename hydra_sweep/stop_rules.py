@@ -9,7 +9,7 @@ from enum import Enum
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hydra_sweep import progress
+from hydra_sweep import results
 from hydra_sweep.errors import counted
 from hydra_sweep.plan import Plan
 from hydra_sweep.study import Outcome, StopMode
@@ -68,7 +68,7 @@ def due(plan: Plan, trials: Sequence[FrozenTrial], seconds: float, num_failed: i
     if stop.seconds is not None and seconds >= stop.seconds:
         return End(Cause.SECONDS, (stop.seconds,))
     finished = [trial for trial in trials if trial.state.is_finished()]
-    best = progress.best(plan, finished) if stop.value is not None or stop.patience is not None else []
+    best = results.best(plan, finished) if stop.value is not None or stop.patience is not None else []
     if stop.value is not None and best:
         value = best[0].values[0]
         if value >= stop.value if plan.directions[0] == "maximize" else value <= stop.value:

@@ -21,7 +21,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -65,7 +65,7 @@ def protect() -> None:
             safe = _safe(stream, handle)
             setattr(sys, name, safe)
             setattr(sys, f"__{name}__", safe)
-            _hand_over(stream, safe)
+            hand_over(stream, safe)
 
 
 class _StandardFile(io.FileIO):
@@ -127,7 +127,7 @@ def _raw(stream: Any) -> Any:
     return getattr(buffer, "raw", buffer)
 
 
-def _hand_over(old: io.TextIOWrapper, new: io.TextIOWrapper) -> None:
+def hand_over(old: TextIO, new: TextIO) -> None:
     """Lets the log handlers that hold a stream write to another one."""
     for logger in [logging.root, *logging.root.manager.loggerDict.values()]:
         for handler in getattr(logger, "handlers", []):

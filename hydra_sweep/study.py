@@ -31,6 +31,7 @@ import functools
 import json
 import statistics
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -41,7 +42,7 @@ from typing import Any
 import optuna
 from filelock import FileLock
 from optuna.distributions import distribution_to_json
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
@@ -218,6 +219,14 @@ class SweepStudy:
     def optuna(self, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner) -> optuna.Study:
         """Returns Optuna's own object for one trial's questions."""
         return optuna.Study(self.name, self.storage, sampler=sampler, pruner=pruner)
+
+    def name_metrics(self, names: Sequence[str]) -> None:
+        """Tells Optuna's own tools, such as its dashboard, what the objectives are called, unless they know."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study = optuna.Study(self.name, self.storage)
+            if study.metric_names is None:
+                study.set_metric_names(list(names))
 
     def attrs(self) -> dict[str, Any]:
         return self.storage.get_study_user_attrs(self.id)

@@ -16,6 +16,7 @@ from hydra_sweep.files import atomic, read_csv, read_yaml, remove_partial_files,
 
 SQLITE = "sqlite:///"  # begins an Optuna URL of a file
 GOES_ON = "the sweep goes on; make room"  # what is written while it runs, and anew when it ends
+RUN_RECORD = "trial.json"  # in the folder of each run of a trial
 PARTIAL_FILE_SECONDS = 3600  # after which nobody still writes a file; another sweeper may be at work in the folder
 
 
@@ -77,6 +78,20 @@ class SweepFolder:
 
     def trial(self, number: int) -> Path:
         return self.path / str(number)
+
+    def run_record(self, run: str) -> Path:
+        """Returns the record of a run, by the number of its trial, and of its repeat or fold if it has several.
+
+        Args:
+            run: empty, if this folder is that of the run.
+        """
+        return self.path / run / RUN_RECORD
+
+    def run_records(self, number: int) -> list[Path]:
+        """Returns the records of a trial's runs that are here: one, or one of each repeat and fold, in their order."""
+        if (alone := self.trial(number) / RUN_RECORD).exists():
+            return [alone]
+        return sorted(self.trial(number).glob(f"*/{RUN_RECORD}"), key=lambda path: (len(path.parent.name), path))
 
     def trials(self) -> list[Path]:
         """Returns the folders of trials that are here."""

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from queue import SimpleQueue
 from types import FrameType
 
 from filelock import FileLock
@@ -17,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from hydra_sweep import artifacts, progress, storage, streams
+from hydra_sweep import artifacts, results, storage, streams
 from hydra_sweep.background import Background
 from hydra_sweep.commands import show
 from hydra_sweep.compose import Composer
@@ -29,6 +28,7 @@ from hydra_sweep.optuna_compat import trial_id
 from hydra_sweep.plan import Plan
 from hydra_sweep.planning import code_version, make, refuse_official
 from hydra_sweep.process import Process
+from hydra_sweep.progress import Progress
 from hydra_sweep.resume import open_study
 from hydra_sweep.signals import STOPPING, handling
 from hydra_sweep.stop_rules import Cause, End, due, too_many_failures
@@ -40,6 +40,7 @@ from hydra_sweep.study import (
     Lease,
     StopMode,
 )
+from hydra_sweep.summary import dry_run
 from hydra_sweep.worker import Worker, prepare
 
 
@@ -57,7 +58,7 @@ def sweep(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, a
     code = partial(code_version, task, config)
     plan = make(config, arguments, Composer(loader, config), code=code, config_loader=loader)
     if plan.n_trials == 0:
-        print("\n".join(progress.dry_run(plan)))
+        print("\n".join(dry_run(plan)))
         return
     streams.keep_going()
     with storage.explained(plan.url):
@@ -89,7 +90,6 @@ class Sweeper:
         self.watch = StaleTrialDetector(plan.settings.lease_seconds)
         self.reap_lock = FileLock(plan.folder.reap_lock)
         self.started = time.monotonic()
-        self.ended_before = {t.number for t in self.trials() if t.state.is_finished()}
         self.failed_before = self.study.num_failed(plan.n_trials)
 
     def trials(self) -> list[FrozenTrial]:
@@ -103,13 +103,12 @@ class Sweeper:
     def run(self) -> None:
         self.write_request()
         num_workers = self.num_workers()
-        screen = progress.ProgressDisplay(self.plan, self.study, self.ended_before, num_workers)
-        display = Display(screen)
-        monitor = Monitor(self, display)
+        progress = Progress(self.plan, self.study, num_workers)
+        monitor = Monitor(self, progress)
         STOPPING.signum = None
         self.study.set(f"{STOP}:{self.process.name}", 0)  # that of an earlier sweeper with this pid
         self.study.set(f"{FULL}:{self.process.name}", None)
-        with self.handlers(), display, monitor, self.pool.tidy(self.plan.folder.workers):
+        with self.handlers(), progress, monitor, self.pool.tidy(self.plan.folder.workers):
             self.run_workers(num_workers, monitor)
             if not self.plan.settings.wait and self.pool.jobs and not self.is_stopping():
                 look = f"{self.plan.settings.status_command} {self.plan.folder}"
@@ -120,7 +119,7 @@ class Sweeper:
                 monitor.end(end)  # for the last trials
             self.pool.cancel()  # those that still wait for their turn
         self.fetch()
-        screen.summary(STOPPING.signum, str(self.end) if self.end else None)
+        progress.summary(STOPPING.signum, str(self.end) if self.end else None)
         if self.plan.is_database_gone():
             self.end = End(Cause.DATABASE_LOST, (self.plan.folder.database, self.plan.folder.table.name))
             show("sweep", [str(self.end)])
@@ -171,7 +170,7 @@ class Sweeper:
     def write_request(self) -> None:
         """Writes what was asked. Deletes what killed writers have left."""
         self.plan.folder.remove_partial_files()
-        self.plan.folder.write_request(progress.request(self.plan, self.study.name), OmegaConf.to_yaml(self.config))
+        self.plan.folder.write_request(results.request(self.plan, self.study.name), OmegaConf.to_yaml(self.config))
 
     def progress(self) -> tuple[int, int]:
         """Returns how many trials finished, and how many reports there are."""
@@ -276,50 +275,15 @@ class Sweeper:
                         os.kill(process.pid, signum)
 
 
-class Display(Background):
-    """Shows how the sweep goes, and keeps its files current.
-
-    In a thread of its own, so that a terminal that is paused, or an error in what is shown, holds up nothing else.
-    """
-
-    def __init__(self, screen: progress.ProgressDisplay) -> None:
-        super().__init__("display")
-        self.screen = screen
-        self.lines: SimpleQueue[str] = SimpleQueue()
-
-    def say(self, text: str) -> None:
-        self.lines.put(text)
-
-    def run(self) -> None:
-        last = 0.0
-        while not self.done.wait(0.2):
-            self.show_lines()
-            if time.monotonic() - last > self.screen.interval:
-                self.update()
-                last = time.monotonic()
-        self.show_lines()
-        self.update()
-
-    def show_lines(self) -> None:
-        while not self.lines.empty():
-            self.screen.say(self.lines.get())
-
-    def update(self) -> None:
-        try:
-            self.screen.update()
-        except Exception as error:  # the storage is away
-            self.screen.say(f"can't look at the study just now: {describe_error(error)}")
-
-
 class Monitor(Background):
     """Watches while the launcher holds the main thread: signals, lost workers, rules that end the sweep.
 
     Shows nothing itself: nothing that only shows may end what watches.
     """
 
-    def __init__(self, sweeper: Sweeper, display: Display) -> None:
+    def __init__(self, sweeper: Sweeper, progress: Progress) -> None:
         super().__init__("monitor")
-        self.sweeper, self.display = sweeper, display
+        self.sweeper, self.progress = sweeper, progress
         self.passed_on = 0
 
     def run(self) -> None:
@@ -328,13 +292,13 @@ class Monitor(Background):
             try:
                 if STOPPING.signum is not None and self.passed_on < StopMode.PREEMPT:
                     self.pass_on(StopMode.PREEMPT)
-                    self.display.say("stopping: running trials are saved first; Ctrl-C again stops at once")
-                if time.monotonic() - last > self.display.screen.interval:
+                    self.progress.say("stopping: running trials are saved first; Ctrl-C again stops at once")
+                if time.monotonic() - last > self.progress.interval:
                     self.sweeper.reap()
                     self.check_rules()
                     last = time.monotonic()
             except Exception as error:  # the storage is away: the workers wait for it, and so do we
-                self.display.say(f"can't look at the study just now: {describe_error(error)}")
+                self.progress.say(f"can't look at the study just now: {describe_error(error)}")
                 last = time.monotonic()
 
     def pass_on(self, how: int) -> None:
@@ -358,5 +322,5 @@ class Monitor(Background):
 
     def end(self, end: End) -> None:
         self.sweeper.end = end
-        self.display.say(str(end))
+        self.progress.say(str(end))
         self.pass_on(end.mode or end.cause.mode)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import errno
 import faulthandler
 import logging
 import math
-import numbers
 import signal
 import statistics
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import optuna
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 import hydra_sweep
-from hydra_sweep import custom, optuna_compat
+from hydra_sweep import custom, optuna_compat, returned
 from hydra_sweep.errors import describe_error, escape_unprintable, safe_str
-from hydra_sweep.plan import CELL, Plan
+from hydra_sweep.plan import CELL, Plan, key_of
+from hydra_sweep.process import Process
+from hydra_sweep.results import WORDS
+from hydra_sweep.returned import Failed
+from hydra_sweep.run_record import RUNNING, RunRecord, RunRecorder
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import STOPPING, Interrupted
 from hydra_sweep.study import RUNS, Lease, Outcome, SweepStudy
@@ -33,17 +36,6 @@ from hydra_sweep.task import Task
 log = logging.getLogger("hydra_sweep")
 HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
 KEEPS_CONSTRAINTS = ("tpe", "gp", "nsgaii")
-
-
-class Failed(Exception):
-    """The task raised, or its return is no objective; the text says why, in one line."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(safe_str(reason))
-
-
-class DiskFullError(Exception):
-    """The disk is full: the trial is none the worse for it, and the next one would fare no better."""
 
 
 class SeededTrial(optuna_compat.Trial):
@@ -167,7 +159,7 @@ class RunningTrial:
             for number in range(len(self.runs), num_runs):
                 job = self._run_once(overrides, number)
                 if isinstance(job, hydra_sweep.Pruned):
-                    self.runs.append(_numbers(job.metrics))
+                    self.runs.append(returned.numbers(job.metrics))
                     outcome.reason = safe_str(job) or None
                     return TrialState.PRUNED, outcome
                 self.runs.append(job)
@@ -185,7 +177,7 @@ class RunningTrial:
         return TrialState.COMPLETE, outcome
 
     def _run_once(self, overrides: list[str], number: int) -> dict[str, float] | hydra_sweep.Pruned:
-        """Runs the task once. Returns its metrics, or that it was pruned.
+        """Runs the task once, and keeps the record of that. Returns its metrics, or that it was pruned.
 
         Raises:
             Failed: it raised, left, or returned no objective.
@@ -193,36 +185,32 @@ class RunningTrial:
             DiskFullError: the disk is full.
         """
         subdir = str(self.number) if self.plan.num_runs == 1 else f"{self.number}/{number}"
+        run_overrides = [*overrides, *self.plan.run_overrides(number)]
+        cfg = returned.outcome(lambda: self.task.compose(run_overrides, self.number, subdir))
+        sampled = {key_of(text): text.partition("=")[2] for text in run_overrides}
+        record = RunRecord(self.number, RUNNING, sampled, self.plan.label(0), attempt=self.lease.attempt)
+        record.worker = Process.current().name
+        with RunRecorder(self.plan.folder.run_record(subdir), record) as self.recorder:
+            try:
+                answer = returned.outcome(lambda: self._run_task(cfg))
+                found: dict[str, float] | hydra_sweep.Pruned = (
+                    answer if isinstance(answer, hydra_sweep.Pruned) else returned.metrics(self.plan, answer)
+                )
+            except Failed as failed:
+                self.recorder.end(WORDS[TrialState.FAIL], reason=str(failed))
+                raise
+            if isinstance(found, hydra_sweep.Pruned):
+                self.recorder.end(WORDS[TrialState.PRUNED], returned.numbers(found.metrics), safe_str(found) or None)
+            else:
+                self.recorder.end(WORDS[TrialState.COMPLETE], found)
+        return found
+
+    def _run_task(self, cfg: DictConfig) -> Any:
+        self.count_silence(True)
         try:
-            cfg = self.task.compose([*overrides, *self.plan.run_overrides(number)], self.number, subdir)
-            self.count_silence(True)
-            returned = self.task.run(cfg)
-        except Interrupted:
-            raise
-        except BaseException as error:  # SystemExit and the like pass Hydra; composing, making the folder
-            if isinstance(error, KeyboardInterrupt) and STOPPING.signum is not None:
-                raise  # the second Ctrl-C; a first one raises nothing
-            returned = error
+            return self.task.run(cfg)
         finally:
             self.count_silence(False)
-        if isinstance(returned, Interrupted):
-            raise returned
-        if isinstance(returned, hydra_sweep.Pruned):
-            return returned
-        if isinstance(returned, optuna.TrialPruned):
-            return hydra_sweep.Pruned(safe_str(returned))
-        if isinstance(returned, BaseException):
-            raise (
-                DiskFullError(describe_error(returned))
-                if is_for_lack_of_room(returned)
-                else Failed(describe_error(returned))
-            ) from returned
-        try:
-            return self._metrics(returned)
-        except Failed:
-            raise
-        except Exception as error:  # what it returned may have any methods
-            raise Failed(f"a {type(returned).__name__} that can't be read: {describe_error(error)}") from error
 
     def count_silence(self, is_on: bool) -> None:
         """Begins to count for how long the task has not been heard of, or stops to."""
@@ -234,40 +222,6 @@ class RunningTrial:
             faulthandler.dump_traceback_later(2 * seconds, exit=True, file=2)
         else:
             faulthandler.cancel_dump_traceback_later()
-
-    def _metrics(self, returned: Any) -> dict[str, float]:
-        """Returns what the task returned as named numbers.
-
-        Raises:
-            Failed: an objective is missing, or is not a finite number.
-        """
-        plan = self.plan
-        labels = [plan.label(i) for i in range(len(plan.directions))]
-        if isinstance(returned, Mapping):
-            metrics = _numbers(returned)
-            given = dict(returned)
-            if not plan.space.is_search and not plan.objectives:
-                return metrics
-        else:
-            several = isinstance(returned, Sequence) and not isinstance(returned, (str, bytes))
-            values = list(returned) if several else [returned]
-            if returned is None and plan.is_grid:
-                return {}
-            if len(values) != len(labels):
-                wanted = f"{len(labels)} objective{'s' * (len(labels) > 1)}"
-                raise Failed(f"the task must return {wanted}, got {len(values)}")
-            given = dict(zip(labels, values, strict=True))
-            metrics = _numbers(given)
-        for label in labels:
-            if label not in given:
-                known = safe_str(", ".join(map(str, given))) or "no metrics"
-                hint = "" if plan.objectives or not given else "; choose with hydra.sweeper.objective=NAME"
-                raise Failed(f"the task returned no {label}; there are {known}{hint}")
-            if label not in metrics:
-                raise Failed(f"{label} must be a number, got {_shown(given[label])}")
-            if not math.isfinite(metrics[label]):
-                raise Failed(f"{label} is {metrics[label]}")
-        return metrics
 
     def _duplicate(self) -> FrozenTrial | None:
         """Returns a complete trial of the same configuration, unless duplicates are to be run."""
@@ -289,7 +243,7 @@ class RunningTrial:
         outcome.reason = f"result of trial {same.number}, the same configuration"
         return TrialState.COMPLETE, outcome
 
-    def report(self, value: float | Mapping[str, float]) -> bool:
+    def report(self, value: float | Mapping[str, float], num_steps: int | None = None) -> bool:
         """Notes a step of the running repeat. Returns whether to prune.
 
         What an earlier attempt has reported stays; for its last step the question is asked again, in case that
@@ -297,19 +251,21 @@ class RunningTrial:
         """
         self.count_silence(False)
         try:
-            return self._report(value)
+            return self._report(value, num_steps)
         finally:
             self.count_silence(True)
 
-    def _report(self, value: float | Mapping[str, float]) -> bool:
+    def _report(self, value: float | Mapping[str, float], num_steps: int | None) -> bool:
         if STOPPING.signum is not None:
             raise Interrupted(STOPPING.signum)
         if self.is_lost:
             raise Interrupted(signal.SIGTERM)
-        if len(self.plan.directions) > 1 or self.reports_repeats:
-            return False
         label = self.plan.label(0)
         number = value.get(label) if isinstance(value, Mapping) else value
+        reported = returned.numbers(value if isinstance(value, Mapping) else {label: value})
+        self.recorder.note(reported.get(label), reported, num_steps)
+        if len(self.plan.directions) > 1 or self.reports_repeats:
+            return False
         if number is None or not math.isfinite(number):
             return False
         self.step += 1
@@ -346,30 +302,3 @@ class RunningTrial:
         with warnings.catch_warnings(), suppress(ValueError):  # ValueError: ended by another in the meantime
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.tell(self.number, values, state=state)
-
-
-def _numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
-    """Returns the metrics that are real numbers, numpy's and torch's scalars included."""
-    found: dict[str, float] = {}
-    for name, value in metrics.items():
-        with suppress(Exception):  # an array of several numbers, or a number too large
-            number = value.item() if hasattr(value, "item") else value
-            if isinstance(number, numbers.Integral) and abs(int(number)) < 2**53:  # exact as a float, too
-                found[escape_unprintable(str(name))] = int(number)
-            elif isinstance(number, numbers.Real):
-                found[escape_unprintable(str(name))] = float(number)
-    return found
-
-
-def _shown(value: Any) -> str:
-    """Returns a value's type and the beginning of its text."""
-    return f"{type(value).__name__} {safe_str(value, 40)}".rstrip()
-
-
-def is_for_lack_of_room(error: BaseException | None) -> bool:
-    """Whether a full disk, or a quota, is behind it."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

@@ -28,11 +28,12 @@ from hydra_sweep.heartbeat import Heartbeat, follow
 from hydra_sweep.plan import Plan
 from hydra_sweep.process import Process
 from hydra_sweep.processes import Program
+from hydra_sweep.returned import DiskFullError
 from hydra_sweep.signals import STOPPING, Interrupted, handling
 from hydra_sweep.storage import explained
 from hydra_sweep.study import FULL, STOP, WORKER, SweepStudy
 from hydra_sweep.task import Task
-from hydra_sweep.trial import DiskFullError, RunningTrial
+from hydra_sweep.trial import RunningTrial
 
 log = logging.getLogger("hydra_sweep")
 SPARE_SECONDS = 20  # of a job's time, in which no trial begins: it takes as long to load and to be saved again

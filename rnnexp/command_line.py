@@ -81,6 +81,7 @@ class CommandLine:
     def __init__(self, args: argparse.Namespace, config_dir: Path, argv: list[str] | None = None) -> None:
         self.args, self.argv = args, argv or sys.argv
         self.multirun: bool = args.multirun
+        self.full: DictConfig | None = None  # as composed, once it is found sound so far
         self.run_here: list[DictConfig] = []  # what a sweep will run on this machine: a configuration of each kind
         self.is_dry: bool = args.cfg is not None  # only shows the configuration
         joined, self.spaced = join_spaced(args.overrides)
@@ -140,7 +141,7 @@ class CommandLine:
             problems += found
             good += [] if found else [override]
         try:
-            full = self.compose([first(o) for o in [*groups, *good]])
+            self.full = full = self.compose([first(o) for o in [*groups, *good]])
         except ComposeError as error:
             return [*problems, str(error)]
         problems += unresolved(full, [o.key_or_group for o in values if o.key_or_group.startswith("hydra.")])
@@ -293,7 +294,7 @@ class CommandLine:
 
     def shown_space(self, part: str) -> str:
         """Returns the search space or grid, and the configuration of one of its trials: job, hydra or all."""
-        from hydra_sweep.progress import dry_run
+        from hydra_sweep.summary import dry_run
 
         plan = self.plan
         full = self.composer(next(plan.space.examples()))

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+from functools import partial
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 import hydra_sweep
 from hydra_sweep import streams
 from hydra_sweep.commands import Parser, command, fail
-from hydra_sweep.errors import UserError
+from hydra_sweep.errors import UserError, counted, escape_unprintable
 from hydra_sweep.signals import Interrupted
 from rnnexp import task
 from rnnexp.arguments import dashed
@@ -73,7 +74,7 @@ def app(cfg: DictConfig) -> dict[str, float]:
     streams.keep_going()
     is_trial = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
-        result = task.train(cfg, hydra_sweep.report)
+        result = task.train(cfg, partial(hydra_sweep.report, num_steps=cfg.train.epochs))
     except UserError as error:
         if is_trial:
             raise
@@ -112,9 +113,21 @@ def main() -> int:
         if args.cfg and args.multirun:  # Hydra refuses the two together
             print(typed.shown_space(args.cfg))
             return 0
+        if typed.full and not args.multirun and not args.cfg and sys.stdout.isatty():
+            print(first_line(typed.full), flush=True)  # torch takes seconds to be imported
     gc.enable()
     app()
     return 0
+
+
+def first_line(full: DictConfig) -> str:
+    """Returns what a run will do, in a line that a terminal has from the first second on."""
+    choices = full.hydra.runtime.choices
+    data = f"{choices.data} {full.data.root}" if choices.data in ("images", "series") else choices.data
+    epochs = counted(full.train.epochs, "epoch")
+    line = f"{choices.model} by {choices.optim} on {data}, {epochs}, seed {full.seed}"
+    resuming = ", resuming if it has begun" if full.train.resume else ""
+    return escape_unprintable(f"{line}{resuming} ...")
 
 
 def parsed(name: str, arguments: list[str], config_name: str | None = None) -> argparse.Namespace:

@@ -7,7 +7,7 @@ import sys
 
 SMALL = (
     "search=quick data.limit=300 data.valid_size=100 train.epochs=1 model.hidden_size=8 model.num_layers=1 "
-    "compare.searches=2 compare.trials=3 compare.top=2 compare.seeds=2"
+    "compare.searches=2 compare.trials=3 compare.top=2 compare.seeds=2 compare.estimate=false"
 ).split()
 ALONE = ("workers=1", "hydra/launcher=basic", *SMALL)  # in fewer processes
 TWO = 'compare.arms=["model=gru","model=rnn optim=adam"]'

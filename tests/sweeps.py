@@ -82,23 +82,22 @@ class Starter:
     def __init__(self, folder):
         self.folder, self.started = folder, []
 
-    def __call__(self, *arguments, name="a sweep", app=WALKER, folder=None, before=(), environment=None):
+    def __call__(self, *arguments, name="a sweep", app=WALKER, folder=None, before=(), environment=None, terminal=None):
         """Starts a sweep of an app. `before` is what comes between the interpreter and the app."""
         folder = folder or self.folder / name
         place = str(folder).replace("\\", "\\\\").replace("'", "\\'")
         command = [sys.executable, *before, str(app), "-m", f"hydra.sweep.dir='{place}'"]
         if app.name == WALKER.name:
             command.append("hydra.sweeper.objective=loss")
-        return self.run([*command, *arguments], folder, environment)
+        return self.run([*command, *arguments], folder, environment, terminal)
 
-    def run(self, command, folder, environment=None):
-        """Starts any command."""
+    def run(self, command, folder, environment=None, terminal=None):
+        """Starts any command, in a terminal if there is one."""
         log = self.folder / f"{len(self.started)}.out"
         environment = {**(os.environ if environment is None else environment), "PYTHONFAULTHANDLER": "1"}
         with log.open("w") as out:
-            process = subprocess.Popen(
-                command, cwd=self.folder, stdout=out, stderr=out, start_new_session=True, env=environment
-            )
+            options = terminal.options() if terminal else {"stdout": out, "stderr": out}
+            process = subprocess.Popen(command, cwd=self.folder, start_new_session=True, env=environment, **options)
         self.started.append(Command(folder, process, log))
         return self.started[-1]
 

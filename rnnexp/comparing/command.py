@@ -26,9 +26,10 @@ from hydra_sweep.compose import ComposeError
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import explained
 from rnnexp.command_line import CommandLine
-from rnnexp.comparing import checks, recorded
+from rnnexp.comparing import checks, pace, recorded
 from rnnexp.comparing.arms import arms_text, data_specs, merged
 from rnnexp.comparing.comparison import Comparison
+from rnnexp.comparing.protocol import Protocol
 from rnnexp.record.comparison_folder import ComparisonFolder, folder_name
 from rnnexp.record.places import find
 from rnnexp.schema.config import register_schemas
@@ -136,8 +137,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if found:
         raise UserError(found)
     costs = [] if args.cfg else checks.cost_lines(protocols, args)
-    for comparison in comparisons.values():
-        comparison.state()
+    shares = {name: comparison.share_left() for name, comparison in comparisons.items()}
+    if costs and full.compare.estimate and any(shares.values()):
+        costs.append(estimate_line(protocols, args, shares))
 
     @hydra.main(config_path=str(CONFIG_DIR), config_name="compare", version_base="1.3")
     def app(cfg: DictConfig) -> None:
@@ -164,6 +166,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     streams.keep_going()
     app()
     return 0
+
+
+def estimate_line(protocols: Mapping[str, Protocol], args: argparse.Namespace, shares: Mapping[str, float]) -> str:
+    """Returns how long comparisons take, or why that isn't known."""
+    try:
+        return pace.estimate(protocols, args, shares).line()
+    except pace.Unmeasured as unmeasured:
+        return f"how long it takes can't be measured: {unmeasured}"
 
 
 def wanted(args: argparse.Namespace, typed: CommandLine, full: DictConfig, place: Path) -> dict[str, Comparison]:

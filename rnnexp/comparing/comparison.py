@@ -122,6 +122,16 @@ class Comparison:
                     label = arm.name if protocol.num_searches < 2 else f"{arm.name} {search + 1}"
                     yield Chain(label, partial(self.work, chosen, batches, arm, search))
 
+    def share_left(self) -> float:
+        """Returns how much of the first look is still to be run, from 0 to 1.
+
+        Raises:
+            UserError: the folder holds another comparison, or its record can't be read.
+        """
+        first = self.protocol.stages()[0]
+        parts = max(1, self.protocol.num_tuned(first)) * len(self.protocol.arms)
+        return len(list(self.chains(self.state(), first))) / parts
+
     def work(
         self,
         chosen: dict[str, Any],

@@ -23,9 +23,11 @@ from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.schema.identity import WATCHING
 
 VOLATILE = ("workers", "resume", "hydra/launcher", *WATCHING)  # may change when a comparison goes on
-EXTENDABLE = ("arms", "data", "epochs", "searches", "seeds", "smallest_effect")  # may change, or are recorded otherwise
+# May change, or are recorded otherwise.
+EXTENDABLE = ("arms", "data", "epochs", "searches", "seeds", "smallest_effect", "estimate")
 SEEDS_PER_LOOK = 5  # of compare.seeds=auto with one search
 AGAIN = 1000  # after the first fresh seed come the seeds of final runs, and from here on those of the best few
+PARTS = ("searches", "best of each, again", "final runs")
 NO_STOP = "hydra.sweeper.stop={seconds:null,value:null,patience:null,steps:null}"
 GRID = (  # what makes a plain grid of a search whose parameters all have their value
     *("n_trials=null", "repeats=1", "data.folds=null", "objective=null", "hydra/sweeper/pruner=none"),
@@ -194,26 +196,27 @@ class Protocol:
         Args:
             final_epochs: of a final run of each arm.
         """
-        settings, replicates = self.cfg.compare, self.stages()[0]
         found: dict[tuple[str, int], int] = {}
         for arm in self.arms:
-            tuned, own = self.num_tuned(replicates), self.configs[arm.name]
-            runs = own.repeats * (own.data.folds or 1)
-            parts = [("searches", tuned * settings.trials * runs, int(own.train.epochs))]
-            if settings.top > 1:
-                parts += [
-                    ("best of each, again", tuned * min(settings.top, settings.trials) * runs, final_epochs[arm.name])
-                ]
-            finals = replicates * (self.seeds_each if self.replicate == "search" else 1)
-            parts += [("final runs", finals, final_epochs[arm.name])]
-            for part, number, epochs in parts:
-                found[part, epochs] = found.get((part, epochs), 0) + number
-        order = ("searches", "best of each, again", "final runs")
+            for cost in self.costs_of(arm, final_epochs[arm.name]):
+                found[cost.part, cost.epochs_each] = found.get((cost.part, cost.epochs_each), 0) + cost.runs
         return [
             Cost(part, runs, epochs)
-            for (part, epochs), runs in sorted(found.items(), key=lambda i: order.index(i[0][0]))
-            if runs
+            for (part, epochs), runs in sorted(found.items(), key=lambda item: PARTS.index(item[0][0]))
         ]
+
+    def costs_of(self, arm: ArmSpec, final_epochs: int) -> list[Cost]:
+        """Returns what is to be trained of one arm for the first look."""
+        settings, replicates, own = self.cfg.compare, self.stages()[0], self.configs[arm.name]
+        tuned, runs = self.num_tuned(replicates), own.repeats * (own.data.folds or 1)
+        again = min(settings.top, settings.trials) if settings.top > 1 else 0
+        finals = replicates * (self.seeds_each if self.replicate == "search" else 1)
+        numbers = (
+            (tuned * settings.trials * runs, int(own.train.epochs)),
+            (tuned * again * runs, final_epochs),
+            (finals, final_epochs),
+        )
+        return [Cost(part, number, epochs) for part, (number, epochs) in zip(PARTS, numbers, strict=True) if number]
 
     def method(self) -> list[str]:
         """Returns how the arms were compared, a sentence each."""

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from hydra_sweep import signals
 from hydra_sweep.machine import num_physical_cores, visible_gpus
-from hydra_sweep.progress import duration
+from hydra_sweep.quantities import duration
 from rnnexp.child import PYTHON
 
 log = logging.getLogger("rnnexp")

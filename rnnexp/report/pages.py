@@ -47,7 +47,7 @@ def gather(path: str | Path, collect: Callable[[Path], pd.DataFrame] = collect) 
         return comparison_page.page(comparison)
     if sweep.is_sweep():
         return sweep_page.page(sweep, collect)
-    if RunFolder(path).is_run():
+    if RunFolder(path).is_run() or sweep.run_record("").exists():
         return run_page.page(path, collect)
     frame = collect(path)
     if frame.empty:

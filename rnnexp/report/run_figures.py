@@ -85,6 +85,18 @@ def several_curves(histories: Mapping[str, pd.DataFrame], folders: Mapping[str, 
 
 
 @styled
+def reported(history: pd.DataFrame, label: str) -> Drawing:
+    """Returns what a trial has reported to its sweep; `history` has step and value."""
+    figure, (axes,) = make_axes(width=7.5)
+    axes.plot(
+        history["step"], history["value"], color=COLORS[0], marker="o" if len(history) < 50 else None, markersize=4
+    )
+    axes.set(xlabel="step", ylabel=label)
+    whole_numbers(axes)
+    return Drawing("reported", "What it reported", "The value that the search was told, step by step.", figure)
+
+
+@styled
 def learning_rate(history: pd.DataFrame) -> Drawing:
     figure, (axes,) = make_axes(height=2.6)
     (line,) = axes.plot(history["epoch"], history["lr"], color=COLORS[0], marker="o", markersize=4)

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from hydra_sweep.errors import UserError
+from hydra_sweep.run_record import RunRecord
+from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.report import run_figures
 from rnnexp.report.page import Page, Table, history, tile
 from rnnexp.results import collect
-from rnnexp.results.columns import is_config
+from rnnexp.results.columns import OWN, is_config
 
 NUM_CONFUSIONS = 20  # pairs of classes in the table
 MAX_MATRIX = 200  # classes
@@ -40,18 +42,22 @@ def page(path: Path, collect: Callable[[Path], pd.DataFrame] = collect) -> Page:
     page.subtitle = " · ".join(str(row[name]) for name in ("model", "optim", "data") if not pd.isna(row[name]))
     page.subtitle += f" · {row['status']}" + (f": {row['reason']}" if not pd.isna(row["reason"]) else "")
     page.subtitle += "".join(f" · {row[name]}" for name in ("tags", "notes") if not pd.isna(row[name]))
-    page.tiles = [(name.replace("_", " "), tile(row[name], name)) for name in TILES if not pd.isna(row[name])]
+    others = [name for name in row if "." not in name and name not in OWN]  # values and keys of another app
+    first = [name for name in (*others, *TILES) if not pd.isna(row[name])]
+    page.tiles = [(name.replace("_", " "), tile(row[name], name)) for name in first]
     shown = shlex.quote(str(path))
-    page.commands = [("again", f"rnnexp reproduce {shown}")] if row["status"] == "complete" else []
+    is_ours = folder.result.exists() or folder.history.exists()  # and no other app's
+    page.commands = [("again", f"rnnexp reproduce {shown}")] if is_ours and row["status"] == "complete" else []
     epochs = history(folder)
     if len(epochs):
         best = int(row["best_epoch"]) if not pd.isna(row["best_epoch"]) else None
         page.drawings.append(run_figures.curves(epochs, best))
         if epochs["lr"].nunique() > 1:
             page.drawings.append(run_figures.learning_rate(epochs))
-    else:
+    elif not _add_reports(page, path):
         page.missing.append(f"There are no learning curves: {_why_no_epochs(folder)}.")
-    _add_outcomes(page, folder)
+    if is_ours:
+        _add_outcomes(page, folder)
     config = [(name, row[name]) for name in frame.columns if is_config(name) and not pd.isna(row[name])]
     about = [
         (name, row[name])
@@ -64,6 +70,18 @@ def page(path: Path, collect: Callable[[Path], pd.DataFrame] = collect) -> Page:
         Table.pairs("Where it ran", "what", about),
     ]
     return page
+
+
+def _add_reports(page: Page, path: Path) -> bool:
+    """Adds what a trial of any other app has reported to its sweep. Returns whether it has."""
+    try:
+        record = RunRecord.read(SweepFolder(path).run_record(""))
+    except ValueError:  # it is damaged: the row says so
+        return False
+    reports = [(step, value) for step, value in enumerate(record.reports if record else (), 1) if value is not None]
+    if record and reports:
+        page.drawings.append(run_figures.reported(pd.DataFrame(reports, columns=["step", "value"]), record.objective))
+    return bool(reports)
 
 
 def _why_no_epochs(folder: RunFolder) -> str:

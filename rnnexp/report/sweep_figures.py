@@ -41,16 +41,23 @@ MAX_BARS = 60
 
 
 @styled
-def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: str = "valid_accuracy") -> Drawing:
-    """Returns the validation accuracy of all runs of a sweep, the best one's on top."""
+def trial_curves(
+    trials: Mapping[str, pd.DataFrame],
+    best: str | None,
+    column: str = "valid_accuracy",
+    label: str = "validation accuracy (%)",
+    step: str = "epoch",
+) -> Drawing:
+    """Returns the validation accuracy of all runs of a sweep, the best one's on top, or another column by its steps."""
     figure, (axes,) = make_axes(width=7.5)
+    scale = 100 if column.endswith("_accuracy") else 1
     marks: list[Marks] = []
     for place, (name, history) in enumerate(trials.items()):
         if name != best:
             marker = "." if len(history) == 1 else None
             (line,) = axes.plot(
-                history["epoch"],
-                100 * history[column],
+                history[step],
+                scale * history[column],
                 color=COLORS[7],
                 linewidth=0.9,
                 alpha=0.7,
@@ -62,11 +69,11 @@ def trial_curves(trials: Mapping[str, pd.DataFrame], best: str | None, column: s
     if best is not None and best in trials:
         history = trials[best]
         (line,) = axes.plot(
-            history["epoch"], 100 * history[column], color=COLORS[1], marker="o", markersize=4, gid="s1", zorder=3
+            history[step], scale * history[column], color=COLORS[1], marker="o", markersize=4, gid="s1", zorder=3
         )
         marks.append(Marks.of(line, f"run {best}, the best", best))
         samples.append(sample_of(f"best: run {best}", 1, linestyle="-", marker="o", markersize=4))
-    axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
+    axes.set(xlabel=step, ylabel=label)
     whole_numbers(axes)
     note = "Each line is a run; those that end early were pruned, diverged, or still run."
     return Drawing("trial-curves", "Learning curves of all runs", note, figure, samples, marks)
@@ -123,10 +130,10 @@ def folders(trials: pd.DataFrame) -> list[str]:
 
 
 @styled
-def pruning(trials: pd.DataFrame, label: str = "value") -> Drawing:
+def pruning(trials: pd.DataFrame, label: str = "value", step: str = "epoch") -> Drawing:
     """Returns how long each trial was let run; `trials` has trial, state and reports."""
     if len(trials) > MAX_BARS:
-        return _pruning_marks(trials, label)
+        return _pruning_marks(trials, label, step)
     figure, (axes,) = make_axes(width=7.5, height=min(max(2.2, 0.16 * len(trials) + 1), 9))
     samples: list[Sample] = []
     marks: list[Marks] = []
@@ -142,13 +149,15 @@ def pruning(trials: pd.DataFrame, label: str = "value") -> Drawing:
             samples.append(sample_of(state, place, linestyle=dash, linewidth=6))
     axes.invert_yaxis()
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epochs run", ylabel="trial")
+    axes.set(xlabel=f"{step}s run", ylabel="trial")
     whole_numbers(axes)
-    note = "A bar is a trial and its length the epochs that it was let run: short ones were pruned, and saved the rest."
+    note = (
+        f"A bar is a trial and its length the {step}s that it was let run: short ones were pruned, and saved the rest."
+    )
     return Drawing("pruning", "What was pruned when", note, figure, samples, marks)
 
 
-def _pruning_marks(trials: pd.DataFrame, label: str) -> Drawing:
+def _pruning_marks(trials: pd.DataFrame, label: str, step: str) -> Drawing:
     """Returns the same for more trials than bars have room for."""
     figure, (axes,) = make_axes(width=9.6)
     samples: list[Sample] = []
@@ -160,10 +169,12 @@ def _pruning_marks(trials: pd.DataFrame, label: str) -> Drawing:
             axes.plot(rows["trial"], rows["reports"], linestyle="", marker=marker, color=color, markersize=4, gid=gid)
             marks.append(_marks(axes, rows["trial"], rows["reports"], gid, rows, label, ["reports"]))
             samples.append(sample_of(state, place, linestyle="", marker=marker))
-    axes.set(xlabel="trial", ylabel="epochs run")
+    axes.set(xlabel="trial", ylabel=f"{step}s run")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    note = "A mark is a trial, and its height the epochs that it was let run: low ones were pruned, and saved the rest."
+    note = (
+        f"A mark is a trial, and its height the {step}s that it was let run: low ones were pruned, and saved the rest."
+    )
     return Drawing("pruning", "What was pruned when", note, figure, samples, marks)
 
 

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pandas as pd
 
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.files import check_place
+from hydra_sweep.run_record import RunRecord
 from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.result import Status
 from rnnexp.record.run_folder import RunFolder
@@ -131,24 +133,33 @@ def page(folder: SweepFolder, collect: Callable[[Path], pd.DataFrame] = collect)
     page.tiles = [("trials", f"{len(trials)} of {request.get('n_trials')}")]
     if not sweep.is_finished and "resume" in request:
         page.commands.append(("go on", str(request["resume"])))
+    frame = collect(path)
+    running = int((frame["status"] == Status.RUNNING.value).sum())
     if not len(trials):
+        page.tiles += [("running", str(running))] if running else []
         page.missing.append("No trial has finished yet.")
         return page
     page.tiles += [(str(state), str(n)) for state, n in trials["state"].value_counts().items()]
+    page.tiles += [("running", str(running))] if running else []
     if isinstance(value := sweep.best.get(sweep.objective), (int, float)):
         page.tiles.append((f"best {sweep.objective.replace('_', ' ')}", tile(value, sweep.objective)))
     if "command" in sweep.best:
         page.commands.insert(0, ("best", str(sweep.best["command"])))
-    frame = collect(path)
     _add_values(page, sweep)
-    _add_runs(page, path, frame, sweep.best_folder(), (sweep.parameters or ["model"])[0] if sweep.is_grid else "model")
+    by = (sweep.parameters or ["model"])[0] if sweep.is_grid else "model"
+    has_epochs = _add_runs(page, path, frame, sweep.best_folder(), by)
+    if not has_epochs:
+        _add_reports(page, sweep, frame)
     if (trials["state"] == "pruned").any():
-        page.drawings.append(sweep_figures.pruning(trials.tail(MAX_TRIALS), sweep.label))
+        steps = "epoch" if has_epochs else "step"
+        page.drawings.append(sweep_figures.pruning(trials.tail(MAX_TRIALS), sweep.label, steps))
     if sweep.parameters and trials["value"].notna().sum() > 1:
         page.drawings.append(sweep_figures.slices(trials, sweep.parameters, sweep.label))
         page.drawings.append(sweep_figures.parallel(trials, sweep.parameters, sweep.label, sweep.is_maximized))
     if sweep.is_grid:
-        _add_cells(page, frame, [name for name in sweep.parameters if name != "seed"])
+        keys = [name for name in sweep.parameters if name != "seed"]
+        metric = "test_accuracy" if frame["test_accuracy"].notna().any() else "valid_accuracy"
+        _add_cells(page, frame, keys, metric if has_epochs else sweep.objective)
     else:
         _add_importance(page, folder, str(request.get("study")))
     hidden = [name for name in ("worker", "attempt", "value") if name in trials and name not in sweep.objectives]
@@ -168,8 +179,8 @@ def _add_values(page: Page, sweep: Sweep) -> None:
         page.drawings.append(sweep_figures.optimization(shown, sweep.label, sweep.is_maximized, sweep.parameters))
 
 
-def _add_runs(page: Page, path: Path, frame: pd.DataFrame, best: str | None, by: str) -> None:
-    """Adds what holds for any runs: their learning curves and their costs."""
+def _add_runs(page: Page, path: Path, frame: pd.DataFrame, best: str | None, by: str) -> bool:
+    """Adds what holds for any runs of ours: their learning curves and their costs. Returns whether any has epochs."""
     histories = {str(run): history(RunFolder(path / run)) for run in frame["path"].tail(MAX_TRIALS)}
     histories = {name: epochs for name, epochs in histories.items() if len(epochs)}
     if histories:
@@ -181,12 +192,29 @@ def _add_runs(page: Page, path: Path, frame: pd.DataFrame, best: str | None, by:
         is_apt = by in rows and rows[by].notna().all() and rows[by].nunique() <= len(COLORS)
         groups = {str(name): group for name, group in rows.groupby(by if is_apt else "model", dropna=False)}
         page.drawings.append(sweep_figures.costs(groups, metric))
+    return bool(histories)
 
 
-def _add_cells(page: Page, frame: pd.DataFrame, names: Sequence[str]) -> None:
+def _add_reports(page: Page, sweep: Sweep, frame: pd.DataFrame) -> None:
+    """Adds what trials of any other app have reported, as far as their records have it."""
+    curves = {}
+    for run in frame["path"].tail(MAX_TRIALS):
+        with suppress(ValueError):  # damaged: its row says so
+            record = RunRecord.read(sweep.folder.run_record(str(run)))
+            reports = pd.DataFrame({sweep.objective: record.reports if record else []}, dtype=float)
+            reports["step"] = range(1, len(reports) + 1)
+            if len(reports := reports.dropna()):
+                curves[str(run)] = reports
+    if curves:
+        best = sweep.best_folder()
+        page.drawings.append(sweep_figures.trial_curves(curves, best, sweep.objective, sweep.label, "step"))
+
+
+def _add_cells(page: Page, frame: pd.DataFrame, names: Sequence[str], metric: str) -> None:
     """Adds a grid's cells: mean and standard deviation over seeds."""
-    metric = "test_accuracy" if frame["test_accuracy"].notna().any() else "valid_accuracy"
     keys = [name for name in names if name in frame]
+    if metric not in frame:
+        return
     complete = frame[(frame["status"] == Status.COMPLETE.value) & frame[metric].notna()]
     if keys and len(complete):
         cells = complete.groupby(keys, dropna=False)[metric].agg(["mean", "std", "count", "max"]).reset_index()

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest
+from hydra_sweep.run_record import RUNNING, STOPPED, RunRecord
 from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record import labels
 from rnnexp.record.result import HISTORY_COLUMNS, METRICS, RunResult, Status, history_columns, is_metric
@@ -50,7 +51,7 @@ def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
         raise UserError(f"no folder {root}; type the folder that holds the runs, such as outputs")
     unlisted: list[OSError] = []
     paths = tqdm(list(run_paths(root, unlisted)), "reading", unit="run", leave=False, disable=None, delay=1)
-    trials = SweepTables()
+    trials = ForeignTrials()
     rows = [{"path": path} | row for path in paths if (row := read_row(RunFolder(Path(path)), trials)) is not None]
     for error in unlisted:
         if not isinstance(error, FileNotFoundError):  # deleted a moment ago
@@ -58,7 +59,7 @@ def collect(root: str | os.PathLike[str] = "outputs") -> pd.DataFrame:
     return frame_of([row | {"path": relative(row["path"], root)} for row in rows], trials)
 
 
-def frame_of(rows: list[dict[str, Any]], trials: SweepTables) -> pd.DataFrame:
+def frame_of(rows: list[dict[str, Any]], trials: ForeignTrials) -> pd.DataFrame:
     """Returns the table of these runs.
 
     Args:
@@ -124,10 +125,10 @@ def run_paths(root: Path, unlisted: list[OSError]) -> Iterator[str]:
     Args:
         unlisted: takes an error for each folder that can't be listed.
     """
-    result = RunFolder(root).result.name
+    finished = RunFolder(root).result.name, SweepFolder(root).run_record("0").name
     for top, folders, files in os.walk(root, onerror=unlisted.append):
         try:
-            is_run = result in files or RunFolder(Path(top)).is_run()
+            is_run = any(name in files for name in finished) or RunFolder(Path(top)).is_run()
         except OSError:  # no permission: its row will say so
             is_run = True
         if is_run:
@@ -147,51 +148,107 @@ def stamp_of(path: str) -> Stamp:
     return about.st_mtime_ns, about.st_size, about.st_ino
 
 
-class SweepTables:
-    """What the tables of sweeps say of trials of any other Hydra app, which leave no record of ours.
+class ForeignTrials:
+    """What sweeps say of trials of any other Hydra app, which leave no record of ours.
 
-    `objectives` and `columns` are the names of all that were found so far: of values, and of values and sampled keys.
+    A trial that has ended is in the sweep's table, any other has the record that its worker keeps in its folder.
+    `objectives` and `columns` are the names of all that were found so far: of values; and of values, sampled keys,
+    other metrics and the number of reports.
     """
 
     def __init__(self) -> None:
         self.tables: dict[Path, tuple[Stamp, dict[str, dict[str, Any]]]] = {}
+        self.names: dict[Path, tuple[list[str], list[str]]] = {}
         self.objectives: dict[str, None] = {}
         self.columns: dict[str, None] = {}
 
-    def row(self, folder: Path) -> dict[str, Any]:
-        """Returns status, reason, objectives and sampled keys of a trial that has ended; nothing if it isn't known.
+    def ended(self, folder: Path) -> dict[str, Any]:
+        """Returns status, reason, attempt, metrics, sampled keys and number of reports, if the table has the trial.
 
         Raises:
-            OSError, ValueError: the sweep's table can't be read, or is damaged.
+            OSError, ValueError: it can't be read, or is damaged.
         """
+        return self._row(folder, lambda sweep, run: self._table(sweep).get(run))
+
+    def recorded(self, folder: Path) -> dict[str, Any]:
+        """Returns the same by the record that is in the folder, if there is one.
+
+        Raises:
+            ValueError: it can't be read, or is damaged.
+        """
+        return self._row(folder, _recorded_cells)
+
+    def _row(self, folder: Path, source: Callable[[SweepFolder, str], dict[str, Any] | None]) -> dict[str, Any]:
+        folder = folder.absolute()
         for path in (folder.parent, folder.parent.parent):  # with repeats a trial's folder has one for each
             sweep = SweepFolder(path)
-            if sweep.is_sweep() and (stamp := stamp_of(str(sweep.table))):
-                if path not in self.tables or self.tables[path][0] != stamp:
-                    self.tables[path] = stamp, {}  # of a damaged table, for its other trials
-                    self.tables[path] = stamp, self._read(sweep)
-                return self.tables[path][1].get(str(folder.relative_to(path)), {})
+            if sweep.is_sweep():
+                found = source(sweep, str(folder.relative_to(path)))
+                return self._named(sweep, found) if found else {}
         return {}
 
-    def _read(self, sweep: SweepFolder) -> dict[str, dict[str, Any]]:
-        asked = sweep.read_request().get("request") or {}
-        directions = asked.get("direction") or ["minimize"]
-        numbered = ["value"] if len(directions) == 1 else [f"value_{i}" for i in range(len(directions))]
-        objectives = [str(name) for name in asked.get("objective") or numbered]
-        keys = dict.fromkeys(str(name).partition(" @ ")[0] for name in asked.get("space") or {})
-        free = [name for name in dict.fromkeys([*objectives, *keys]) if not is_config(name)]
-        columns = [name for name in free if name not in OWN or name in METRICS]  # none may pass for a run's own status
+    def _table(self, sweep: SweepFolder) -> dict[str, dict[str, Any]]:
+        """Returns the cells of each run in a sweep's table, by its folder."""
+        stamp = stamp_of(str(sweep.table))
+        if sweep.path not in self.tables or self.tables[sweep.path][0] != stamp:
+            self.tables[sweep.path] = stamp, {}  # of a damaged table, for its other trials
+            if stamp:
+                self.tables[sweep.path] = stamp, _table_cells(sweep)
+        return self.tables[sweep.path][1]
+
+    def _named(self, sweep: SweepFolder, cells: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the cells whose names may be columns, objectives first; none may pass for a run's own status."""
+        if sweep.path not in self.names:
+            asked = sweep.read_request().get("request") or {}
+            directions = asked.get("direction") or ["minimize"]
+            numbered = ["value"] if len(directions) == 1 else [f"value_{i}" for i in range(len(directions))]
+            keys = dict.fromkeys(str(name).partition(" @ ")[0] for name in asked.get("space") or {})
+            self.names[sweep.path] = [str(name) for name in asked.get("objective") or numbered], [*keys]
+        objectives, keys_of = self.names[sweep.path]
+        reached = dict.fromkeys([*objectives, *keys_of, *(name for name in cells if name not in ABOUT_TRIAL), REPORTS])
+        free = [n for n in reached if n in cells and not is_config(n) and (n not in OWN or n in METRICS)]
         self.objectives.update(dict.fromkeys(objectives))
-        self.columns.update(dict.fromkeys(columns))
-        found: dict[str, dict[str, Any]] = {}
-        rows = csv.DictReader(io.StringIO(sweep.read_table()))
-        if missing := {"state", "reason", "folder"} - {*(rows.fieldnames or ())}:
-            raise ValueError(f"{sweep.table.name} is damaged: it has no column {min(missing)}")
-        for row in rows:
-            cells = {name: _number(row[name]) for name in columns if row.get(name)}
-            cells |= {"status": row["state"], "reason": row["reason"] or None}
-            found.setdefault(row["folder"], cells)  # a trial that another one's result answers comes later
-        return found
+        self.columns.update(dict.fromkeys(free))
+        return {name: cells[name] for name in (*free, "status", "reason", "attempt") if name in cells}
+
+
+REPORTS = "reports"  # how many steps a task has reported
+ABOUT_TRIAL = ("status", "reason", "attempt", REPORTS)
+NOT_SHOWN = ("trial", "repeat", "fold", "state", "seconds", "worker", "folder")  # of a sweep's table
+
+
+def _table_cells(sweep: SweepFolder) -> dict[str, dict[str, Any]]:
+    """Returns the cells of each run in a sweep's table, by its folder.
+
+    Raises:
+        OSError, ValueError: it can't be read, or is damaged.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    rows = csv.DictReader(io.StringIO(sweep.read_table()))
+    if missing := {"state", "reason", "folder"} - {*(rows.fieldnames or ())}:
+        raise ValueError(f"{sweep.table.name} is damaged: it has no column {min(missing)}")
+    for row in rows:
+        cells = {name: _number(text) for name, text in row.items() if text and name not in NOT_SHOWN}
+        cells |= {"status": row["state"], "reason": row["reason"] or None}
+        found.setdefault(row["folder"], cells)  # a trial that another one's result answers comes later
+    return found
+
+
+def _recorded_cells(sweep: SweepFolder, run: str) -> dict[str, Any]:
+    """Returns the cells of a run by its own record: it runs, was stopped, or has ended while no sweeper looked.
+
+    Raises:
+        ValueError: the record can't be read, or is damaged.
+    """
+    file = sweep.run_record(run)
+    if (record := RunRecord.read(file)) is None:
+        return {}
+    is_running = record.state == RUNNING and RunRecord.is_held(file)
+    ended = record.state not in (RUNNING, STOPPED)
+    status = record.state if ended else (Status.RUNNING if is_running else Status.UNFINISHED).value
+    sampled = {key: _number(text) for key, text in record.sampled.items()}
+    cells = {**sampled, **record.metrics, "status": status, "reason": record.reason, "attempt": record.attempt}
+    return cells | ({REPORTS: record.step} if record.step else {})
 
 
 def _number(text: str) -> Any:
@@ -201,7 +258,7 @@ def _number(text: str) -> Any:
         return _tidy(text)
 
 
-def read_row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
+def read_row(folder: RunFolder, trials: ForeignTrials) -> dict[str, Any] | None:
     """Returns the cells of a run, as far as it can be read; None if it has been deleted since it was listed."""
     row: dict[str, Any] = {}
     problems: list[str] = []
@@ -226,12 +283,14 @@ def read_row(folder: RunFolder, trials: SweepTables) -> dict[str, Any] | None:
         row |= _choice_cells(folder.read_hydra_choices())
     with _noting(problems, folder.history):
         row |= _history_cells(folder.read_history())
+    is_foreign = not is_running and not folder.history.exists() and not folder.checkpoint.exists()
+    of_sweep, of_run = SweepFolder(folder.path.parent).table, SweepFolder(folder.path).run_record("")
+    for file, source in ((of_sweep, trials.ended), (of_run, trials.recorded)):
+        with _noting(problems, file):
+            if is_foreign and not problems and (found := source(folder.path)):
+                return row | found
     if not problems and not any(value is not None for value in row.values()) and not folder.is_run():
         return None
-    with _noting(problems, SweepFolder(folder.path.parent).table):
-        is_foreign = not is_running and not folder.history.exists() and not folder.checkpoint.exists()
-        if not problems and is_foreign and (ended := trials.row(folder.path)):
-            return row | ended
     status = Status.CORRUPT if problems else Status.RUNNING if is_running else Status.UNFINISHED
     return row | {"status": status.value, "reason": _tidy("; ".join([*problems, *remarks])) or None}
 

@@ -114,16 +114,15 @@ def _column(node: ast.expr, frame: pd.DataFrame) -> Any:
 def _compare(left: Any, comparison: ast.cmpop, right: Any, frame: pd.DataFrame) -> pd.Series[bool]:
     """Returns the comparison, element by element; between kinds that can't be compared it never holds."""
     if isinstance(comparison, (ast.In, ast.NotIn)):
+        is_in = isinstance(comparison, ast.In)
         if isinstance(right, pd.Series) and right.name == "tags":
             tags = [(text or "").split(", ") for text in _values(right, frame)]
-            found = pd.Series(
-                [a in b for a, b in zip(_values(left, frame), tags, strict=True)], frame.index, dtype=bool
-            )
-            return ~found if isinstance(comparison, ast.NotIn) else found
+            found = [(a in b) is is_in for a, b in zip(_values(left, frame), tags, strict=True)]
+            return pd.Series(found, frame.index, dtype=bool)
         if not isinstance(right, list) or any(isinstance(value, pd.Series) for value in right):
             raise UserError("in wants a list of values, as in \"model in ('gru', 'lstm')\", or \"'good' in tags\"")
-        found = pd.Series([value in right for value in _values(left, frame)], index=frame.index)
-        return ~found if isinstance(comparison, ast.NotIn) else found
+        found = [(value in right) is is_in for value in _values(left, frame)]
+        return pd.Series(found, index=frame.index, dtype=bool)
     if type(comparison) not in COMPARISONS:
         raise UserError("is and is not are not understood; write == or !=")
     compare = COMPARISONS[type(comparison)]

@@ -16,13 +16,14 @@ from typing import Any
 
 import pandas as pd
 
+from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.run_folder import RunFolder
-from rnnexp.results.collecting import SweepTables, frame_of, read_row, relative, stamp_of
+from rnnexp.results.collecting import ForeignTrials, frame_of, read_row, relative, stamp_of
 
 FILES = RunFolder(Path())
 ENDED, HISTORY = FILES.result.name, FILES.history.name
 CONFIG, CHOICES = str(FILES.hydra_config), str(FILES.hydra_choices)
-OWN_FILES = {FILES.result.name, FILES.history.name, FILES.checkpoint.name}
+OWN_FILES = {FILES.result.name, FILES.history.name, FILES.checkpoint.name, SweepFolder(Path()).run_record("0").name}
 # A file may change twice within what its time of change can tell apart. What has changed just now is read again.
 RACY_SECONDS = 2.0
 
@@ -63,7 +64,7 @@ class Seen:
     frame: pd.DataFrame
     runs: Mapping[str, Entry]
     folders: Mapping[str, frozenset[str]]
-    trials: SweepTables = field(repr=False)
+    trials: ForeignTrials = field(repr=False)
 
     def below(self, folder: str) -> dict[str, Entry]:
         """Returns the runs in a folder, or the run that it is, by their paths below it."""
@@ -90,7 +91,7 @@ class Follower:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
-        self.trials = SweepTables()
+        self.trials = ForeignTrials()
         self.seen = Seen(self.root, 0, frame_of([], self.trials), {}, {}, self.trials)
 
     def look(self) -> Seen:
@@ -160,7 +161,7 @@ class Follower:
         """Returns what tells that a run that has not ended, or a trial of any other app, is as it was."""
         path = Path(folder)
         try:
-            told: Any = sorted(self.trials.row(path).items())
+            told: Any = sorted((self.trials.ended(path) or self.trials.recorded(path)).items())
         except (OSError, ValueError) as error:
             told = str(error)
         names = ("", HISTORY, CONFIG, CHOICES)

@@ -271,6 +271,7 @@ class CompareConfig:
     first_seed: int = number(ge=0)
     final: list[str] = MISSING
     smallest_effect: float = number(gt=0, lt=1)
+    estimate: bool = MISSING
 
 
 @dataclass

@@ -154,8 +154,9 @@ def _silent(names: tuple[str, ...]) -> Iterator[None]:
 def times(run: RunView) -> dict[int, float]:
     """Returns when each epoch of a run ended, in seconds since 1970, as far as it is known."""
     found: dict[int, float] = {}
-    at = run.ended
-    for row in reversed(run.history) if at is not None else ():
+    if (at := run.ended) is None:
+        return found
+    for row in reversed(run.history):
         found[int(row["epoch"])] = at
         at -= row["epoch_seconds"]
     return found

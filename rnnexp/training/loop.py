@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from hydra_sweep.errors import UserError
+from hydra_sweep.quantities import about
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import Interrupted, Stop
 from rnnexp.bars import IS_HIDDEN
@@ -26,6 +28,8 @@ from rnnexp.training.precision import Inputs, Precision, forward
 Schedule = Callable[[int, int, int], float]  # (step, num_steps, epoch) -> factor of the learning rate
 Metric = Callable[[Any, Any], float]  # (labels, probabilities of shape (N, O)) -> the larger, the better
 Row = dict[str, float]  # one epoch: HISTORY_COLUMNS, and valid_NAME of each metric
+BAR_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # in 80 columns
+NUM_PACED = 5  # latest epochs that the time left is judged by
 
 
 @dataclass
@@ -74,6 +78,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.base_lrs = [group.get("lr") for group in self.optimizer.param_groups]  # None: it has none to scale
         self.saved_at = time.monotonic()
+        self.first_paced = 0  # epochs that other attempts have done, maybe elsewhere, are no measure of the pace here
 
     def fit(self) -> tuple[Status, str | None]:
         """Trains until the last epoch, or early, from wherever `progress` is. Returns the status and its reason.
@@ -85,6 +90,7 @@ class Trainer:
             Interrupted: a signal came; the checkpoint is written.
         """
         p, is_pruned = self.progress, False
+        self.first_paced = p.epoch + (p.batch > 0)
         for row in p.history:
             is_pruned = self.on_epoch(row)
         while not self.is_finished():
@@ -108,28 +114,37 @@ class Trainer:
         p, cfg, train = self.progress, self.cfg, self.data.train
         order = batches(train, cfg.batch_size, generator(self.seed, "batches", p.epoch))
         num_batches = len(order)
-        is_augmenting = self.sequences.is_augmenting
         started = time.perf_counter() - p.seconds
         title = f"epoch {p.epoch + 1}/{cfg.epochs}"
         self.model.train()
         with tqdm(
-            total=num_batches, initial=p.batch, desc=title, unit="batch", leave=False, disable=IS_HIDDEN.get()
+            total=num_batches,
+            initial=p.batch,
+            desc=title,
+            leave=False,
+            disable=IS_HIDDEN.get(),
+            bar_format=BAR_FORMAT,
         ) as bar:
             for index in order[p.batch :]:
                 self.stop.check()
-                step = p.epoch * num_batches + p.batch
-                seed_device(derive(self.seed, "dropout", step), self.device)
-                inputs = self.sequences(train, index, generator(self.seed, "augment", step) if is_augmenting else None)
-                loss, num_correct = self.step(inputs, train.labels[index], step, num_batches)
+                loss, num_correct = self.train_batch(index, p.epoch * num_batches + p.batch, num_batches)
                 p.loss_sum += loss * len(index)
                 p.num_correct += num_correct
                 p.num_seen += len(index)
                 p.batch += 1
                 p.seconds = time.perf_counter() - started
-                bar.set_postfix(loss=f"{p.loss_sum / p.num_seen:.4f}", refresh=False)
-                bar.update()
+                if not bar.disable:
+                    bar.set_postfix_str(f"loss={p.loss_sum / p.num_seen:.4f}{self.time_left()}", refresh=False)
+                    bar.update()
                 if time.monotonic() - self.saved_at > cfg.checkpoint_seconds:
                     self.save_checkpoint()
+
+    def train_batch(self, index: Tensor, step: int, num_batches: int) -> tuple[float, int]:
+        """Takes one optimizer step on a batch of training examples. Returns and raises what `step` does."""
+        seed_device(derive(self.seed, "dropout", step), self.device)
+        augment = generator(self.seed, "augment", step) if self.sequences.is_augmenting else None
+        inputs = self.sequences(self.data.train, index, augment)
+        return self.step(inputs, self.data.train.labels[index], step, num_batches)
 
     def step(self, inputs: Inputs, labels: Tensor, step: int, num_batches: int) -> tuple[float, int]:
         """Takes one optimizer step. Returns the loss before it, in nats per example, and how many were right.
@@ -179,6 +194,16 @@ class Trainer:
             p.best_epoch = p.epoch
             p.best_weights = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
         return row
+
+    def time_left(self) -> str:
+        """Returns ", about 3 min left", for all epochs that are left; nothing before the first one has ended here."""
+        p = self.progress
+        paced = p.history[max(self.first_paced, p.epoch - NUM_PACED) :]
+        if not paced:
+            return ""
+        pace = statistics.median(row["epoch_seconds"] for row in paced)
+        seconds = max(0.0, pace * (self.cfg.epochs - p.epoch) - p.seconds)
+        return f", {about(seconds)} left{'' if self.cfg.patience is None else ' at most'}"
 
     def is_better(self, row: Row, than: Row) -> bool:
         """Compares by `train.monitor`; where it is equal, by loss."""

@@ -15,7 +15,7 @@ ConfigStore.instance().store("config", {"defaults": DEFAULTS, "x": 0.0, "y": 1, 
 def app(cfg):
     for step in range(cfg.steps):
         time.sleep(cfg.pause)
-        if report((cfg.x - 2) ** 2 + cfg.y + cfg.steps - step):
+        if report((cfg.x - 2) ** 2 + cfg.y + cfg.steps - step, cfg.steps):
             raise Pruned
     return (cfg.x - 2) ** 2 + cfg.y
 

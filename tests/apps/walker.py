@@ -37,7 +37,7 @@ def app(cfg):
             walked.append((cfg.x - 2) ** 2 + cfg.y + cfg.steps - step)
             checkpoint.with_suffix(".tmp").write_text(json.dumps(walked))
             checkpoint.with_suffix(".tmp").replace(checkpoint)
-        if report(walked[step]):
+        if report(walked[step], cfg.steps):
             raise Pruned
     return {"loss": (cfg.x - 2) ** 2 + cfg.y, "cost": abs(cfg.x)}
 

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 from optuna.trial import create_trial
-from tqdm import tqdm
 
-from hydra_sweep import machine, planning, progress, status
-from hydra_sweep.errors import UserError, counted
+from hydra_sweep import machine, planning, status
+from hydra_sweep.errors import UserError
 from hydra_sweep.machine import num_physical_cores
 from hydra_sweep.study import OUTCOME, Outcome
 
@@ -76,29 +75,3 @@ def test_a_pause_does_not_slow_the_pace():
     two_workers = [ended(minute / 2, 60) for minute in range(1, 20)]
     assert status._pace(two_workers) == pytest.approx(120)
     assert status._pace(steady[:1]) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (59.6, "1 min"), (3661, "1 h 1 min"), (90000, "1 d 1 h"), (725, "12 min 5 s")]
-)
-def test_a_duration_is_in_its_two_largest_units(seconds, text):
-    assert progress.duration(seconds) == text
-
-
-def test_one_thing_is_not_a_plural():
-    assert [counted(n, "trial") for n in (0, 1, 5420)] == ["0 trials", "1 trial", "5,420 trials"]
-
-
-def test_the_live_line_has_counts_time_and_best_within_80_columns():
-    bar_format = progress.BAR_FORMAT
-    facts = {
-        "n": 300,
-        "total": 1000,
-        "elapsed": 3000,
-        "bar_format": bar_format,
-        "ncols": 80,
-        "rate": 0.1,
-        "unit": "trials",
-    }
-    line = tqdm.format_meter(**facts, postfix="best 0.981234 (trial 217), 16 running, 100 pruned")
-    assert line.startswith("300/1000 trials, 1:56:40 left, best 0.981234 (trial 217), 16 running")

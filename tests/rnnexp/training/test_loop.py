@@ -481,3 +481,32 @@ def test_an_optimizer_without_a_learning_rate_trains_and_its_history_has_none(tr
 def test_an_optimizer_that_the_loop_cannot_drive_is_one_line(optim, schedule, line):
     with pytest.raises(UserError, match=line):
         make_optimizer(config_with(optim, schedule), nn.Linear(2, 2))
+
+
+def paced(t, *seconds, epoch=None, batch_seconds=0.0, first=0):
+    """Sets a trainer to where epochs have taken so many seconds each."""
+    t.progress.history = [{"epoch_seconds": value} for value in seconds]
+    t.progress.epoch, t.progress.seconds, t.first_paced = len(seconds), batch_seconds, first
+    return t.time_left()
+
+
+def test_the_time_left_is_that_of_all_epochs_by_the_latest_ones_of_this_process(trainer):
+    t = trainer("train.epochs=10")
+    assert paced(t) == ""
+    assert paced(t, 60.0) == ", about 9 min left"
+    assert paced(t, 600.0, 60.0, 60.0, 60.0, 60.0, 60.0) == ", about 4 min left"  # the first one had to warm up
+    assert paced(t, 60.0, 60.0, batch_seconds=30.0) == ", about 8 min left"
+    assert paced(t, *[60.0] * 9, batch_seconds=90.0) == ", about 5 s left"
+    assert paced(t, 600.0, 600.0, first=2) == ""  # by another attempt, on another machine maybe
+    assert paced(t, 600.0, 600.0, 60.0, first=2) == ", about 7 min left"
+    assert paced(trainer("train.epochs=10", "train.patience=2"), 60.0) == ", about 9 min left at most"
+
+
+def test_a_resumed_run_has_no_pace_before_it_has_done_a_whole_epoch_itself(trainer):
+    t, left = trainer("train.epochs=4"), []
+    t.note = lambda trainer, row: left.append(trainer.time_left())
+    t.progress.history = [{**dict.fromkeys(HISTORY_COLUMNS, 0.5), "epoch": 1, "epoch_seconds": 1e6}]
+    t.progress.epoch, t.progress.best_epoch = 1, 1
+    t.fit()
+    assert left[0] == ", about 5 s left"  # and no millions of seconds
+    assert t.first_paced == 1

@@ -34,8 +34,6 @@ VERBS = {
     "export": Verb("rnnexp.export", "PATH --to TRACKER", "runs to TensorBoard, MLflow, W&B or Trackio"),
     "report": Verb("rnnexp.report.command", "PATH", "a page with figures of a run, sweep or comparison"),
     "watch": Verb("rnnexp.watch.command", "[PATH]", "the same in a browser, live"),
-    "tag": Verb("rnnexp.tag", "RUN +TAG -TAG", "add tags and notes to runs, or take them away"),
-    "export": Verb("rnnexp.export", "PATH --to ...", "bring runs to TensorBoard, MLflow, W&B or trackio"),
     "status": Verb("rnnexp.status", "[NAME]", "what a sweep is doing, on any host"),
     "stop": Verb("rnnexp.stop", "NAME", "end a sweep; its command resumes it"),
     "predict": Verb("rnnexp.predict", "RUN FILE ...", "classify images or series with a trained network"),

@@ -111,18 +111,23 @@ def _column(node: ast.expr, frame: pd.DataFrame) -> Any:
     raise UserError(f"no column {name}{nearest_key(name, frame.columns)}{quotes if '.' not in name else ''}")
 
 
+def _holding(rows: list[bool], frame: pd.DataFrame) -> pd.Series[bool]:
+    found: pd.Series[bool] = pd.Series(rows, index=frame.index, dtype=bool)
+    return found
+
+
 def _compare(left: Any, comparison: ast.cmpop, right: Any, frame: pd.DataFrame) -> pd.Series[bool]:
     """Returns the comparison, element by element; between kinds that can't be compared it never holds."""
     if isinstance(comparison, (ast.In, ast.NotIn)):
         is_in = isinstance(comparison, ast.In)
         if isinstance(right, pd.Series) and right.name == "tags":
             tags = [(text or "").split(", ") for text in _values(right, frame)]
-            found = [(a in b) is is_in for a, b in zip(_values(left, frame), tags, strict=True)]
-            return pd.Series(found, frame.index, dtype=bool)
+            found: list[bool] = [(a in b) is is_in for a, b in zip(_values(left, frame), tags, strict=True)]
+            return _holding(found, frame)
         if not isinstance(right, list) or any(isinstance(value, pd.Series) for value in right):
             raise UserError("in wants a list of values, as in \"model in ('gru', 'lstm')\", or \"'good' in tags\"")
         found = [(value in right) is is_in for value in _values(left, frame)]
-        return pd.Series(found, index=frame.index, dtype=bool)
+        return _holding(found, frame)
     if type(comparison) not in COMPARISONS:
         raise UserError("is and is not are not understood; write == or !=")
     compare = COMPARISONS[type(comparison)]

@@ -515,7 +515,7 @@ def test_a_distribution_of_another_tool_comes_with_its_spelling(value, better):
         ("--epochs 3", "--epochs 3: options are written key=value, without dashes; type train.epochs=3"),
         ("model=gru --lr=3", "--lr=3: options are written key=value, without dashes; type optim.lr=3"),
         ("--train.batch-size 3", "--train.batch-size 3: options are written key=value, without dashes; type train.b"),
-        ("--nonsense", "--nonsense: options are written key=value, without dashes; rnnexp train --help"),
+        ("--xyzzy", "--xyzzy: options are written key=value, without dashes; rnnexp train --help"),
         ("--cfg nonsense", "argument --cfg/-c: invalid choice: 'nonsense'"),
     ],
 )
@@ -531,9 +531,7 @@ def test_an_option_with_dashes_is_one_line_with_the_key_that_was_meant(arguments
 
 @pytest.mark.parametrize("module", ["", *(f".{name}" for name in COMMANDS)])
 def test_every_command_has_help_of_80_columns_and_one_line_for_a_mistake(module, monkeypatch, capsys):
-    found = importlib.import_module(f"rnnexp{module or '.cli'}")
-    is_package = hasattr(found, "__path__")
-    command = (importlib.import_module(f"rnnexp{module}.command") if is_package else found).main
+    command = importlib.import_module(VERBS[module[1:]].module if module else "rnnexp.cli").main
     monkeypatch.setenv("COLUMNS", "80")
     for argument, status in (("--help", 0), ("--nonsense=1", 2)):
         monkeypatch.setattr(sys, "argv", [f"rnnexp{module}", argument])

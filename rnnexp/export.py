@@ -138,8 +138,10 @@ def exported(tracker: Tracker, runs: Sequence[RunFolder]) -> Counts:
                 continue
             try:
                 result, view = recorded(folder)
-            except ValueError as error:
-                counts.corrupt.append(f"{folder.path}: {error}")
+            except (ValueError, LookupError, TypeError) as error:  # the latter of a stranger's record
+                counts.corrupt.append(
+                    f"{folder.path}: {error if isinstance(error, ValueError) else describe_error(error)}"
+                )
                 continue
             if view is None:
                 counts.empty += 1

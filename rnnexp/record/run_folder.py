@@ -24,6 +24,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -243,7 +244,10 @@ class RunFolder:
             ValueError: tracker.json is damaged.
         """
         try:
-            return str(read_json(self.tracker)["id"])
+            found = str(read_json(self.tracker)["id"])
+            if not re.fullmatch("[0-9a-f]{16}", found):
+                raise ValueError(f"it has no id, but {found!r:.40}")
+            return found
         except FileNotFoundError:
             pass
         except (OSError, ValueError, LookupError, TypeError) as error:

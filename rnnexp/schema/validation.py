@@ -148,7 +148,8 @@ def target_problems(config: Mapping[str, Any]) -> list[str]:
             ours = ours | set(list(parameters)[:2])
         needed = {n for n, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL}
         for key in sorted(needed - keys - ours):
-            problems.append(f"{node['_target_']} needs {group}.{key}; type +{group}.{key}=...")
+            hint = f"add {key}:... to it" if group.startswith("callbacks[") else f"type +{group}.{key}=..."
+            problems.append(f"{node['_target_']} needs {group}.{key}; {hint}")
     return problems
 
 

@@ -132,10 +132,11 @@ class MLflow(Tracker):
 
     def _parent(self, sweep: str) -> str:
         """Returns the id of the run that stands for a sweep. Of two that two workers make at once, the first is it."""
-        condition = f"tags.`{ID}` = 'sweep {sweep}'"
+        name = "sweep " + re.sub(r"['\"`\\]", "_", sweep)  # of a stranger's record it may have quotes
+        condition = f"tags.`{ID}` = '{name}'"
         if (found := self._find(condition)) is not None:
             return str(found.info.run_id)
-        made = self.client.create_run(self._experiment_id(), run_name=sweep, tags={ID: f"sweep {sweep}"})
+        made = self.client.create_run(self._experiment_id(), run_name=sweep, tags={ID: name})
         self.client.set_terminated(made.info.run_id, "FINISHED")
         first = self._find(condition) or made
         if first.info.run_id != made.info.run_id:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rnnexp.callbacks import Row, RunView
@@ -85,7 +85,9 @@ class TensorBoard(Tracker):
 
     def _place(self, run: RunView, run_id: str) -> Path:
         """Returns the folder of a run: that of its name, unless another run of this name is in there."""
-        place = self.folder / run.name
+        # A record that is exported may be a stranger's: whatever its name says, it is shown below the folder.
+        parts = [part for part in PurePosixPath(run.name).parts if part not in ("/", "..")]
+        place = self.folder.joinpath(*parts or ["run"])
         files = list(place.glob("events.out.tfevents.*"))
         is_taken = bool(files) and not any(path.name.endswith(run_id) for path in files)
         return place.with_name(f"{place.name}_{run_id[:6]}") if is_taken else place

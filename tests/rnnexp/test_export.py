@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,26 @@ def test_a_damaged_record_is_named_and_the_others_are_exported(export):
         "tensorboard: 1 run exported",
         "outputs/sweeps/grid/2: history.csv can't be read: checksum mismatch in row 1, left out",
     ]
+
+
+@pytest.mark.parametrize("name", ["/tmp/elsewhere/x", "../../x", "..", "a/../../../x"])
+def test_a_strangers_record_is_shown_below_the_folder_whatever_it_is_called(export, name):
+    folder = RunFolder(Path("outputs/runs/first"))
+    folder.write_result(replace(folder.read_result(), config=folder.read_result().config | {"name": name}))
+    assert export("first", "tracker.folder=deep/er/shown") == ["tensorboard: 1 run exported"]
+    (file,) = Path(".").rglob("events.out.tfevents.*")
+    assert file.is_relative_to("deep/er/shown")
+    assert not Path("/tmp/elsewhere").exists()
+
+
+def test_a_strangers_record_that_lacks_what_ours_have_is_left_out(export):
+    folder = RunFolder(Path("outputs/runs/first"))
+    folder.write_result(replace(folder.read_result(), config={"name": "x"}))
+    assert export("first", status=1)[1:] == ["outputs/runs/first: KeyError: 'seed', left out"]
+    folder.tracker.write_text('{"id": "../../x"}')
+    folder.write_result(replace(folder.read_result(), config={"name": "x", "seed": 0}))
+    (line,) = export("first", status=2)
+    assert "it has no id, but '../../x'" in line
 
 
 def test_a_tracker_sees_of_a_record_what_it_would_have_seen_of_the_run(trained):

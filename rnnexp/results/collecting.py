@@ -152,6 +152,12 @@ class SweepTables:
         self.objectives: dict[str, None] = {}
         self.columns: dict[str, None] = {}
 
+    def known(self) -> SweepTables:
+        """Returns the names that were found so far, for another thread."""
+        found = SweepTables()
+        found.objectives, found.columns = dict(self.objectives), dict(self.columns)
+        return found
+
     def row(self, folder: Path) -> dict[str, Any]:
         """Returns status, reason, objectives and sampled keys of a trial that has ended; nothing if it isn't known.
 

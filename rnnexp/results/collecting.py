@@ -162,6 +162,12 @@ class ForeignTrials:
         self.objectives: dict[str, None] = {}
         self.columns: dict[str, None] = {}
 
+    def known(self) -> ForeignTrials:
+        """Returns the names that were found so far, for another thread."""
+        found = ForeignTrials()
+        found.objectives, found.columns = dict(self.objectives), dict(self.columns)
+        return found
+
     def ended(self, folder: Path) -> dict[str, Any]:
         """Returns status, reason, attempt, metrics, sampled keys and number of reports, if the table has the trial.
 

@@ -104,12 +104,13 @@ class Follower:
                 folders[path] = files
             elif (entry := self._entry(path, before.runs.get(path), version)) is not None:
                 runs[path] = entry
+        trials = self.trials.known()
         is_same = runs.keys() == before.runs.keys() and all(entry.serial < version for entry in runs.values())
         if is_same and before.version:
-            self.seen = Seen(self.root, before.version, before.frame, runs, folders, self.trials)
+            self.seen = Seen(self.root, before.version, before.frame, runs, folders, trials)
         else:
             rows = [{**entry.row, "path": relative(path, Path("/"))} for path, entry in runs.items()]
-            self.seen = Seen(self.root, version, frame_of(rows, self.trials), runs, folders, self.trials)
+            self.seen = Seen(self.root, version, frame_of(rows, trials), runs, folders, trials)
         return self.seen
 
     def _walk(self, folder: str, path: str) -> Iterator[tuple[str, frozenset[str] | None]]:

@@ -118,5 +118,11 @@ def _row(kind: str, about: Mapping[str, Any], statuses: Counter[str]) -> dict[st
         status = Status.RUNNING
     elif about.get("is_damaged"):
         status = Status.CORRUPT
-    row = {"kind": kind, "status": status.value, "reason": about.get("reason"), "summary": about.get("summary")}
-    return row | {"trials": about.get("trials"), "n_trials": about.get("n_trials"), **about.get("reached", {})}
+    row: dict[str, Any] = {
+        "kind": kind,
+        "status": status.value,
+        "reason": about.get("reason"),
+        "summary": about.get("summary"),
+    }
+    row |= {"trials": about.get("trials"), "n_trials": about.get("n_trials")}
+    return about.get("reached", {}) | row  # an objective may be called as a column of ours is

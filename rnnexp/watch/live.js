@@ -14,7 +14,7 @@ async function refresh() {
   } catch {
     alive("the server has ended, or can't be reached; trying again");
   }
-  timer = setTimeout(() => document.hidden || refresh(), Math.max(2000, 4 * (performance.now() - began)));
+  timer = setTimeout(() => document.hidden || refresh(), Math.max(2000, performance.now() - began));
 }
 function alive(text) {
   mark.textContent = text;

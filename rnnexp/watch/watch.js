@@ -71,7 +71,7 @@ async function refresh() {
     alive(false);
   }
   ages();
-  timer = setTimeout(() => document.hidden || refresh(), Math.max(EVERY, 4 * (performance.now() - began)));
+  timer = setTimeout(() => document.hidden || refresh(), Math.max(EVERY, performance.now() - began));
 }
 function alive(is) {
   get("live").textContent = is ? "live" : "the server has ended, or can't be reached; trying again";

@@ -171,6 +171,14 @@ def test_damaged_sweeps_and_comparisons_are_rows_that_say_so(ask, root):
     assert "its record is damaged (TypeError" in cells(table, "reason")[0]
 
 
+def test_an_objective_that_is_called_as_a_column_of_ours_changes_nothing_else(ask, root):
+    request = {"objective": ["kind", "path"], "direction": ["maximize", "minimize"]}
+    asked = {"n_trials": 4, "study": "s", "request": request}
+    (root / "sweeps" / "s" / "sweep.yaml").write_text(yaml.safe_dump(asked))
+    (root / "sweeps" / "s" / "best.yaml").write_text(yaml.safe_dump({"kind": 3.0, "path": 2.0}))
+    assert ask.paths(show="sweeps") == ["sweeps/s"]
+
+
 def test_a_sweep_is_complete_when_all_its_trials_have_ended(ask, root):
     sweep = SweepFolder(root / "sweeps" / "s")
     row = {"trial": 0, "state": "complete", "folder": "0"}

@@ -171,7 +171,7 @@ def compare(
     """
     own = {"name": name, "workers": workers, "hydra.run.dir": _below(outputs, "compare")}
     words = _with_own([*as_overrides(overrides), *as_arms(arms), *_data(data)], own)
-    typed, full = _composed(words, config_dir, config_name="compare")
+    typed, full = _composed(words, config_dir, is_comparison=True)
     place = Path(full.hydra.run.dir).absolute()
     total = _num_runs(typed, full, place) if are_shown(progress) else None
     found = Comparison(place, trust=True)
@@ -246,7 +246,7 @@ def _train(typed: CommandLine, full: DictConfig, progress: bool | None) -> None:
 
 
 def _composed(
-    words: list[str], config_dir: Folder | None, *, multirun: bool = False, config_name: str | None = None
+    words: list[str], config_dir: Folder | None, *, multirun: bool = False, is_comparison: bool = False
 ) -> tuple[CommandLine, DictConfig]:
     """Returns a command line and its configuration; the command itself will check the rest of it.
 
@@ -257,7 +257,7 @@ def _composed(
     from rnnexp import guest
 
     with guest.composing():
-        typed = _command_line(words, config_dir, multirun, config_name)
+        typed = _command_line(words, config_dir, multirun, is_comparison)
         try:
             return typed, typed.compose(typed.overrides)
         except ComposeError as error:
@@ -265,18 +265,22 @@ def _composed(
 
 
 def _command_line(
-    words: list[str], config_dir: Folder | None, multirun: bool = False, config_name: str | None = None
+    words: list[str], config_dir: Folder | None, multirun: bool = False, is_comparison: bool = False
 ) -> CommandLine:
-    from rnnexp.command_line import CommandLine
+    from rnnexp.command_line import CommandLine as Kind
+    from rnnexp.guest import optuna_as_found
     from rnnexp.schema.config import register_schemas
     from rnnexp.schema.tree import CONFIG_DIR
 
+    if is_comparison:
+        with optuna_as_found():
+            from rnnexp.comparing.command import ComparisonCommandLine as Kind  # type: ignore[assignment]
     register_schemas()
-    flags = {"multirun": multirun, "cfg": None, "config_name": config_name, "config_path": None}
+    flags = {"multirun": multirun, "cfg": None, "config_path": None}
+    flags["config_name"] = "compare" if is_comparison else None
     flags["config_dir"] = None if config_dir is None else os.fspath(config_dir)
-    return CommandLine(
-        argparse.Namespace(overrides=words, **flags), CONFIG_DIR, ["rnnexp.py", *_flags(config_dir), *words]
-    )
+    argv = ["rnnexp.py", *_flags(config_dir), *words]
+    return Kind(argparse.Namespace(overrides=words, **flags), CONFIG_DIR, argv)
 
 
 def _with_own(words: list[str], own: Mapping[str, Any]) -> list[str]:
@@ -341,17 +345,18 @@ def _show_trials(shown: Any, sweep: Sweep) -> None:
     if shown.disable:
         return
     with suppress(UserError, OSError):
-        ended, *best = sweep.progress()
-        shown.total = sweep.n_trials
+        ended, best = sweep.progress()
+        if shown.total is None:
+            shown.reset(total=sweep.n_trials)
         shown.n = ended
-        shown.set_postfix_str(best[0] if best else "", refresh=True)
+        shown.set_postfix_str(best, refresh=True)
 
 
 def _num_runs(typed: CommandLine, full: DictConfig, place: Path) -> int | None:
     """Returns how many runs a comparison will have at its first look; None if it can't begin."""
     from rnnexp import guest
 
-    with suppress(UserError), guest.composing(), guest.optuna_as_found():
+    with suppress(UserError), guest.composing():
         from rnnexp.comparing.command import num_runs
 
         return num_runs(typed, full, place)

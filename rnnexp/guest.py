@@ -80,13 +80,13 @@ def logging_to_file(asked: Any) -> Iterator[None]:
     Args:
         asked: `hydra.job_logging`, of which the handler `file` counts; there may be none.
     """
-    node = asked.get("handlers", {}).get("file")
+    node = (asked.get("handlers") or {}).get("file")
     if not node:
         yield
         return
     file = logging.FileHandler(node.filename, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter(asked.formatters[node.formatter].format))
-    level = asked.get("root", {}).get("level", "INFO")
+    level = (asked.get("root") or {}).get("level", "INFO")
     complains, logging.raiseExceptions = logging.raiseExceptions, False  # a full disk is reported where it matters
     loggers = [logging.getLogger(name) for name in ("rnnexp", "hydra_sweep")]
     before = [(logger, logger.level, logger.handlers, logger.propagate) for logger in loggers]

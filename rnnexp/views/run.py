@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hydra_sweep.errors import UserError
@@ -80,6 +80,9 @@ class Run(View):
         """
         from rnnexp.record.result import is_metric
 
+        with suppress(ValueError):  # its row says so
+            if result := self.folder.read_result():
+                return dict(result.metrics)
         row = self._row()
         return {name: float(value) for name, value in row.items() if is_metric(name) and value == value}
 

@@ -318,7 +318,7 @@ def test_what_is_no_record_can_not_be_loaded(here):
 SEARCH = {"optim.lr": "tag(log,interval(1e-3,1))"}
 
 
-def test_a_sweep_that_can_not_begin_is_raised_without_a_process(here, series, monkeypatch):
+def test_a_sweep_that_can_not_begin_is_raised_without_a_process(here, series, monkeypatch, capsys):
     monkeypatch.setattr("rnnexp.child.subprocess.Popen", None)
     with pytest.raises(rnnexp.UserError, match="n_trials=0 runs nothing"):
         rnnexp.sweep(series, search=SEARCH, n_trials=0)
@@ -326,6 +326,9 @@ def test_a_sweep_that_can_not_begin_is_raised_without_a_process(here, series, mo
         rnnexp.sweep(["model=lsmt"], search=SEARCH, n_trials=2)
     with pytest.raises(rnnexp.UserError, match="model=lsmt: no such model"):
         rnnexp.compare(["model=lsmt"], arms="optim")
+    with pytest.raises(rnnexp.UserError) as caught:
+        rnnexp.compare(["model=gru,lstm"])
+    assert caught.value.problems == problems(capsys, "compare", "model=gru,lstm")
 
 
 @pytest.fixture

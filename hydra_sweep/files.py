@@ -40,7 +40,7 @@ def atomic(target: Path, hint: str = HINT, is_synced: bool = True) -> Iterator[I
     """Yields a file that takes `target`'s place, synced, once the block ends well; otherwise `target` stays as it was.
 
     Args:
-        is_synced: False for what is written every second: a power cut may lose it, a kill does not.
+        is_synced: False for what is written often, and elsewhere, too: a power cut may lose it, a kill does not.
 
     Raises:
         UserError: the disk is full or can't be written.

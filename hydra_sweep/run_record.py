@@ -119,7 +119,7 @@ class RunRecorder:
             remove_partial_files([self.file])
         except (OSError, NotImplementedError, Timeout) as error:  # it is only to be seen that it runs
             log.warning("%s can't be locked: %s", self.file.parent, error)
-        self._write(is_synced=False)
+        self._write()
         return self
 
     def __exit__(
@@ -138,19 +138,19 @@ class RunRecorder:
         if len(record.reports) < MAX_REPORTS:
             record.reports.append(value if value is not None and math.isfinite(value) else None)
         if time.monotonic() - self.written > PAUSE_SECONDS:
-            self._write(is_synced=False)
+            self._write()
 
     def end(self, state: str, metrics: Mapping[str, float] | None = None, reason: str | None = None) -> None:
         """Notes how it ended."""
         self.record.state, self.record.reason = state, reason
         self.record.metrics = dict(metrics) if metrics else self.record.metrics
-        self._write(is_synced=True)
+        self._write()
 
-    def _write(self, is_synced: bool) -> None:
+    def _write(self) -> None:
         self.written = time.monotonic()
         self.record.seconds = round(self.written - self.began, 3)
         try:
-            with atomic(self.file, GOES_ON, is_synced) as out:
+            with atomic(self.file, GOES_ON, is_synced=False) as out:
                 out.write(with_json_checksum(json.dumps(asdict(self.record), indent=1)).encode())
         except UserError as error:
             log.warning("%s", error)

@@ -71,6 +71,7 @@ class Screen:
             text = Text(escape_unprintable(line))
         self._undo_reflow()
         self.console.print(text, soft_wrap=True)
+        self._to_margin()
 
     def draw(self, seconds: float) -> None:
         """Draws how far the sweep is, so many seconds after its command began."""
@@ -78,12 +79,18 @@ class Screen:
         lines = self.lines(seconds)
         self.drawn = [Segment.get_line_length(line) for line in lines]
         self.live.update(SegmentLines(lines, new_lines=True), refresh=True)
+        self._to_margin()
+
+    def _to_margin(self) -> None:
+        """Leaves the cursor at the left, where what a terminal echoes, such as ^C, begins no new line."""
+        self.console.file.write("\r")
+        self.console.file.flush()
 
     def _undo_reflow(self) -> None:
         """Wipes away what a terminal that has become narrower has made of long lines: more rows than were drawn."""
         width, self.width = self.width, self.console.width
         if self.width < width and not self.console.legacy_windows:
-            added = sum(max(0, math.ceil(drawn / self.width) - 1) for drawn in self.drawn)
+            added = sum(max(0, math.ceil(drawn / self.width) - 1) for drawn in self.drawn[:-1])  # above the cursor
             if added:
                 self.console.file.write(f"\x1b[{added}A\x1b[J")
         if self.width != width:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.plan import Goal
-from hydra_sweep.quantities import duration, number_text, short_number
+from hydra_sweep.quantities import about, number_text, short_number
 from hydra_sweep.results import WORDS, best
 from hydra_sweep.storage import hide_password
 from hydra_sweep.study import REQUEST, STOP, Lease, Outcome, open_checked
@@ -146,7 +146,7 @@ def status(sweep: RecordedSweep) -> list[str]:
     if pace := _pace(ended):
         number = f"{pace:,.0f}" if pace >= 10 else f"{pace:.2g}"
         left = sweep.n_trials - len(ended)
-        lines.append(f"pace    {number} trials/h" + (f", about {duration(left / pace * 3600)} left" if left else ""))
+        lines.append(f"pace    {number} trials/h" + (f", {about(left / pace * 3600)} left" if left else ""))
     running = [trial for trial in trials if trial.state is TrialState.RUNNING]
     if any(how for key, how in sweep.study.attrs().items() if key.startswith(STOP)) and running:
         lines.append("stop requested")

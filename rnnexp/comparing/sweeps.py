@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from hydra_sweep import signals
 from hydra_sweep.machine import num_physical_cores, visible_gpus
-from hydra_sweep.quantities import duration
+from hydra_sweep.quantities import about
 from rnnexp.child import PYTHON
 
 log = logging.getLogger("rnnexp")
@@ -111,7 +111,7 @@ class Sweeps:
                     save()
                 if ended and pending and not failure and self.stop.signum is None:
                     left = (time.monotonic() - began) / max(done, 1) * (len(chains) - done)
-                    self.say(f"{done} of {len(chains)} parts done, about {duration(left)} left")
+                    self.say(f"{done} of {len(chains)} parts done, {about(left)} left")
         if self.stop.signum is not None:
             log.info("\nstopped; the same command goes on")
             sys.exit(128 + self.stop.signum)

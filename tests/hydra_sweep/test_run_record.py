@@ -59,7 +59,7 @@ def test_reports_are_written_once_a_second_and_not_one_by_one(file, monkeypatch)
     written, now = [], [100.0]
     monkeypatch.setattr(run_record.time, "monotonic", lambda: now[0])
     with begun(file) as recorder:
-        monkeypatch.setattr(recorder, "_write", lambda is_synced: written.append(recorder.record.step))
+        monkeypatch.setattr(recorder, "_write", lambda: written.append(recorder.record.step))
         recorder.written = now[0]
         for _ in range(1000):
             now[0] += 0.01

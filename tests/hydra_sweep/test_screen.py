@@ -131,7 +131,7 @@ def record(tmp_path, run, **facts):
         recorder.note(None, facts.pop("metrics"), facts.pop("num_steps"))
         recorder.record.step = facts.pop("step")
         recorder.written = 0.0
-        recorder._write(is_synced=False)
+        recorder._write()
         recorder.record.state = "complete"  # so that it stays as it is
 
 
@@ -211,6 +211,15 @@ def test_a_terminal_of_few_rows_shows_what_matters_most_and_is_not_overrun(tmp_p
             assert lines[-1].split() == ["…", "+4", "more"]
 
 
+@pytest.mark.parametrize("columns", [1, 5, 20, 45])
+def test_a_terminal_of_few_columns_is_not_overrun_either(tmp_path, columns):
+    terminal = Terminal(columns, 24)
+    with screen(tmp_path, terminal, TRIALS) as shown:
+        shown.draw(1)
+        assert max(shown.drawn) <= columns
+        assert len(shown.drawn) < 24
+
+
 def test_a_terminal_that_becomes_smaller_or_larger_is_drawn_anew(tmp_path):
     terminal = Terminal(120)
     with screen(tmp_path, terminal, TRIALS) as shown:
@@ -229,12 +238,24 @@ def test_a_terminal_that_wraps_long_lines_when_it_becomes_narrower_is_wiped(tmp_
     terminal = Terminal(100)
     with screen(tmp_path, terminal, TRIALS) as shown:
         shown.draw(1)
-        wide = len([width for width in shown.drawn if width > 50])
+        wide = len([width for width in shown.drawn[:-1] if width > 50])  # above the cursor
         terminal.console.size = (50, 24)
         start = len(terminal.written)
         shown.draw(2)
     # As many rows up as the wrapped lines have more, before the rows that were drawn are erased as ever.
     assert terminal.written[start:].startswith(f"\x1b[{wide}A\x1b[J")
+
+
+def test_what_a_terminal_echoes_begins_no_new_line(tmp_path):
+    terminal = Terminal(80)
+    with screen(tmp_path, terminal, TRIALS) as shown:
+        for second in range(3):
+            shown.draw(second)
+            assert terminal.shown.cursor.x == 0
+            terminal.write("^C")
+        shown.print("stopping")
+        lines = terminal.lines()
+        assert [line.split()[0] for line in lines] == ["stopping", "3/40", "2", "best", "worker", "1", "2"]
 
 
 HOSTILE = "[red]\x1b[31m\x1b]0;title\x07\r\n\u202eb[/red]"

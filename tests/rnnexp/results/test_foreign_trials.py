@@ -159,3 +159,17 @@ def test_a_trial_of_another_app_has_a_page_of_its_own(sweep):
     assert [drawing.key for drawing in page.drawings] == ["reported"]
     assert page.commands == []
     assert page.missing == []
+
+
+def test_the_page_of_a_grid_has_the_means_of_its_objective(sweep):
+    rows = [ROW | {"trial": n, "folder": str(n), "y": 1 + n // 2, "x": n % 2, "loss": float(n)} for n in range(4)]
+    sweep.write_table([*ROW], rows)
+    for number in range(1, 4):
+        with recorder(sweep, str(number)) as ended:
+            ended.end("complete", {"loss": float(number)})
+    asked = yaml.safe_load(sweep.request.read_text())
+    space = {"y": "choice(1, 2)", "seed": "choice(0, 1)"}
+    sweep.request.write_text(yaml.safe_dump(asked | {"request": REQUEST | {"space": space}}))
+    [cells] = gather(sweep.path).first_tables
+    assert cells.columns == ["y", "mean loss", "std loss", "runs", "best loss"]
+    assert [[cell.value for cell in row][:2] for row in cells.rows] == [[1, 0.5], [2, 2.5]]

@@ -55,6 +55,7 @@ GROUP_TITLES = {
     "schedule": "Schedules",
     "data": "Data",
     "metrics": "Metrics",
+    "tracker": "Trackers",
 }
 RECIPES = {"experiment": "Recipes", "search": "Search spaces", "hydra/launcher": "Launchers"}
 SHARED = {"images": ImagesSchema, "series": SeriesSchema}  # conf/data/shared

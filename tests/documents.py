@@ -49,7 +49,8 @@ def commands(page):
     lines = [line for block in blocks(page) if block.language == "sh" for line in joined(block.text).splitlines()]
     prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     spans = [" ".join(text.split()) for text in re.findall(r"`([^`]+)`", prose)]
-    lines += [text for text in spans if re.match(r"rnnexp \S+ ", text)]  # and not a verb alone
+    is_mention = re.compile(r"rnnexp \w+ --(?!help)\w+")  # of a verb's option, and no command
+    lines += [text for text in spans if re.match(r"rnnexp \S+ ", text) and not is_mention.fullmatch(text)]
     found = []
     for line in lines:
         for words in split(shlex.split(line, comments=True)):

@@ -274,9 +274,9 @@ def _command_line(
 
     if is_comparison:
         with optuna_as_found():
-            from rnnexp.comparing.command import ComparisonCommandLine as Kind  # type: ignore[assignment]
+            from rnnexp.comparing.command import ComparisonCommandLine as Kind
     register_schemas()
-    flags = {"multirun": multirun, "cfg": None, "config_path": None}
+    flags: dict[str, Any] = {"multirun": multirun, "cfg": None, "config_path": None}
     flags["config_name"] = "compare" if is_comparison else None
     flags["config_dir"] = None if config_dir is None else os.fspath(config_dir)
     argv = ["rnnexp.py", *_flags(config_dir), *words]

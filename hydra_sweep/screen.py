@@ -117,15 +117,16 @@ class Screen:
 
     def _cropped(self, text: Text, most: int) -> list[list[Segment]]:
         """Returns a text as so many lines at most, the later ones indented."""
-        rows = text.wrap(self.console, self.console.width - 5, overflow="fold")
-        is_cut = len(rows) > most
+        width = max(2, self.console.width - 5)
+        rows = text.wrap(self.console, width, overflow="fold")
         found = []
         for place, row in enumerate(rows[:most]):
             row.rstrip()
-            if is_cut and place == most - 1:
-                row.truncate(self.console.width - 7)
-                row.append(" …" if not self.console.options.ascii_only else " ...")
-            found += self._rendered(Text("     " * (place > 0)).append_text(row))
+            if place == most - 1 < len(rows) - 1:
+                row.truncate(width - 2)
+                row.append("…" if not self.console.options.ascii_only else "...")
+            indented = Text("     " * (place > 0), no_wrap=True, overflow="crop")
+            found += self._rendered(indented.append_text(row))
         return found
 
     def _bar(self, seconds: float) -> RenderableType:

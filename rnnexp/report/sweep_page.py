@@ -158,8 +158,9 @@ def page(folder: SweepFolder, collect: Callable[[Path], pd.DataFrame] = collect)
         page.drawings.append(sweep_figures.parallel(trials, sweep.parameters, sweep.label, sweep.is_maximized))
     if sweep.is_grid:
         keys = [name for name in sweep.parameters if name != "seed"]
-        metric = "test_accuracy" if frame["test_accuracy"].notna().any() else "valid_accuracy"
-        _add_cells(page, frame, keys, metric if has_epochs else sweep.objective)
+        accuracy = "test_accuracy" if frame["test_accuracy"].notna().any() else "valid_accuracy"
+        metric, best = (accuracy, "max") if has_epochs else (sweep.objective, "max" if sweep.is_maximized else "min")
+        _add_cells(page, frame, keys, metric, best)
     else:
         _add_importance(page, folder, str(request.get("study")))
     hidden = [name for name in ("worker", "attempt", "value") if name in trials and name not in sweep.objectives]
@@ -210,15 +211,15 @@ def _add_reports(page: Page, sweep: Sweep, frame: pd.DataFrame) -> None:
         page.drawings.append(sweep_figures.trial_curves(curves, best, sweep.objective, sweep.label, "step"))
 
 
-def _add_cells(page: Page, frame: pd.DataFrame, names: Sequence[str], metric: str) -> None:
+def _add_cells(page: Page, frame: pd.DataFrame, names: Sequence[str], metric: str, best: str) -> None:
     """Adds a grid's cells: mean and standard deviation over seeds."""
     keys = [name for name in names if name in frame]
     if metric not in frame:
         return
     complete = frame[(frame["status"] == Status.COMPLETE.value) & frame[metric].notna()]
     if keys and len(complete):
-        cells = complete.groupby(keys, dropna=False)[metric].agg(["mean", "std", "count", "max"]).reset_index()
-        names_of = {"mean": f"mean {metric}", "std": f"std {metric}", "max": f"best {metric}", "count": "runs"}
+        cells = complete.groupby(keys, dropna=False)[metric].agg(["mean", "std", "count", best]).reset_index()
+        names_of = {"mean": f"mean {metric}", "std": f"std {metric}", best: f"best {metric}", "count": "runs"}
         note = "Complete runs; the standard deviation is over what else varies, such as seeds."
         page.first_tables.append(Table.of("Cells of the grid", cells.rename(columns=names_of), note))
 

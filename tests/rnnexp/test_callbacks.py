@@ -2,6 +2,8 @@
 
 import logging
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hydra_sweep.signals import Interrupted
 from rnnexp.callbacks import Callback
 from rnnexp.record.result import Status
 from rnnexp.record.run_folder import RunFolder
+from rnnexp.results import collect
 from rnnexp.runner import run
 from rnnexp.schema.identity import fingerprint
 from rnnexp.schema.validation import problems
@@ -207,3 +210,22 @@ def test_a_secret_in_its_arguments_is_in_no_record(compose, bells, tmp_path, mon
     assert bells.Bell.told[-1] == ("very-secret", "first", 1)
     for path in (tmp_path / "run").rglob("*"):
         assert not path.is_file() or b"very-secret" not in path.read_bytes(), path
+
+
+@pytest.mark.long
+def test_a_sweep_goes_on_with_other_watchers_and_with_edited_ones(tmp_path):
+    small = "train.epochs=1 data.limit=300 data.valid_size=100 model.hidden_size=8 optim=adam workers=1".split()
+    bell = "callbacks=[{_target_:bells_of_a_test.Bell,tone:low}]"
+    (tmp_path / "bells_of_a_test.py").write_text(OWN)
+    for number, more in enumerate([[], [bell, "tags=good"], [bell, "tracker=tensorboard", "notes=a, b"]]):
+        seeds = ",".join(map(str, range(number + 1)))
+        command = [sys.executable, "-m", "rnnexp", "-m", "name=grid", f"seed={seeds}", *small, *more]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1800)
+        assert done.returncode == 0, done.stderr
+        assert "refused" not in done.stdout + done.stderr
+        (tmp_path / "bells_of_a_test.py").write_text(f"{OWN}\n# edited {number}\n")
+    table = collect(tmp_path / "outputs").set_index("path")
+    assert table.loc[["sweeps/grid/0", "sweeps/grid/1", "sweeps/grid/2"], "status"].tolist() == ["complete"] * 3
+    assert [None if tags != tags else tags for tags in table["tags"]] == [None, "good", None]
+    assert len({*table["fingerprint"]}) == 3  # of three seeds
+    assert [path.name for path in (tmp_path / "outputs/tensorboard/grid").iterdir()] == ["2"]

@@ -22,6 +22,7 @@ from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.comparing import recorded
 from rnnexp.comparing.arms import arm_specs, merged
 from rnnexp.comparing.command import main
+from rnnexp.comparing.protocol import is_volatile
 from rnnexp.comparing.sweeps import Sweeps
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
@@ -43,6 +44,12 @@ def test_arms_are_the_options_of_groups_or_overrides():
         "model=gru": ["model=gru"],
         "model=lstm 'model.readout=mean'": ["model=lstm", "model.readout=mean"],
     }
+
+
+def test_who_watches_may_change_when_a_comparison_goes_on():
+    watching = ["tracker=mlflow", "tracker.uri=x", "+tracker.options.a=1", "tags=[a]", "notes='b'", "callbacks=[]"]
+    assert [is_volatile(text) for text in [*watching, "workers=2"]] == [True] * 7
+    assert [is_volatile(text) for text in ["model=gru", "train.epochs=3", "data.root=x"]] == [False] * 3
 
 
 @pytest.mark.parametrize(

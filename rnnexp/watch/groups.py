@@ -125,4 +125,4 @@ def _row(kind: str, about: Mapping[str, Any], statuses: Counter[str]) -> dict[st
         "summary": about.get("summary"),
     }
     row |= {"trials": about.get("trials"), "n_trials": about.get("n_trials")}
-    return about.get("reached", {}) | row  # an objective may be called as a column of ours is
+    return {**about.get("reached", {}), **row}  # an objective may be called as a column of ours is

@@ -42,7 +42,10 @@ tip.hidden = true;
 document.body.append(tip);
 function leave() {
   tip.hidden = true;
-  for (const mark of document.querySelectorAll("svg a.mark")) mark.remove();
+  for (const mark of document.querySelectorAll("svg a.mark")) {
+    mark.ownerSVGElement.told = null;
+    mark.remove();
+  }
 }
 function nearest(svg, x, y) {
   svg.marks ??= JSON.parse(svg.dataset.marks);
@@ -60,6 +63,9 @@ function nearest(svg, x, y) {
 function point(svg, event) {
   const found = nearest(svg, event.clientX, event.clientY);
   if (!found) return leave();
+  // A finger's first touch says what it is, and the next one opens it.
+  if (event.type === "pointerdown") svg.isToldFirst = event.pointerType === "touch" && svg.told !== found;
+  svg.told = found;
   const [x, y, , text, url] = found;
   let link = svg.querySelector("a.mark");
   if (!link) {
@@ -101,6 +107,7 @@ function arrange(part) {
   for (const svg of part.querySelectorAll("svg[data-marks]")) {
     svg.addEventListener("pointermove", (event) => point(svg, event));
     svg.addEventListener("pointerdown", (event) => point(svg, event));
+    svg.addEventListener("click", (event) => svg.isToldFirst && event.preventDefault());
     // A finger that is lifted leaves, too: what it has found stays until the next touch.
     svg.addEventListener("pointerleave", (event) => event.pointerType === "touch" || leave());
   }

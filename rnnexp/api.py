@@ -68,6 +68,7 @@ def run(
         SystemExit: SIGTERM came, with 128 + its number; the checkpoint is written.
 
     Example::
+
         run = rnnexp.run({"model": "gru", "train.epochs": 3}, name="first")
         run.metrics["test_accuracy"]
     """
@@ -121,6 +122,7 @@ def sweep(
             same call goes on. A second one ends it at once.
 
     Example::
+
         sweep = rnnexp.sweep({"model": "gru"}, search={"optim.lr": "tag(log,interval(1e-3,1))"}, n_trials=20, name="lr")
         again = rnnexp.run(["model=gru", *sweep.best_overrides])
     """
@@ -166,6 +168,7 @@ def compare(
         KeyboardInterrupt: see `sweep`.
 
     Example::
+
         comparison = rnnexp.compare(arms=["model=gru", "model=lstm"], name="cells")
         print(comparison.verdict)
     """
@@ -192,6 +195,7 @@ def load(path_or_name: Folder, *, trust: bool = False) -> Run | Sweep | Comparis
         UserError: there is none.
 
     Example::
+
         rnnexp.load("first").predict("seven.png").classes
     """
     from rnnexp.record.places import find

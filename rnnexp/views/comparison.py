@@ -18,6 +18,7 @@ class Comparison(View):
     """Arms tuned alike and judged on fresh seeds; on several data sets, what all of them say together.
 
     Example::
+
         comparison = rnnexp.compare(arms="model", name="cells")
         print(comparison.verdict)
     """

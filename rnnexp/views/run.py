@@ -38,6 +38,7 @@ class Run(View):
     """One run: a configuration, a seed, and what came of them.
 
     Example::
+
         run = rnnexp.run({"model": "gru", "train.epochs": 3}, name="first")
         run.status, run.metrics["test_accuracy"]
         classes, probabilities = run.predict("seven.png")
@@ -136,6 +137,7 @@ class Run(View):
                 where the shell has --trust.
 
         Example::
+
             classes, probabilities = run.predict(["a.png", "b.png"])
         """
         import pandas as pd

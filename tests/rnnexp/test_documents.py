@@ -121,7 +121,7 @@ def test_no_page_spells_a_command_the_older_way():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_program_that_is_named_exists(page):
-    own = {re.match(r"# (\S+\.py)", block.text)[1] for block in blocks(page) if block.text.startswith("# make_")}
+    own = {found[1] for block in blocks(page) if (found := re.match(r"# (\S+\.py)\b", block.text))}
     for name in re.findall(r"python ((?:\w+/)*\w+\.py)", page.read_text()):
         assert (ROOT / name).exists() or name in own, name
 

@@ -67,7 +67,8 @@ def run(
             thread other than the main one never hears of it.
         SystemExit: SIGTERM came, with 128 + its number; the checkpoint is written.
 
-    Example:
+    Example::
+
         run = rnnexp.run({"model": "gru", "train.epochs": 3}, name="first")
         run.metrics["test_accuracy"]
     """
@@ -120,7 +121,8 @@ def sweep(
         KeyboardInterrupt: Ctrl-C, or a notebook's stop button; running trials have saved their checkpoints, and the
             same call goes on. A second one ends it at once.
 
-    Example:
+    Example::
+
         sweep = rnnexp.sweep({"model": "gru"}, search={"optim.lr": "tag(log,interval(1e-3,1))"}, n_trials=20, name="lr")
         again = rnnexp.run(["model=gru", *sweep.best_overrides])
     """
@@ -165,7 +167,8 @@ def compare(
         CommandFailed: a search failed; a RuntimeError. The record is there.
         KeyboardInterrupt: see `sweep`.
 
-    Example:
+    Example::
+
         comparison = rnnexp.compare(arms=["model=gru", "model=lstm"], name="cells")
         print(comparison.verdict)
     """
@@ -191,7 +194,8 @@ def load(path_or_name: Folder, *, trust: bool = False) -> Run | Sweep | Comparis
     Raises:
         UserError: there is none.
 
-    Example:
+    Example::
+
         rnnexp.load("first").predict("seven.png").classes
     """
     from rnnexp.record.places import find

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Comparison(View):
     """Arms tuned alike and judged on fresh seeds; on several data sets, what all of them say together.
 
-    Example:
+    Example::
+
         comparison = rnnexp.compare(arms="model", name="cells")
         print(comparison.verdict)
     """

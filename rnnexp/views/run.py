@@ -37,7 +37,8 @@ class Predictions(NamedTuple):
 class Run(View):
     """One run: a configuration, a seed, and what came of them.
 
-    Example:
+    Example::
+
         run = rnnexp.run({"model": "gru", "train.epochs": 3}, name="first")
         run.status, run.metrics["test_accuracy"]
         classes, probabilities = run.predict("seven.png")
@@ -135,7 +136,8 @@ class Run(View):
                 is neither rnnexp's nor torch's is built only if the record is trusted: `rnnexp.load(path, trust=True)`,
                 where the shell has --trust.
 
-        Example:
+        Example::
+
             classes, probabilities = run.predict(["a.png", "b.png"])
         """
         import pandas as pd

@@ -26,7 +26,8 @@ _READ_FROM: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # what must live 
 class Sweep(View):
     """A grid or a search: its trials, its study, and the best of them.
 
-    Example:
+    Example::
+
         sweep = rnnexp.sweep(search={"optim.lr": "tag(log,interval(1e-3,1))"}, n_trials=20, name="lr")
         sweep.best_overrides, sweep.best.metrics["valid_accuracy"]
     """

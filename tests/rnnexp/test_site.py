@@ -51,7 +51,7 @@ def test_every_key_has_a_row_with_its_type_and_range(generated):
     assert "| `data.jitter.degrees` | `10.0` | number, >= 0, <= 180 |" in text
     assert "| `compare.smallest_effect` | `0.002` | number, > 0, < 1 |" in text
     rows = set(re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE))
-    of_its_own = {"model", "optim", "schedule", "data", "metrics", "train", "experiment", "search"}
+    of_its_own = {"model", "optim", "schedule", "data", "metrics", "train", "tracker", "experiment", "search"}
     assert {field.name for field in dataclasses.fields(Config)} - of_its_own <= rows
     assert {f"train.{field.name}" for field in dataclasses.fields(TrainConfig)} <= rows
     for group, options in SCHEMAS.items():

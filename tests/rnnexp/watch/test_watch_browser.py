@@ -191,6 +191,27 @@ def test_a_dot_names_its_trial_and_a_click_on_it_opens_the_trials_page(page, url
     wait(page, lambda: page.current_url == f"{url}at/sweeps/s")
 
 
+def test_a_finger_is_told_first_and_follows_by_its_second_touch(page, url):
+    target = f"{url}chosen?run=runs/r0&run=runs/r1"
+    resize(page, 390)
+    page.get(target)
+    mark(page, "chosen-curves", "r0")
+    time.sleep(0.5)  # until the page has stopped scrolling, which takes what is told away
+    x, y, text, link = mark(page, "chosen-curves", "r0")
+    touch(page, x, y)
+    tip = page.find_element("css selector", ".tip")
+    wait(page, tip.is_displayed)
+    assert tip.text.splitlines()[:2] == text.splitlines()
+    assert page.current_url == target
+    touch(page, x, y)
+    wait(page, lambda: page.current_url == f"{url}{link[1:]}")
+
+
+def touch(browser, x, y):
+    for kind, points in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
 def test_a_page_grows_with_its_run_and_keeps_what_is_hidden(page, url, folder):
     root, _ = folder
     run = finished(root / "runs" / "growing")

@@ -83,7 +83,8 @@ def write_results(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
     """Raises: UserError if there is no room."""
     table_rows = rows(plan, trials)
     last = ("reports", "attempt", "seconds", "worker", "folder")
-    names = [name for name in dict.fromkeys(name for row in table_rows for name in row) if name not in last]
+    named = dict.fromkeys(name for row in table_rows for name in row) or ("trial", "state", "reason")
+    names = [name for name in named if name not in last]
     plan.folder.write_table([*names, *last], table_rows)
 
 

@@ -350,7 +350,7 @@ def _show_trials(shown: Any, sweep: Sweep) -> None:
         return
     with suppress(UserError, OSError):
         ended, best = sweep.progress()
-        if shown.total is None:
+        if shown.total != sweep.n_trials:  # of a sweep that goes on, it grows once its command has begun
             shown.reset(total=sweep.n_trials)
         shown.n = ended
         shown.set_postfix_str(best, refresh=True)

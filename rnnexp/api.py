@@ -31,6 +31,7 @@ from rnnexp.views import Comparison, Run, Sweep, at
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from rnnexp.callbacks import Callback
     from rnnexp.command_line import CommandLine
     from rnnexp.record.result import RunResult
 
@@ -43,6 +44,7 @@ def run(
     *,
     name: str | None = None,
     resume: bool = False,
+    callbacks: Sequence[Callback] = (),
     config_dir: Folder | None = None,
     outputs: Folder | None = None,
     progress: bool | None = None,
@@ -57,6 +59,7 @@ def run(
             `{"model": "gru", "optim": {"lr": 0.1}}`. Groups and keys are those of `rnnexp train --help`.
         name: of its folder, `outputs/runs/NAME`; by default the time.
         resume: goes on from the checkpoint of the run of this name, if there is one; a finished run is returned.
+        callbacks: are told of the run, beside those that the configuration names; see `rnnexp.callbacks.Callback`.
         config_dir: a folder of your own options: `FOLDER/model/mine.yaml` is then `model=mine`.
         outputs: where `runs/NAME` is made; by default the folder `outputs` of the working directory.
         progress: shows a bar over the epochs; None: in a terminal and in a notebook.
@@ -75,15 +78,17 @@ def run(
     own = {"name": name, "train.resume": resume or None, "hydra.run.dir": _below(outputs, "runs")}
     words = _with_own(as_overrides(overrides), own)
     from rnnexp import guest
+    from rnnexp.callbacks import checked
     from rnnexp.data import loading
 
+    told = [checked(callback, "callbacks") for callback in callbacks]
     with guest.composing():
         typed = _command_line(words, config_dir)
         try:
             if problems := typed.problems():
                 raise UserError(problems)
             full = typed.compose([*typed.overrides, "hydra.mode=RUN"])  # as Hydra's own command does
-            _train(typed, full, progress)
+            _train(typed, full, told, progress)
         finally:
             loading.forget()
     return Run(Path(full.hydra.runtime.output_dir), trust=True)
@@ -203,7 +208,7 @@ def load(path_or_name: Folder, *, trust: bool = False) -> Run | Sweep | Comparis
     return at(find(Path(path_or_name)).absolute(), trust)
 
 
-def _train(typed: CommandLine, full: DictConfig, progress: bool | None) -> None:
+def _train(typed: CommandLine, full: DictConfig, told: Sequence[Callback], progress: bool | None) -> None:
     """Runs a composed configuration as Hydra's own command would, but for the log, which stays the process's own."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.utils import run_job
@@ -224,7 +229,7 @@ def _train(typed: CommandLine, full: DictConfig, progress: bool | None) -> None:
             hidden(progress),
             bar(cfg.train.epochs, str(cfg.name), "epoch", progress) as shown,
         ):
-            result = train(cfg, lambda row: _show_epoch(shown, row))
+            result = train(cfg, lambda row: _show_epoch(shown, row), told)
             log.info("results in %s", state.runtime.output_dir)
         return result
 

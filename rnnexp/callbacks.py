@@ -5,7 +5,7 @@
             print(f"{run.name}: {row['valid_accuracy']:.3f}")
 
 By configuration, in runs, sweeps and comparisons: `callbacks=[{_target_:mine.Bell}]`, with its arguments as further
-keys. From Python: `rnnexp.runner.run(cfg, out, callbacks=[Bell()])`.
+keys. From Python: `rnnexp.run({"model": "gru"}, callbacks=[Bell()])`.
 
 A callback watches. It is handed copies, so that it can change neither the run nor its record; it is called in the
 run's own thread, which waits for it. What it raises is one line in the log, and the run goes on to the same bits. It is

@@ -20,6 +20,7 @@ from typed_here import problems, type_here
 
 import rnnexp
 from rnnexp import api, reproduce
+from rnnexp.callbacks import Callback
 from rnnexp.overrides import literal
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.schema.tree import CONFIG_DIR
@@ -126,6 +127,20 @@ def test_a_key_that_is_an_argument_too_is_a_line(here, resumed):
         rnnexp.UserError, match=r"^name=b: name is an argument of the call, too; leave one of them out$"
     ):
         rnnexp.run(["name=b"], name="a", resume=resumed)
+
+
+def test_a_callback_of_python_is_told_and_what_is_none_is_a_line_before_anything_is_written(here, series):
+    told = []
+
+    class Bell(Callback):
+        def on_epoch(self, row, run):
+            told.append((run.name, row["epoch"]))
+
+    rnnexp.run(series, name="one", callbacks=[Bell()])
+    assert told == [("one", 1), ("one", 2)]
+    with pytest.raises(rnnexp.UserError, match=r"^callbacks must be a rnnexp.callbacks.Callback, got type$"):
+        rnnexp.run(series, name="two", callbacks=[Bell])
+    assert not (here / "outputs/runs/two").exists()
 
 
 def test_a_finished_run_is_returned_as_it_is(here, series):

@@ -1,9 +1,9 @@
 """Small comparisons, whole and live: how often is an arm better than itself, and do verdicts agree when all is redone?
 
-    python benchmarks/live.py                      twenty and six of them, an hour on two cores; it goes on
+    python benchmarks/live.py                      twenty and four of them, an hour on two cores; it goes on
     python benchmarks/live.py --number 4 --again 2 --outputs outputs
 
-Each is an ordinary comparison by the default protocol, but for eight trials a search, on 2,000 images of MNIST. In
+Each is an ordinary comparison by the default protocol, but for six trials a search, on 2,000 images of MNIST. In
 the first ones, both arms are the same GRU, or the same LSTM, but for the seeds of sampler, training and split:
 whatever is called better is a false alarm. The others compare the GRU with the LSTM, each time with other seeds for
 everything. Leaves results/live.md.
@@ -21,15 +21,16 @@ from bench import RESULTS, machine
 
 CELLS = ("gru", "lstm")
 SIZE = (
-    *("model.num_layers=1", "data.limit=1000", "data.valid_size=500", "train.epochs=3", "compare.trials=8"),
-    'compare.final=["data.limit=2000","train.epochs=5"]',
+    *("model.num_layers=1", "data.limit=1000", "data.valid_size=500", "train.epochs=2", "compare.trials=6"),
+    'compare.final=["data.limit=2000","train.epochs=3"]',
+    "hydra/launcher=basic",  # a search in one process: half of its time would go into starting another one
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--number", type=int, default=20, help="of comparisons of an arm with itself; 20")
-    parser.add_argument("--again", type=int, default=6, help="of comparisons of the GRU with the LSTM; 6")
+    parser.add_argument("--again", type=int, default=4, help="of comparisons of the GRU with the LSTM; 4")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the comparisons are; outputs")
     args = parser.parse_args()
     wanted = [(f"live-{i}", (CELLS[i % 2], CELLS[i % 2]), i) for i in range(args.number)]

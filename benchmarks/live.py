@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bench import RESULTS, machine
 
+KNOWN = RESULTS / "live.json"
 CELLS = ("gru", "lstm")
 SIZE = (
     *("model.num_layers=1", "data.limit=1000", "data.valid_size=500", "train.epochs=2", "compare.trials=6"),
@@ -35,27 +36,42 @@ def main() -> None:
     args = parser.parse_args()
     wanted = [(f"live-{i}", (CELLS[i % 2], CELLS[i % 2]), i) for i in range(args.number)]
     wanted += [(f"again-{i}", CELLS, args.number + i) for i in range(args.again)]
-    lines = ["| comparison | difference, points | p | verdict |", "|---|---|---|---|"]
-    alarms = 0
+    known = json.loads(KNOWN.read_text()) if KNOWN.exists() else {}
     for name, cells, number in wanted:
-        found = compare(name, cells, number, args.outputs)["pairs"][0]
-        alarms += cells[0] == cells[1] and found["verdict"] in ("better", "worse")
-        difference = f"{100 * found['difference']:+.2f} [{100 * found['low']:+.2f}, {100 * found['high']:+.2f}]"
-        lines.append(f"| {name}: {' - '.join(cells)} | {difference} | {found['p']:.2g} | {found['verdict']} |")
-    lines += ["", f"An arm better or worse than itself: {alarms} of {args.number}. {machine()['processor']}."]
-    (RESULTS / "live.md").write_text("\n".join(lines) + "\n")
-    sys.stdout.write("\n".join(lines) + "\n")
+        if name not in known:
+            known[name] = compare(name, cells, number, args.outputs) | {
+                "cells": cells,
+                "processor": machine()["processor"],
+            }
+            KNOWN.write_text(json.dumps(known, indent=1) + "\n")
+    text = table({name: known[name] for name, _, _ in wanted})
+    (RESULTS / "live.md").write_text(text)
+    sys.stdout.write(text)
+
+
+def table(found: dict[str, dict]) -> str:
+    """Returns Markdown: a row for each comparison, and how many are false alarms."""
+    lines = ["| comparison | difference, points | p | verdict |", "|---|---|---|---|"]
+    for name, of in found.items():
+        difference = f"{100 * of['difference']:+.2f} [{100 * of['low']:+.2f}, {100 * of['high']:+.2f}]"
+        lines.append(f"| {name}: {' - '.join(of['cells'])} | {difference} | {of['p']:.2g} | {of['verdict']} |")
+    own = [of for of in found.values() if len({*of["cells"]}) == 1]
+    alarms = sum(of["verdict"] in ("better", "worse") for of in own)
+    machines = ", ".join(sorted({of["processor"] for of in found.values()}))
+    lines += ["", f"An arm better or worse than itself: {alarms} of {len(own)}. {machines}."]
+    return "\n".join(lines) + "\n"
 
 
 def compare(name: str, cells: tuple[str, str], number: int, outputs: Path) -> dict:
-    """Returns what one comparison concludes; it is run if it has not been."""
+    """Returns what one comparison concludes of its pair; it is run if it has not been."""
     place = (outputs / "compare" / name).resolve()
     arms = [arm(cell, 100_000 * (2 * number + side)) for side, cell in enumerate(cells)]
     command = [sys.executable, "-m", "rnnexp.compare", f"name={name}", f"hydra.run.dir={place}"]
     command += [f"compare.arms={json.dumps(arms)}", f"compare.first_seed={10_000_000 + 10_000 * number}", *SIZE]
     if subprocess.run(command, check=False).returncode:
         sys.exit(f"live.py: the comparison {name} failed")
-    return json.loads((place / "comparison.json").read_text())
+    pair = json.loads((place / "comparison.json").read_text())["pairs"][0]
+    return {name: pair[name] for name in ("difference", "low", "high", "p", "verdict")}
 
 
 def arm(cell: str, seed: int) -> str:

@@ -39,10 +39,7 @@ def main() -> None:
     known = json.loads(KNOWN.read_text()) if KNOWN.exists() else {}
     for name, cells, number in wanted:
         if name not in known:
-            known[name] = compare(name, cells, number, args.outputs) | {
-                "cells": cells,
-                "processor": machine()["processor"],
-            }
+            known[name] = compare(name, cells, number, args.outputs)
             KNOWN.write_text(json.dumps(known, indent=1) + "\n")
     text = table({name: known[name] for name, _, _ in wanted})
     (RESULTS / "live.md").write_text(text)
@@ -71,7 +68,8 @@ def compare(name: str, cells: tuple[str, str], number: int, outputs: Path) -> di
     if subprocess.run(command, check=False).returncode:
         sys.exit(f"live.py: the comparison {name} failed")
     pair = json.loads((place / "comparison.json").read_text())["pairs"][0]
-    return {name: pair[name] for name in ("difference", "low", "high", "p", "verdict")}
+    concluded = {name: pair[name] for name in ("difference", "low", "high", "p", "verdict")}
+    return {"cells": cells, **concluded, "processor": machine()["processor"]}
 
 
 def arm(cell: str, seed: int) -> str:

@@ -148,7 +148,7 @@ def pruning(trials: pd.DataFrame, label: str = "value", step: str = "epoch") -> 
             marks.append(_marks(axes, rows["reports"], rows["trial"], f"s{len(samples)}", rows, label, ["reports"]))
             samples.append(sample_of(state, place, linestyle=dash, linewidth=6))
     axes.invert_yaxis()
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel=f"{step}s run", ylabel="trial")
     whole_numbers(axes)
     note = (
@@ -171,7 +171,7 @@ def _pruning_marks(trials: pd.DataFrame, label: str, step: str) -> Drawing:
             samples.append(sample_of(state, place, linestyle="", marker=marker))
     axes.set(xlabel="trial", ylabel=f"{step}s run")
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     note = (
         f"A mark is a trial, and its height the {step}s that it was let run: low ones were pruned, and saved the rest."
     )

@@ -23,6 +23,7 @@ from rnnexp.verdict.text import equals_p, p_text, percent, points
 from rnnexp.verdict.values import ALPHA, BETTER, OPPOSITE, UNDECIDED, WORSE, Verdict
 
 VERSION = 1
+MOST_NAMED = 3  # pairs in a sentence; the table has all of them
 NUM_RESAMPLES = 2000  # of the interquartile means' intervals
 METHOD = (
     "Of each data set an arm has one number, its mean accuracy. Pairs are tested by Wilcoxon's signed-rank test over "
@@ -146,10 +147,8 @@ def across(name: str, verdicts: Sequence[Verdict], folders: Sequence[str]) -> Ac
     ]
     groups = _groups(names, pairs)
     said = [_overview(arms, len(data), friedman), *(pair.sentence for pair in pairs if pair.verdict != UNDECIDED)]
-    if alike := [
-        f"{pair.a} and {pair.b} ({equals_p(pair.p_corrected)})" for pair in pairs if pair.verdict == UNDECIDED
-    ]:
-        said.append(f"Can't be told apart over {counted(len(data), 'data set')}: {', '.join(alike)}.")
+    if alike := [pair for pair in pairs if pair.verdict == UNDECIDED]:
+        said.append(_alike(alike, len(pairs), len(data)))
     warnings = [f"{verdict.name}: {text}" for verdict in verdicts for text in verdict.warnings]
     if (least := 2 / 2 ** len(data)) * len(pairs) >= ALPHA:
         warnings.append(
@@ -242,6 +241,20 @@ def _overview(arms: Sequence[ArmAcross], num_data: int, friedman: float | None) 
     ranks = ", ".join(f"{arm.name} {arm.mean_rank:.2f}" for arm in arms)
     text = f"Mean ranks over {counted(num_data, 'data set')}: {ranks}"
     return f"{text}." if friedman is None else f"{text} (Friedman's test of any difference: {equals_p(friedman)})."
+
+
+def _alike(alike: Sequence[PairAcross], num_pairs: int, num_data: int) -> str:
+    over = f"over {counted(num_data, 'data set')}"
+    if len(alike) <= MOST_NAMED:
+        named = ", ".join(f"{pair.a} and {pair.b} ({equals_p(pair.p_corrected)})" for pair in alike)
+        return f"Can't be told apart {over}: {named}."
+    least = min(alike, key=lambda pair: pair.p_corrected)
+    apart = (
+        f"None of the {num_pairs} pairs can"
+        if len(alike) == num_pairs
+        else f"{len(alike)} of the {num_pairs} pairs can't"
+    )
+    return f"{apart} be told apart {over}; nearest to it are {least.a} and {least.b} ({equals_p(least.p_corrected)})."
 
 
 def _sentence(pair: PairAcross, num_data: int) -> str:

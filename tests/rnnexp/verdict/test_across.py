@@ -75,6 +75,16 @@ def test_few_data_sets_can_not_tell_and_say_so():
     assert found.verdict[-1].startswith("Can't be told apart over 4 data sets: good and bad (p = 0.12)")
 
 
+def test_of_many_pairs_that_can_not_be_told_apart_the_nearest_is_named():
+    shifts = {f"arm {number}": 0.02 * number for number in range(4)}
+    found = across("c", verdicts(shifts, 4), ["a", "b", "c", "d"])
+    least = min(found.pairs, key=lambda pair: pair.p_corrected)
+    assert found.verdict[-1] == (
+        "None of the 6 pairs can be told apart over 4 data sets; nearest to it are "
+        f"{least.a} and {least.b} (p = {least.p_corrected:.2g})."
+    )
+
+
 def test_data_sets_must_have_the_same_arms(three):
     with pytest.raises(UserError, match="at least two"):
         across("c", three[:1], ["a"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hydra_sweep.errors import UserError
     from rnnexp.api import compare, load, run, sweep
+    from rnnexp.callbacks import Callback
     from rnnexp.child import CommandFailed
     from rnnexp.results import collect, group, histories, pivot, where
     from rnnexp.views import Comparison, Predictions, Run, Sweep
@@ -37,6 +38,7 @@ if sys.argv[:1] == ["-m"]:  # python -m looks for one of our modules: of most of
 # What `import rnnexp` offers, imported when it is asked for: torch, pandas, Optuna and Hydra take their time.
 _FROM = {
     "rnnexp.api": ("compare", "load", "run", "sweep"),
+    "rnnexp.callbacks": ("Callback",),
     "rnnexp.child": ("CommandFailed",),
     "rnnexp.results": ("collect", "group", "histories", "pivot", "where"),
     "rnnexp.views": ("Comparison", "Predictions", "Run", "Sweep"),
@@ -44,6 +46,7 @@ _FROM = {
 }
 _MODULES = {name: module for module, names in _FROM.items() for name in names}
 __all__ = [
+    "Callback",
     "CommandFailed",
     "Comparison",
     "Predictions",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+    from rnnexp.record.labels import Labels
     from rnnexp.record.result import RunResult
     from rnnexp.reproduce import Differences
 
@@ -100,6 +101,24 @@ class Run(View):
             return self.folder.read_hydra_config()
         except ValueError as error:
             raise UserError(f"{self.folder.hydra_config}: {error}") from error
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that it was given last, by `tags=[...]` or `rnnexp tag`. Raises: UserError if they are damaged."""
+        return self._labels().tags
+
+    @property
+    def notes(self) -> str | None:
+        """The notes that it was given last; None if there are none. Raises: UserError if they are damaged."""
+        return self._labels().notes
+
+    def _labels(self) -> Labels:
+        from rnnexp.record import labels
+
+        try:
+            return labels.read(self.folder, self.config)
+        except ValueError as error:
+            raise UserError(f"{self.path}: {error}") from error
 
     @property
     def history(self) -> pd.DataFrame:

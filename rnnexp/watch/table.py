@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +27,7 @@ KINDS = {"all": "", "runs": "run", "sweeps": "sweep", "comparisons": "comparison
 TOP = "top"  # what is in no sweep and in no comparison
 OWN = ("kind", "within", "changed", "trials", "n_trials", "summary")  # columns that the table of results has not
 MAX_ROWS = 5000
+MOST_WIDTHS = 4  # of windows, for which columns are chosen in advance
 MOST = 24  # runs that one figure can still tell apart
 
 
@@ -70,12 +71,14 @@ class Watched:
     Args:
         groups: rows of sweeps and comparisons, by path.
         within: the group that each run and each group is in.
+        usual: the columns that were chosen for each width that has been asked for.
     """
 
     seen: Seen
     groups: Mapping[str, Mapping[str, Any]]
     within: Mapping[str, str]
     version: str
+    usual: dict[int, list[str]] = field(default_factory=dict)
 
     @cached_property
     def paths(self) -> dict[str, str]:
@@ -114,10 +117,18 @@ class Watched:
             return f"{path.lower()}\n{self.seen.runs[folder].text}"
         return "\n".join(value for value in self.groups[folder].values() if isinstance(value, str)).lower()
 
-    @lru_cache(maxsize=8)  # noqa: B019 - as long as this look is the last one
     def usual_columns(self, width: int) -> list[str]:
         """Returns the columns of runs that tell them apart, as many as fit."""
-        return choose(self.seen.frame, width) if len(self.seen.frame) else ["path", "status"]
+        if width not in self.usual:
+            self.usual[width] = choose(self.seen.frame, width) if len(self.seen.frame) else ["path", "status"]
+        return self.usual[width]
+
+    def prepare(self, widths: Iterable[int]) -> Watched:
+        """Computes what most answers need, here and not where somebody waits for one."""
+        _ = self.frame, self.filled, self.paths
+        for width in [*widths][-MOST_WIDTHS:]:
+            self.usual_columns(width)
+        return self
 
 
 def answer(table: Watched, query: Query) -> dict[str, Any]:

@@ -10,7 +10,7 @@ const inputs = ["text", "where", "group", "values"].map(get);
 const state = { sort: "", columns: "", limit: 200 };
 const chosen = new Map(); // of runs, from URL to path
 const arrivals = new Map(); // of rows, from URL to when they came
-let shown = new Set(); // URLs of rows
+let drawn = new Map(); // of rows, from URL to their elements and what those show
 let answered = null; // the question that they answer
 let tag = "";
 let grouped = false;
@@ -107,25 +107,56 @@ function show(answer) {
   get("warning").textContent = [answer.warning, answer.left_out ? `${answer.left_out} runs that are not complete are left out` : ""].filter(Boolean).join("; ");
   get("warning").hidden = !get("warning").textContent;
   heads(answer);
-  const body = document.createDocumentFragment();
   const question = `${asked()} ${state.limit}`;
-  const before = question === answered ? shown : null; // what another question finds is not new
-  [shown, answered] = [new Set(), question];
-  for (const row of answer.rows) body.append(line(answer, row, before));
+  place(answer, question === answered); // what another question finds is not new
+  answered = question;
+  const more = !answer.warning && answer.found > answer.rows.length && !get("group").value.trim();
+  get("rest").hidden = !more;
+  get("rest").querySelector("span").textContent = `${answer.rows.length.toLocaleString("en")} of ${answer.found.toLocaleString("en")} are shown`;
+  names(answer);
+  choices();
+}
+// A row that has not changed stays the same element in its place: a click that has begun on it, a tick, whoever is
+// there with the keyboard, and what is marked for copying are not to be lost each time that another run has an epoch.
+function place(answer, isSame) {
+  const body = get("table").tBodies[0];
+  const focused = body.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const before = drawn;
+  drawn = new Map();
+  let at = body.firstChild;
+  for (const row of answer.rows) {
+    const name = row.url ?? row.where + row.cells;
+    const key = JSON.stringify([answer.columns, row]);
+    const known = before.get(name);
+    let made = known?.element;
+    if (!known && isSame) arrivals.set(name, performance.now());
+    if (known?.key !== key) {
+      made = line(answer, row);
+      if (known && known.element === at) {
+        at.replaceWith(made);
+        at = made;
+      }
+    }
+    const age = performance.now() - (arrivals.get(name) ?? -Infinity);
+    if (age >= ARRIVING) arrivals.delete(name);
+    made.classList.toggle("new", age < ARRIVING);
+    if (known?.key !== key) made.style.setProperty("--age", `${-age}ms`); // it fades on from where it was
+    if (made === at) at = at.nextSibling;
+    else body.insertBefore(made, at);
+    drawn.set(name, { key, element: made });
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
   if (!answer.rows.length) {
     const cell = make("td", "empty", answer.total ? "nothing that was asked for" : "…");
     cell.colSpan = answer.columns.length + 1;
     body.append(make("tr"));
     body.lastChild.append(cell);
   }
-  const focused = document.activeElement?.closest("#table tbody") ? document.activeElement.dataset.key : null;
-  get("table").tBodies[0].replaceChildren(body);
-  if (focused) get("table").querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
-  const more = !answer.warning && answer.found > answer.rows.length && !get("group").value.trim();
-  get("rest").hidden = !more;
-  get("rest").querySelector("span").textContent = `${answer.rows.length.toLocaleString("en")} of ${answer.found.toLocaleString("en")} are shown`;
-  names(answer);
-  choices();
+  if (focused && !body.contains(document.activeElement)) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 function heads(answer) {
   const by = state.sort || "-changed";
@@ -156,7 +187,7 @@ function heads(answer) {
   }
   get("table").tHead.replaceChildren(row);
 }
-function line(answer, row, before) {
+function line(answer, row) {
   const is_group = row.kind && row.kind !== "run";
   const made = make("tr", is_group ? "group" : "");
   const first = make("td");
@@ -173,15 +204,6 @@ function line(answer, row, before) {
       choices();
     });
     first.append(box);
-  }
-  if (row.url) {
-    shown.add(row.url);
-    if (before && !before.has(row.url)) arrivals.set(row.url, performance.now());
-    const age = performance.now() - (arrivals.get(row.url) ?? -Infinity);
-    if (age < ARRIVING) {
-      made.classList.add("new");
-      made.style.setProperty("--age", `${-age}ms`); // it fades on where it was, however often the row is made anew
-    } else arrivals.delete(row.url);
   }
   for (const [i, name] of answer.columns.entries()) {
     const cell = make("td", answer.numeric[i] ? "number" : "");

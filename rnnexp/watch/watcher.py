@@ -61,9 +61,7 @@ class Watcher(Background):
         if known and known.seen.version == seen.version and str(known.groups) == str(groups):
             return known
         number = int(known.version.rpartition("-")[2]) + 1 if known else 1
-        table = Watched(seen, groups, within, f"{self.start_token}-{number}")
-        _ = table.frame  # made here, once, and not where somebody waits for it
-        return table
+        return Watched(seen, groups, within, f"{self.start_token}-{number}").prepare(known.usual if known else ())
 
     def table(self) -> Watched:
         """Returns what there was a moment ago. Waits for the first look, and briefly for one after a pause."""

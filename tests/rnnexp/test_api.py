@@ -20,7 +20,6 @@ from typed_here import problems, type_here
 
 import rnnexp
 from rnnexp import api, reproduce
-from rnnexp.callbacks import Callback
 from rnnexp.overrides import literal
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.schema.tree import CONFIG_DIR
@@ -127,20 +126,6 @@ def test_a_key_that_is_an_argument_too_is_a_line(here, resumed):
         rnnexp.UserError, match=r"^name=b: name is an argument of the call, too; leave one of them out$"
     ):
         rnnexp.run(["name=b"], name="a", resume=resumed)
-
-
-def test_a_callback_of_python_is_told_and_what_is_none_is_a_line_before_anything_is_written(here, series):
-    told = []
-
-    class Bell(Callback):
-        def on_epoch(self, row, run):
-            told.append((run.name, row["epoch"]))
-
-    rnnexp.run(series, name="one", callbacks=[Bell()])
-    assert told == [("one", 1), ("one", 2)]
-    with pytest.raises(rnnexp.UserError, match=r"^callbacks must be a rnnexp.callbacks.Callback, got type$"):
-        rnnexp.run(series, name="two", callbacks=[Bell])
-    assert not (here / "outputs/runs/two").exists()
 
 
 def test_a_finished_run_is_returned_as_it_is(here, series):
@@ -320,6 +305,28 @@ def test_bars_are_shown_to_those_who_ask(here, series, capsys):
     assert "one: 100%" in err
     assert "2/2" in err
     assert "valid_accuracy=" in err
+
+
+class Bell(rnnexp.Callback):
+    def __init__(self):
+        self.told = []
+
+    def on_epoch(self, row, run):
+        self.told.append((run.name, row["epoch"]))
+
+    def on_end(self, result, run):
+        self.told.append(result.status.value)
+        raise ZeroDivisionError  # which ends nothing
+
+
+def test_callbacks_are_told_of_a_run_and_tags_come_back(here, series):
+    bell = Bell()
+    run = rnnexp.run([*series, "tags=[good,new]"], name="one", callbacks=[bell])
+    assert bell.told == [("one", 1), ("one", 2), "complete"]
+    assert (run.tags, run.notes) == (("good", "new"), None)
+    with pytest.raises(rnnexp.UserError, match=r"callbacks must be a rnnexp.callbacks.Callback, got function"):
+        rnnexp.run(series, name="other", callbacks=[lambda: None])
+    assert not (here / "outputs" / "runs" / "other").exists()
 
 
 def test_what_is_no_record_can_not_be_loaded(here):

@@ -99,6 +99,17 @@ def type_into(browser, name, text):
     field.send_keys(text)
 
 
+def click(browser, selector, text=""):
+    """Clicks, in one go, on the first element that has this text: the table may be made anew at any time."""
+    script = """
+        const all = [...document.querySelectorAll(arguments[0])];
+        const found = all.find((it) => it.textContent.startsWith(arguments[1]));
+        found?.click();
+        return Boolean(found);
+        """
+    wait(browser, lambda: browser.execute_script(script, selector, text))
+
+
 def only_runs(browser):
     browser.find_element("css selector", "#show input[value=runs] + span").click()
     type_into(browser, "text", "runs/r")
@@ -121,8 +132,28 @@ def test_words_and_an_expression_leave_the_rows_that_are_asked_for(page):
 def test_a_click_on_a_columns_name_sorts_by_it_and_another_one_backwards(page):
     only_runs(page)
     for expected in (["2", "1", "0"], ["0", "1", "2"]):
-        page.find_element("xpath", "//th/button[. = 'seed']").click()
+        click(page, "#table th button", "seed")
         wait(page, lambda expected=expected: column(page, "seed") == expected)
+
+
+def test_a_row_that_has_not_changed_stays_the_same_element(page, folder):
+    root, _ = folder
+    only_runs(page)
+    click(page, "#table tbody input[aria-label='choose runs/r1']")
+    mark_it = "document.querySelector(`#table a[data-key='/at/runs/r1']`).closest('tr').isTheSame = true"
+    page.execute_script(mark_it)
+    run = finished(root / "runs" / "r9", seed=9)
+    wait(page, lambda: "runs/r9" in column(page, "path"))
+    is_same = "row.isTheSame && row.querySelector(':checked')"
+    rest = f"return [...document.querySelectorAll('#table tbody tr')].filter((row) => {is_same}).length"
+    assert page.execute_script(rest) == 1
+    finished(root / "runs" / "r1", choices__model="gru", config__optim__lr=0.2, seed=77)
+    wait(page, lambda: "77" in column(page, "seed"))
+    assert page.execute_script(rest) == 0
+    assert len(page.find_elements("css selector", "#table tbody input:checked")) == 1
+    finished(root / "runs" / "r1", choices__model="gru", config__optim__lr=0.2, seed=1)
+    shutil.rmtree(run.path)
+    wait(page, lambda: "runs/r9" not in column(page, "path") and "77" not in column(page, "seed"))
 
 
 def test_groups_are_means_and_lead_to_their_runs(page):
@@ -130,7 +161,7 @@ def test_groups_are_means_and_lead_to_their_runs(page):
     type_into(page, "group", "model")
     wait(page, lambda: [row[0] for row in rows(page)] == ["gru", "lstm"])
     assert "mixes configurations (optim.lr)" in page.find_element("id", "warning").text
-    page.find_element("css selector", "#table tbody a").click()
+    click(page, "#table tbody a", "gru")
     wait(page, lambda: "model+%3D%3D" in page.current_url and rows(page))
     wait(page, lambda: set(column(page, "model")) >= {"gru"} and "lstm" not in column(page, "model"))
 
@@ -234,8 +265,8 @@ def test_a_page_grows_with_its_run_and_keeps_what_is_hidden(page, url, folder):
 
 def test_two_chosen_runs_are_compared_with_what_differs_marked(page):
     only_runs(page)
-    for box in page.find_elements("css selector", "#table tbody input")[1:]:
-        box.click()
+    for name in ("runs/r1", "runs/r2"):
+        click(page, f"#table tbody input[aria-label='choose {name}']")
     assert page.find_element("css selector", "#chosen span").text == "2 runs chosen"
     page.find_element("id", "compare").click()
     wait(page, lambda: page.find_elements("css selector", "td.differs"))
@@ -258,8 +289,8 @@ def test_a_hostile_name_stays_text_in_the_table_and_on_its_page(page):
     wait(page, lambda: len(rows(page)) == 1)
     assert "<script>" in rows(page)[0][0]
     assert "\u202e" not in rows(page)[0][0]
-    page.find_element("css selector", "#table tbody input").click()
-    page.find_element("css selector", "#table tbody a").click()
+    click(page, "#table tbody input")
+    click(page, "#table tbody a")
     wait(page, lambda: page.find_elements("css selector", "figure"))
     assert page.title.startswith("<script>")
     assert page.find_elements("css selector", "main img, h1 *") == []

@@ -205,7 +205,7 @@ def load(path_or_name: Folder, *, trust: bool = False) -> Run | Sweep | Comparis
     """
     from rnnexp.record.places import find
 
-    return at(find(Path(path_or_name)).absolute(), trust)
+    return at(find(os.fspath(path_or_name)).absolute(), trust)
 
 
 def _train(typed: CommandLine, full: DictConfig, told: Sequence[Callback], progress: bool | None) -> None:

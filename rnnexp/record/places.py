@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import chain
 from pathlib import Path
 
@@ -9,23 +10,29 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest
 
 OUTPUTS = Path("outputs")
+MARKS = (".hydra", "result.json", "sweep.yaml", "comparison.json", "datasets.json")  # that a record has
 KINDS = ("runs", "sweeps", "compare")  # the folders of outputs that hold them, as conf/config.yaml says
 
 
 def find(typed: str | Path, outputs: Path = OUTPUTS) -> Path:
     """Returns the folder or file that was typed, or that of the run, sweep or comparison of that name.
 
-    A name may go on inside what it names: `my-search/3` is the fourth trial of a search.
+    A name may go on inside what it names: `my-search/3` is the fourth trial of a search. Where a folder of the working
+    directory has the name of a run, such as that of the data that it was trained on, it is taken if it holds records;
+    `./shapes` is that folder in any case.
 
     Raises:
         UserError: there is nothing of that name, or there are several.
     """
     path = Path(typed)
-    if path.exists() or path.is_absolute() or not path.parts:
+    is_name = not path.is_absolute() and path.parts and not str(typed).startswith(os.curdir)
+    if not is_name or path.is_file() or (path.is_dir() and _holds_records(path)):
         return path  # whether it holds what is wanted, the reader says
-    if not outputs.exists():
+    if not outputs.exists() and not path.exists():
         raise UserError(f"there is no folder {typed} here; runs make {outputs} in the folder where they are started")
     found = [place for place in (outputs / path, *(outputs / kind / path for kind in KINDS)) if place.exists()]
+    if path.exists() and not found:
+        return path
     if len(found) > 1:
         raise UserError(f"{typed} may be {' or '.join(map(str, found))}; type which")
     if found:
@@ -34,6 +41,17 @@ def find(typed: str | Path, outputs: Path = OUTPUTS) -> Path:
         return path
     hint = nearest(path.parts[0], names(outputs))
     raise UserError(f"there is no folder {typed}, and no run, sweep or comparison of that name in {outputs}{hint}")
+
+
+def _holds_records(folder: Path) -> bool:
+    """Returns whether a folder is the record of anything, or holds one, or is where all of them are."""
+    try:
+        with os.scandir(folder) as entries:
+            inside = [Path(entry.path) for entry in entries if entry.is_dir()]
+    except OSError:
+        return True  # the reader says what is wrong with it
+    places = [folder, *inside]
+    return any((place / mark).exists() for place in places for mark in MARKS) or any(d.name in KINDS for d in inside)
 
 
 def names(outputs: Path = OUTPUTS) -> list[str]:

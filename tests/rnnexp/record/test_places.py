@@ -35,9 +35,19 @@ def test_a_name_or_a_path_is_found(typed, place):
     assert find(typed) == Path(place)
 
 
-def test_a_path_that_is_there_comes_before_a_name(tmp_path):
-    (tmp_path / "first").mkdir()
+@pytest.mark.parametrize("inside", [".hydra", "0/.hydra", "runs/other", "sweep.yaml"])
+def test_a_folder_of_records_comes_before_a_name(inside, tmp_path):
+    (tmp_path / "first" / inside).mkdir(parents=True)
     assert find("first") == Path("first")
+
+
+def test_data_in_a_folder_of_the_same_name_does_not_hide_a_run(tmp_path):
+    for place in ("first/class0", "data/class0"):
+        (tmp_path / place).mkdir(parents=True)
+    assert find("first") == Path("outputs/runs/first")
+    assert find("./first") == Path("first")
+    assert find("first/class0") == Path("first/class0")
+    assert find("data") == Path("data")
 
 
 def test_a_name_of_two_is_refused_with_both():

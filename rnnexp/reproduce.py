@@ -30,7 +30,7 @@ from rnnexp.schema.identity import computed, dataset_difference
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 if history and metrics are identical but for times, 1 if not, 2 for a mistake in the command."""
     parser = Parser("rnnexp reproduce", description="Run a recorded run again and compare its history and metrics.")
-    parser.add_argument("run_dir", metavar="RUN", type=Path, help="a finished run, by name or folder")
+    parser.add_argument("run_dir", metavar="RUN", help="a finished run, by name or folder")
     parser.add_argument("--out", type=Path, help="keep the new run in this folder (default: a temporary one)")
     parser.add_argument("--trust", action="store_true", help="run the record's own classes, whoever wrote them")
     args = parser.parse_args(argv)

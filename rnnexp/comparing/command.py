@@ -241,9 +241,7 @@ def _shown(lines: Sequence[str], numbers: Path) -> Iterator[str]:
 def recorded_main(arguments: Sequence[str]) -> int:
     """Compares runs that exist already and returns the exit status."""
     parser = Parser("rnnexp compare", description="Compare runs that exist already.")
-    parser.add_argument(
-        "--from", dest="root", metavar="FOLDER", type=Path, required=True, help="folder, or sweep, of the runs"
-    )
+    parser.add_argument("--from", dest="root", metavar="FOLDER", required=True, help="folder, or sweep, of the runs")
     parser.add_argument("--by", metavar="A,B", default="model", help="columns that make the arms (default: model)")
     parser.add_argument("--where", metavar="EXPR", help="only runs of which this holds, as \"optim == 'adam'\"")
     metrics = ("test_accuracy", "valid_accuracy")

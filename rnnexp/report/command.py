@@ -16,9 +16,7 @@ from rnnexp.report.pages import FORMATS, PAGE, gather, write_figures, write_page
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the page and returns the exit status."""
     parser = Parser("rnnexp report", description="Write a page about a run, a sweep or a comparison.")
-    parser.add_argument(
-        "path", type=Path, help="a run, a sweep or a comparison, by name or folder, or any folder of runs"
-    )
+    parser.add_argument("path", help="a run, a sweep or a comparison, by name or folder, or any folder of runs")
     parser.add_argument("--output", metavar="FILE", type=Path, help="the page (default: PATH/report.html)")
     parser.add_argument("--runs", action="store_true", help="write the page of each run in it, too: dots lead there")
     parser.add_argument("--figures", metavar="FOLDER", type=Path, help="write each figure into this folder, too")

@@ -218,14 +218,14 @@ def test_a_sweep_goes_on_with_other_watchers_and_with_edited_ones(tmp_path):
     bell = "callbacks=[{_target_:bells_of_a_test.Bell,tone:low}]"
     (tmp_path / "bells_of_a_test.py").write_text(OWN)
     for number, more in enumerate([[], [bell, "tags=good"], [bell, "tracker=tensorboard", "notes=a, b"]]):
-        seeds = ",".join(map(str, range(number + 1)))
+        seeds = ",".join(map(str, range(number + 2)))  # one alone would be no axis of a grid
         command = [sys.executable, "-m", "rnnexp", "-m", "name=grid", f"seed={seeds}", *small, *more]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1800)
         assert done.returncode == 0, done.stderr
         assert "refused" not in done.stdout + done.stderr
         (tmp_path / "bells_of_a_test.py").write_text(f"{OWN}\n# edited {number}\n")
     table = collect(tmp_path / "outputs").set_index("path")
-    assert table.loc[["sweeps/grid/0", "sweeps/grid/1", "sweeps/grid/2"], "status"].tolist() == ["complete"] * 3
-    assert [None if tags != tags else tags for tags in table["tags"]] == [None, "good", None]
-    assert len({*table["fingerprint"]}) == 3  # of three seeds
-    assert [path.name for path in (tmp_path / "outputs/tensorboard/grid").iterdir()] == ["2"]
+    assert table.loc[[f"sweeps/grid/{trial}" for trial in range(4)], "status"].tolist() == ["complete"] * 4
+    assert [None if tags != tags else tags for tags in table["tags"]] == [None, None, "good", None]
+    assert len({*table["fingerprint"]}) == 4  # of four seeds
+    assert [path.name for path in (tmp_path / "outputs/tensorboard/grid").iterdir()] == ["3"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -64,9 +65,9 @@ def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) 
     lines = [""]
     top = best(plan, trials)
     if top:
-        several = len(plan.directions) > 1
+        several, num_ended = len(plan.directions) > 1, sum(trial.state.is_finished() for trial in trials)
         lines += [
-            f"Pareto front, {counted(len(top), 'trial')}:" if several else f"best of {counted(len(trials), 'trial')}:"
+            f"Pareto front, {counted(len(top), 'trial')}:" if several else f"best of {counted(num_ended, 'trial')}:"
         ]
         lines += _table(plan, top[:10])
         lines += [f"... and {len(top) - 10} more in best.yaml"] if several and len(top) > 10 else []
@@ -80,7 +81,8 @@ def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) 
         lines += [f"best     {best_command(plan, top[0])}"]
     lines += [f"resume   {plan.resume_command()}"]
     if plan.settings.storage is None:
-        lines += [f"look     optuna-dashboard {hide_password(plan.url)}"]
+        missing = "" if find_spec("optuna_dashboard") else "  (pip install optuna-dashboard)"
+        lines += [f"look     optuna-dashboard {hide_password(plan.url)}{missing}"]
     if why:
         lines += [f"ended early: {why}"]
     elif signum is not None:

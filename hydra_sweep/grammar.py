@@ -26,7 +26,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from hydra_sweep import compat
 from hydra_sweep.compose import one_line
 from hydra_sweep.errors import UserError
-from hydra_sweep.hints import nearest, spelling
+from hydra_sweep.hints import nearest, unreadable
 
 MAX_VALUES = 10_000  # of one parameter: each is tried out before a sweep begins
 
@@ -35,8 +35,7 @@ def parse(text: str, config_loader: Any) -> Override:
     try:
         return OverridesParser.create(config_loader=config_loader).parse_override(text)
     except HydraException as error:
-        better = f"type {better}" if (better := spelling(text)) else "write key=value"
-        raise UserError(f"can't read {text!r} ({one_line(error)}); {better}") from error
+        raise UserError(unreadable(text, one_line(error))) from error
 
 
 def text_of(value: Any) -> str:

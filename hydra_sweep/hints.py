@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable
 
 # word: what it may mean, of which the first that is among the allowed words counts; apps may add their own
@@ -70,6 +71,40 @@ ALIASES = {
     "oneof": "categorical",
 }
 CALL = re.compile(r"(?P<key>[^=]+)=(?:\w+\.)*(?P<name>\w+)\s*[(\[]+(?P<arguments>[^()\[\]]*)[)\]]+")
+
+BLANK = re.compile(r"(?P<before>.*\b(?:interval|range)\(\s*[^\s,()]+)\s+(?P<after>[^\s,()]+\s*\).*)")
+CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+def unreadable(text: str, cause: str) -> str:
+    """Returns the line for an override that Hydra's grammar doesn't have.
+
+    Args:
+        cause: what Hydra says.
+    """
+    if better := closed(text):
+        return f"can't read {text!r}: a closing bracket is missing; type {shlex.quote(better)}"
+    if blank := BLANK.fullmatch(text):
+        better = shlex.quote(f"{blank['before']},{blank['after']}")
+        return f"can't read {text!r}: a comma is missing between the two numbers; type {better}"
+    if re.search(r"[=,]\s*interval\(", text) and "while evaluating" in cause:
+        return f"can't read {text!r}: an interval has two numbers with a comma between, as interval(0.1,1)"
+    better = f"type {better}" if (better := spelling(text)) else "write key=value"
+    return f"can't read {text!r} ({cause}); {better}"
+
+
+def closed(text: str) -> str | None:
+    """Returns text with the brackets closed that are open at its end; None if there are none, or it isn't that."""
+    missing: list[str] = []
+    quote = ""
+    for character in text:
+        if quote or character in "'\"":
+            quote = "" if character == quote else quote or character
+        elif character in CLOSING:
+            missing.append(CLOSING[character])
+        elif character in CLOSING.values() and (not missing or missing.pop() != character):
+            return None
+    return text + "".join(reversed(missing)) if missing and not quote else None
 
 
 def spelling(text: str) -> str | None:

@@ -37,6 +37,15 @@ def with_quoted_labels(text: str) -> str:
     return text
 
 
+def listed_options(typed: str, group: str, options: Sequence[object], is_multirun: bool) -> str:
+    """Returns the line for a list of a group's options, which Hydra would merge into one."""
+    several = f"{group}={','.join(map(str, options))}"
+    if is_multirun or len(options) == 1:
+        return f"{typed}: several options are written without brackets; type {several}"
+    first = options[0] if options else "OPTION"
+    return f"{typed}: a run has one {group}; type {group}={first}, or -m {several} to run each"
+
+
 def dashed(argv: Sequence[str], unknown: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Yields, of each unknown option, what was typed, and the key and the value that it looks like."""
     for option in unknown:

@@ -30,8 +30,8 @@ from omegaconf.errors import OmegaConfBaseException
 from hydra_sweep.compat import group_options
 from hydra_sweep.compose import ComposeError, composing, flat_without_hydra
 from hydra_sweep.errors import UserError
-from hydra_sweep.hints import nearest, nearest_key, spelling
-from rnnexp.arguments import join_spaced, with_quoted_labels
+from hydra_sweep.hints import nearest, nearest_key, unreadable
+from rnnexp.arguments import join_spaced, listed_options, with_quoted_labels
 from rnnexp.compat import Hydra, create_config_search_path
 from rnnexp.overrides import literal
 from rnnexp.preconditions import (
@@ -44,7 +44,7 @@ from rnnexp.preconditions import (
 )
 from rnnexp.record.result import METRICS
 from rnnexp.schema import validation
-from rnnexp.schema.config import options_with
+from rnnexp.schema.config import SCHEMAS, options_with
 from rnnexp.schema.identity import WATCHING
 from rnnexp.schema.synonyms import NOTES
 from rnnexp.schema.tree import GROUPS
@@ -120,8 +120,7 @@ class CommandLine:
             try:
                 override = OverridesParser.create().parse_override(text)
             except HydraException as error:
-                better = f"type {better}" if (better := spelling(text)) else "write key=value"
-                problems.append(f"can't read {text!r} ({str(error).splitlines()[0]}); {better}")
+                problems.append(unreadable(text, str(error).splitlines()[0]))
                 continue
             if override.is_sweep_override() and not self.multirun:
                 problems.append(f"{text} names several values; add -m to run them all")
@@ -158,6 +157,9 @@ class CommandLine:
         for value in elements(override):
             if value is None and not override.is_delete():
                 yield f"{group}=null: Hydra leaves a group out by ~{group}; type that, or nothing"
+            if isinstance(value, list) and group in SCHEMAS:
+                yield listed_options(override.input_line or "", group, value, self.multirun)
+                continue
             for option in value if isinstance(value, list) else [value]:
                 if not override.is_delete() and option is not None and str(option) not in options:
                     note = NOTES.get(f"{group}={option}".lower())

@@ -120,7 +120,27 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("+optim.lrr=1", "there is no key optim.lrr (did you mean optim.lr?); rnnexp train --help lists them"),
         ("~optim", "optim has no value; type optim=..."),
         ("optim.lr", "can't read 'optim.lr'"),
+        (
+            "-m optim.lr=tag(log,interval(1e-4,1e-1) n_trials=9",
+            "can't read 'optim.lr=tag(log,interval(1e-4,1e-1)': a closing bracket is missing; "
+            "type 'optim.lr=tag(log,interval(1e-4,1e-1))'",
+        ),
+        (
+            "optim=adam optim.betas=[0.9,0.99",
+            "can't read 'optim.betas=[0.9,0.99': a closing bracket is missing; type 'optim.betas=[0.9,0.99]'",
+        ),
+        (
+            "-m optim.lr=interval(1e-4\t1e-1) n_trials=9",
+            "can't read 'optim.lr=interval(1e-4\\t1e-1)': a comma is missing between the two numbers; "
+            "type 'optim.lr=interval(1e-4,1e-1)'",
+        ),
+        (
+            "-m optim.lr=interval(0.1) n_trials=9",
+            "can't read 'optim.lr=interval(0.1)': an interval has two numbers with a comma between, as interval(0.1,1)",
+        ),
         ("model=rnn,gru", "model=rnn,gru names several values; add -m to run them all"),
+        ("-m model=[gru,lstm]", "model=[gru,lstm]: several options are written without brackets; type model=gru,lstm"),
+        ("model=[gru,lstm]", "model=[gru,lstm]: a run has one model; type model=gru, or -m model=gru,lstm to run each"),
         ("-m optim.lr=interval(0.1,1)", "a search needs a budget; type n_trials=40"),
         ("-m optim.lr=interval(0,1) n_trials=9", "optim.lr must be > 0, got 0.0; try optim.lr=0.1"),
         (

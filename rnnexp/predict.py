@@ -25,7 +25,7 @@ from PIL import Image
 
 from hydra_sweep.commands import Parser, command, show
 from hydra_sweep.errors import UserError
-from rnnexp.record.places import find
+from rnnexp.record.places import find_run
 from rnnexp.record.result import EARLIER, RunResult, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.record.tensors import load_tensors
@@ -176,6 +176,8 @@ def read(predictor: Predictor, path: str) -> list[tuple[str, NDArray[Any]]]:
     Raises:
         UserError: it can't be read, or as nothing that the run's dataset has.
     """
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder; type its files, {os.path.join(path, '*')}")
     if predictor.is_of_images:
         array, num_characters = prepared(predictor, _open(path))
         if num_characters > 1:
@@ -230,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print path, label and every probability as JSON")
     parser.add_argument("--trust", action="store_true", help="build the run's own network, whoever wrote it")
     args = parser.parse_args(argv)
-    predictor = load(find(args.run_dir), args.trust)
+    predictor = load(find_run(args.run_dir), args.trust)
     if predictor.result.status is not Status.COMPLETE:
         show("rnnexp predict", [f"note: {_ending(predictor.result)}"])
     answers, exit_status = [], 0

@@ -18,7 +18,7 @@ from hydra_sweep.commands import Parser, command
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
-from rnnexp.record.places import find
+from rnnexp.record.places import find_run
 from rnnexp.record.result import EARLIER, TIME_COLUMNS, RunResult, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.record.trust import trust_problems
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="keep the new run in this folder (default: a temporary one)")
     parser.add_argument("--trust", action="store_true", help="run the record's own classes, whoever wrote them")
     args = parser.parse_args(argv)
-    run_dir = find(args.run_dir)
+    run_dir = find_run(args.run_dir)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     streams.keep_going()
     with tempfile.TemporaryDirectory() if args.out is None else nullcontext(args.out) as out:

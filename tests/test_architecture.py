@@ -44,8 +44,8 @@ SWEEPER = (
 # Of what is built on it: its packages, and the modules that are in none.
 RNNEXP = (
     {"compat", "arguments", "overrides", "schedules", "metrics", "schema", "models", "proxy", "child", "bars", "guest"},
-    {"record", "data", "status", "stop", "fetch"},
-    {"training", "results", "callbacks"},
+    {"record", "data", "fetch"},
+    {"training", "results", "callbacks", "status", "stop"},
     {"verdict", "trackers", "tag"},
     {"preconditions", "report"},
     {"runner", "watch"},

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest
+from hydra_sweep.sweep_folder import SweepFolder
+from rnnexp.record.comparison_folder import ComparisonFolder
+from rnnexp.record.run_folder import RunFolder
 
 OUTPUTS = Path("outputs")
 MARKS = (".hydra", "result.json", "sweep.yaml", "comparison.json", "datasets.json")  # that a record has
@@ -52,6 +56,49 @@ def _holds_records(folder: Path) -> bool:
         return True  # the reader says what is wrong with it
     places = [folder, *inside]
     return any((place / mark).exists() for place in places for mark in MARKS) or any(d.name in KINDS for d in inside)
+
+
+def find_run(typed: str | Path, outputs: Path = OUTPUTS) -> Path:
+    """Returns what `find` does, where it has to be one run.
+
+    Raises:
+        UserError: it is a file, or a sweep or a comparison, of which a run is named.
+    """
+    path = find(typed, outputs)
+    if path.is_file():
+        raise UserError(f"{typed} is a file; the run comes first, by its name or folder")
+    if not path.is_dir() or RunFolder(path).is_run():
+        return path
+    if SweepFolder(path).is_sweep():
+        kind, part, below = "sweep", "trials", list(path.glob("*/result.json"))
+    elif is_comparison(path):
+        kind, part = "comparison", "runs"
+        below = list(path.glob("final/**/result.json")) or list(path.glob("**/result.json"))
+    else:
+        return path
+    shortest = min((str(Path(typed, file.parent.relative_to(path))) for file in below), key=_by_length, default=None)
+    raise UserError(f"{typed} is a {kind}; type one of its {part}{f', such as {shortest}' if shortest else ''}")
+
+
+def is_comparison(path: Path) -> bool:
+    """Returns whether a folder is that of a comparison, on one data set or several."""
+    return ComparisonFolder(path).state.exists() or ComparisonFolder(path).across.exists()
+
+
+def refuse_comparison(words: Iterable[str], instead: str, outputs: Path = OUTPUTS) -> None:
+    """Raises: UserError if a word names a comparison, where a sweep is wanted.
+
+    Args:
+        instead: what to do; `{name}` is the word.
+    """
+    for word in words:
+        places = [Path(word), outputs / word, *(outputs / kind / word for kind in KINDS)]
+        if not word.startswith("-") and any(map(is_comparison, places)):
+            raise UserError(f"{word} is a comparison; {instead.format(name=word)}")
+
+
+def _by_length(text: str) -> tuple[int, str]:
+    return len(text), text
 
 
 def names(outputs: Path = OUTPUTS) -> list[str]:

@@ -248,7 +248,7 @@ def test_bad_images_are_reported_and_the_good_ones_classified(
     assert predict.main([str(trained), *(str(tmp_path / name) for name in names), picture]) == 2
     out, err = capsys.readouterr()
     assert out.startswith(f"{picture}  7 ")
-    problems = ("has no ink", "can't be read as", "can't be read as", "is not there", "can't be read as")
+    problems = ("has no ink", "can't be read as", "can't be read as", "is not there", "is a folder; type its files, ")
     for name, problem, line in zip(names, problems, err.splitlines(), strict=True):
         assert line.startswith(f"rnnexp predict: {tmp_path / name} {problem}")
 

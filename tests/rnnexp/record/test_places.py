@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hydra_sweep.errors import UserError
-from rnnexp.record.places import find, names
+from rnnexp.record.places import find, find_run, names, refuse_comparison
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +75,30 @@ def test_where_nothing_has_run_a_line_says_so(tmp_path, monkeypatch):
 def test_all_names_are_listed():
     assert names() == ["both", "cells", "first", "lr"]
     assert names(Path("nowhere")) == []
+
+
+def test_where_one_run_is_wanted_a_sweep_and_a_comparison_name_one_of_theirs(tmp_path):
+    files = (
+        "sweeps/lr/sweep.yaml",
+        "sweeps/lr/0/result.json",
+        "sweeps/lr/10/result.json",
+        "compare/cells/compare.yaml",
+    )
+    for file in (*files, "compare/cells/final/gru/1/0-4/0/result.json", "runs/first/result.json"):
+        path = tmp_path / "outputs" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    assert find_run("first") == Path("outputs/runs/first")
+    assert find_run("lr/10") == Path("outputs/sweeps/lr/10")
+    (tmp_path / "new.png").write_text("")
+    for typed, line in (
+        ("lr", "lr is a sweep; type one of its trials, such as lr/0"),
+        ("cells", "cells is a comparison; type one of its runs, such as cells/final/gru/1/0-4/0"),
+        ("new.png", "new.png is a file; the run comes first, by its name or folder"),
+    ):
+        with pytest.raises(UserError) as caught:
+            find_run(typed)
+        assert str(caught.value) == line
+    with pytest.raises(UserError, match="^cells is a comparison; type rnnexp report cells$"):
+        refuse_comparison(["--watch", "lr", "cells"], "type rnnexp report {name}")
+    refuse_comparison(["--watch", "lr", "first"], "type rnnexp report {name}")

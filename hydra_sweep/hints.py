@@ -6,8 +6,10 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
-# word: what it may mean, of which the first that is among the allowed words counts; apps may add their own
+# word: what it may mean, of which the first that is among the allowed words counts; apps may add their own. Of a word
+# that means nothing else, (), however much it looks like others, there is no hint.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "bayes": ("tpe",),
     "bayesian": ("tpe",),
@@ -28,9 +30,22 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 def nearest(word: str, words: Iterable[str]) -> str:
     """Returns ` (did you mean X?)` for the word nearest to what was typed, or nothing."""
     words = list(words)
+    if SYNONYMS.get(word.lower()) == ():
+        return ""
     meant = [synonym for synonym in SYNONYMS.get(word.lower(), ()) if synonym in words]
     close = meant or difflib.get_close_matches(word, words, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def nearest_path(typed: str) -> str:
+    """Returns ` (did you mean X?)` for the path that looks most like one that leads nowhere, or nothing."""
+    path = Path(typed).expanduser()
+    try:
+        beside = [inside.name for inside in path.parent.iterdir() if inside.name[0] != "."]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, beside, n=1)
+    return f" (did you mean {Path(typed).parent / close[0]}?)" if close else ""
 
 
 def nearest_key(word: str, keys: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
@@ -44,6 +45,19 @@ def listed_options(typed: str, group: str, options: Sequence[object], is_multiru
         return f"{typed}: several options are written without brackets; type {several}"
     first = options[0] if options else "OPTION"
     return f"{typed}: a run has one {group}; type {group}={first}, or -m {several} to run each"
+
+
+def data_kind(path: Path) -> str:
+    """Returns the option of `data` that reads a file or folder of one's own: images are in folders of their classes."""
+    return "images" if path.is_dir() and any(inside.is_dir() for inside in path.iterdir()) else "series"
+
+
+def own_data(option: str) -> str:
+    """Returns what to type for a file or folder that was taken for an option of `data`; nothing if it is none."""
+    path = Path(option)
+    if not path.exists():
+        return ""
+    return f"{'folder' if path.is_dir() else 'file'} {option}: type data={data_kind(path)} data.root={option}"
 
 
 def dashed(argv: Sequence[str], unknown: Sequence[str]) -> Iterator[tuple[str, str, str]]:

@@ -31,7 +31,7 @@ from hydra_sweep.compat import group_options
 from hydra_sweep.compose import ComposeError, composing, flat_without_hydra
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, nearest_key, unreadable
-from rnnexp.arguments import join_spaced, listed_options, with_quoted_labels
+from rnnexp.arguments import join_spaced, listed_options, own_data, with_quoted_labels
 from rnnexp.compat import Hydra, create_config_search_path
 from rnnexp.overrides import literal
 from rnnexp.preconditions import (
@@ -162,7 +162,7 @@ class CommandLine:
                 continue
             for option in value if isinstance(value, list) else [value]:
                 if not override.is_delete() and option is not None and str(option) not in options:
-                    note = NOTES.get(f"{group}={option}".lower())
+                    note = NOTES.get(f"{group}={option}".lower()) or (group == "data" and own_data(str(option)))
                     hint = f" ({note})" if note else nearest(str(option), options)
                     yield f"{group}={option}: no such {group}{hint}; there are {', '.join(options)}"
                 elif group == "hydra/launcher" and is_missing_extra(str(option)):

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError, counted, escape_unprintable
+from hydra_sweep.hints import nearest_path
 from hydra_sweep.text_table import table
+from rnnexp.arguments import data_kind
 from rnnexp.schema.tree import CONFIG_DIR, shipped_options
 
 if TYPE_CHECKING:
@@ -94,6 +96,10 @@ def configuration(typed: Sequence[str], config_dir: str | None) -> DictConfig:
     flags = ["--config-dir", config_dir] if config_dir else []
     line = CommandLine(parsed("rnnexp data", [*flags, "--cfg", "job", *words]), CONFIG_DIR)  # --cfg: nothing will run
     if problems := line.problems():
+        absent = {f"data={word}: no such data": word for word in typed if "=" not in word and not Path(word).exists()}
+        for known, word in absent.items():
+            more = f"; and there is no file or folder {word}{nearest_path(word)}"
+            problems = [f"{problem}{more}" if problem.startswith(known) else problem for problem in problems]
         raise UserError(problems)
     return without_hydra(line.compose(line.overrides))
 
@@ -103,11 +109,10 @@ def _overrides(typed: str) -> list[str]:
     path = Path(typed)
     if not path.exists() or typed in shipped_options("data"):
         if "/" in typed or path.suffix:
-            raise UserError(f"there is no file or folder {typed}")
+            raise UserError(f"there is no file or folder {typed}{nearest_path(typed)}")
         return [f"data={typed}"]
     root = "data.root='" + typed.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    holds_folders = path.is_dir() and any(each.is_dir() for each in path.iterdir())
-    return [f"data={'images' if holds_folders else 'series'}", root]
+    return [f"data={data_kind(path)}", root]
 
 
 def load(cfg: DictConfig) -> tuple[Dataset, list[str]]:

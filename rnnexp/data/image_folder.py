@@ -31,6 +31,7 @@ from tqdm import tqdm
 
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.files import atomic
+from hydra_sweep.hints import nearest_path
 from hydra_sweep.machine import num_physical_cores
 from rnnexp.data.dataset import IMAGES, Dataset, Examples
 
@@ -134,7 +135,10 @@ def _files(folder: Path, root: str) -> dict[str, dict[str, list[Path]]]:
         UserError: the folder is not there, or a class has no files.
     """
     if not folder.is_dir():
-        raise UserError(f"data.root={root} is not a directory; type the folder that holds a subfolder for each class")
+        hint = "" if folder.exists() else nearest_path(root)
+        raise UserError(
+            f"data.root={root} is not a directory{hint}; type the folder that holds a subfolder for each class"
+        )
     subfolders, _ = _subfolders(folder)
     parts = {PARTS[name.lower()]: path for name, path in subfolders.items() if name.lower() in PARTS}
     has_parts = "train" in parts and bool(_subfolders(parts["train"])[0])  # or it is a class of that name
@@ -153,7 +157,8 @@ def _files(folder: Path, root: str) -> dict[str, dict[str, list[Path]]]:
             raise UserError(f"data.root={root}: no image in the class folder {names}; fill it, or delete it")
     if not found["train"]:
         raise UserError(
-            f"data.root={root} has no subfolders; put the images of each class into one of its name, as cat/1.png"
+            loose_images(folder, root)
+            or f"data.root={root} has no subfolders; put the images of each class into one of its name, as cat/1.png"
         )
     if has_parts and (others := [name for name, path in subfolders.items() if path not in parts.values()]):
         log.warning("%s: beside train and test, %s is not read", folder, ", ".join(others[:5]))
@@ -170,6 +175,20 @@ def _subfolders(folder: Path) -> tuple[dict[str, Path], list[str]]:
         raise UserError(f"cannot read {error.filename}: {error.strerror}") from error
     others = [path.name for path in inside if not path.is_dir() and _may_be_image(path.name)]
     return {path.name: path for path in inside if path.is_dir()}, others
+
+
+def loose_images(folder: Path, typed: str) -> str | None:
+    """Returns what is wrong with a folder that holds images and no folders, as that of a single class does."""
+    names = sorted(path.name for path in folder.iterdir() if not path.is_dir())
+    known = Image.registered_extensions()
+    images = [name for name in names if Path(name).suffix.lower() in known and _may_be_image(name)]
+    if not images:
+        return None
+    parent = os.path.dirname(os.path.normpath(typed)) or "."
+    return (
+        f"data.root={typed} holds images ({images[0]}), but no folder for each class; is it the folder of one class? "
+        f"Then type data=images data.root={parent}"
+    )
 
 
 def _may_be_image(name: str) -> bool:

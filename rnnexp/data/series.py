@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydra_sweep.errors import UserError
+from hydra_sweep.hints import nearest_path
 from rnnexp.data.dataset import Dataset
+from rnnexp.data.image_folder import loose_images
 from rnnexp.data.series_files import READERS, Columns, Series
 
 TRAIN = re.compile(r"(^|[_\-. ])train(ing)?(?=[_\-. ]|$)", re.IGNORECASE)
@@ -107,7 +109,10 @@ def _files(root: Path, test: str | None, typed: str) -> tuple[Path, Path | None]
     if root.is_dir():
         root = _training_file(root, typed)
     if not root.is_file():
-        raise UserError(f"data.root={typed} is not there; type a file of series ({', '.join(READERS)}), or its folder")
+        hint = nearest_path(typed)
+        raise UserError(
+            f"data.root={typed} is not there{hint}; type a file of series ({', '.join(READERS)}), or its folder"
+        )
     if test is not None:
         if not (given := Path(test).expanduser()).is_file():
             raise UserError(f"data.test={test} is not there")
@@ -130,6 +135,8 @@ def _training_file(folder: Path, typed: str) -> Path:
         raise UserError(
             f"data.root={typed} has test files alone ({known[0].name}); type the training file, data.root=FILE"
         )
+    if not training and (problem := loose_images(folder, typed)):
+        raise UserError(problem)
     if not training:
         raise UserError(f"data.root={typed} has no file of series ({', '.join(READERS)})")
     if len({path.stem for path in training}) > 1:

@@ -1,6 +1,7 @@
 """`rnnexp data`: what a data set holds, before training."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,6 +102,19 @@ def test_check_counts_examples_that_are_there_twice(data):
         (["check", "walks.npz", "data.valid_size=500"], "data.valid_size=500 must leave 2 of 200 examples to train"),
         (["check", "gone.npz"], "there is no file or folder gone.npz"),
         (["describe", "mnits"], "data=mnits: no such data (did you mean mnist?)"),
+        (
+            ["check", "pics/disk"],
+            "data.root=pics/disk holds images (1.png), but no folder for each class; is it the fold",
+        ),
+        (["describe", "pisc"], "data=pisc: no such data; there are cifar10, "),
+        (
+            ["describe", "data=pics"],
+            "data=pics: no such data (folder pics: type data=images data.root=pics); there are",
+        ),
+        (
+            ["check", "data=series", "data.root=walk.npz"],
+            "data.root=walk.npz is not there (did you mean walks.npz?); t",
+        ),
         (["describe"], "which data? There are cifar10, "),
         (["describe", "walks.npz", "data.lmit=3"], "there is no key data.lmit (did you mean data.limit?)"),
         (["delete", "walks.npz"], "argument what: invalid choice: 'delete'"),
@@ -108,10 +122,14 @@ def test_check_counts_examples_that_are_there_twice(data):
 )
 def test_what_is_wrong_is_a_line(data, arguments, line):
     write_series("walks.npz")
+    Path("pics", "disk").mkdir(parents=True)
+    Image.new("L", (4, 4)).save("pics/disk/1.png")
     status, out, err = data(*arguments)
     assert (status, out) == (2, "")
     assert err.startswith(f"rnnexp data: {line}")
     assert len(err.splitlines()) == 1
+    if "pisc" in arguments:
+        assert err.endswith("; and there is no file or folder pisc (did you mean pics?)\n")
 
 
 def test_nothing_of_the_test_part_but_its_size_is_shown(data):

@@ -127,8 +127,14 @@ def test_files_that_are_no_images_are_left_out_named_and_counted(folder, caplog)
 def test_what_is_no_folder_of_classes_is_one_line(tmp_path, folder):
     cases = {
         str(tmp_path / "nowhere"): "is not a directory; type the folder that holds a subfolder for each class",
-        str(folder / "cat"): "has no subfolders; put the images of each class into one of its name, as cat/1.png",
+        f"{folder}s": f"is not a directory (did you mean {folder}?); type the folder that holds a subfolder for each",
+        str(folder / "cat"): (
+            f"data.root={folder / 'cat'} holds images (0.png), but no folder for each class; is it the folder of one "
+            f"class? Then type data=images data.root={folder}"
+        ),
+        str(tmp_path / "bare"): "has no subfolders; put the images of each class into one of its name, as cat/1.png",
     }
+    (tmp_path / "bare").mkdir()
     (folder / "empty").mkdir()
     cases[str(folder)] = "no image in the class folder empty; fill it, or delete it"
     broken = tmp_path / "broken"

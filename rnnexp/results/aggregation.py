@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from hydra_sweep.errors import UserError
-from hydra_sweep.hints import nearest
+from hydra_sweep.hints import nearest_key
 from rnnexp.record.result import OWN_METRIC, Status
 from rnnexp.results.columns import is_config, natural
 from rnnexp.schema.identity import is_computed
@@ -94,7 +94,7 @@ def means(frame: pd.DataFrame, by: Sequence[str], values: Sequence[str], any_sta
         raise UserError("a group needs at least one column and one value; try model and test_accuracy")
     for name in (*by, *values):
         if name not in frame.columns:
-            raise UserError(f"no column {name}{nearest(name, frame.columns) or '; --csv FILE writes them all'}")
+            raise UserError(f"no column {name}{nearest_key(name, frame.columns)}")
     rows = frame if any_status else complete(frame)
     parts: list[pd.DataFrame] = [pd.DataFrame(columns=[*by, "value", *STATISTICS])]
     for name in values if len(rows) else ():

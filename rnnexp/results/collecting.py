@@ -19,7 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from hydra_sweep.errors import UserError
-from hydra_sweep.hints import nearest
+from hydra_sweep.hints import nearest_key
 from hydra_sweep.run_record import RUNNING, STOPPED, RunRecord
 from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record import labels
@@ -103,7 +103,7 @@ def histories(
     runs = collect(root) if frame is None else frame
     for name in columns:
         if name not in runs.columns:
-            raise UserError(f"no column {name}{nearest(name, runs.columns)}")
+            raise UserError(f"no column {name}{nearest_key(name, runs.columns)}")
     renamed = {name: f"run_{name}" if name in HISTORY_COLUMNS else name for name in columns}
     rows: list[dict[str, Any]] = []
     for path, about in zip(runs["path"], runs[list(columns)].rename(columns=renamed).to_dict("records"), strict=True):

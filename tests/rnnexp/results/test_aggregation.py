@@ -197,6 +197,8 @@ def test_a_group_as_people_read_it(frame):
     [
         (["modle"], ["test_loss"], r"no column modle \(did you mean model"),
         (["model"], ["tset_loss"], r"did you mean test_loss"),
+        (["lr"], ["test_loss"], r"^no column lr \(did you mean optim.lr\?\)$"),
+        (["model"], ["zzz"], "^no column zzz$"),
         (["seed"], ["model"], "model is no number"),
         ([], ["test_loss"], "at least one column"),
         (["seed"], [], "at least one column and one value"),

@@ -22,6 +22,10 @@ def run(program: str, sweeps: Path) -> int:
     parser.add_argument("--trust", action="store_true", help=trust_help(sweeps))
     args = parser.parse_args()
     sweep = open_sweep(args.name, sweeps, args.trust, to_write=True)
+    trials = sweep.trials()
+    if len(trials) >= sweep.n_trials and all(trial.state.is_finished() for trial in trials):
+        print(f"{headline(sweep)}\nit has finished: there is nothing to stop")
+        return 0
     with explained(sweep.study.url):
         sweep.study.stop(StopMode.PREEMPT if args.now else StopMode.DRAIN)
     print(headline(sweep))

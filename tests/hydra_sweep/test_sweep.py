@@ -9,6 +9,7 @@ import itertools
 import os
 import shlex
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import yaml
 from optuna.trial import TrialState
 from sweeps import APPS, BASIC, JOBLIB, Swept, budget, num_runs, rows, typed, wait_for
 
+from hydra_sweep import stop
 from hydra_sweep.settings import PRUNERS, SAMPLERS, Tpe
 
 PARABOLA, TRADE, MISFIT = APPS / "parabola.py", APPS / "trade.py", APPS / "misfit.py"
@@ -46,6 +48,13 @@ def test_a_grid_runs_each_cell_once_in_the_order_of_the_product(sweep, launcher)
         assert (done.folder / str(i) / ".hydra" / "overrides.yaml").exists()
     assert "12 trials: 12 complete" in done.out
     assert not done.err
+
+
+def test_a_finished_sweep_has_nothing_to_stop(sweep, monkeypatch, capsys):
+    done = sweep(PARABOLA, "x=0,1")
+    monkeypatch.setattr(sys, "argv", ["hydra_sweep.stop", str(done.folder)])
+    assert stop.main() == 0
+    assert capsys.readouterr().out.endswith(" finished (2 complete)\nit has finished: there is nothing to stop\n")
 
 
 @pytest.mark.long

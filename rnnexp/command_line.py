@@ -332,10 +332,11 @@ class CommandLine:
             return [problem]
         from rnnexp.record.run_folder import RunFolder
 
+        if changes := recorded_difference(RunFolder(out), cfg):
+            shown = "; ".join([*changes[:4], *(["..."] if len(changes) > 4 else [])])
+            return [f"{out} holds a run of another configuration ({shown}); choose another name="]
         if RunFolder(out).is_run() and not is_resuming:
             return [f"{RunFolder(out).taken}: {resume_command(self.argv, cfg.name, out)}"]
-        if changes := recorded_difference(RunFolder(out), cfg):
-            return [f"{out} holds a run of another configuration ({'; '.join(changes)}); choose another name="]
         return list(machine_problems(cfg))
 
     def sweep_environment_errors(self) -> list[str]:

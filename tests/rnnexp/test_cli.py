@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra._internal.utils import get_args_parser
+from omegaconf import OmegaConf
 
 from hydra_sweep.hints import spelling
 from rnnexp import COMMANDS
 from rnnexp.cli import VERBS, main
-from rnnexp.command_line import CommandLine
+from rnnexp.command_line import CommandLine, without_hydra
 from rnnexp.record.result import RunResult, Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
@@ -220,6 +221,18 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(faults, tmp_path, argum
     assert found[0].startswith(line)
     assert "\n" not in found[0]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_taken_name_offers_to_resume_only_what_is_the_same(faults, tmp_path):
+    line = CommandLine(get_args_parser().parse_args(["name=x", "data=series", "data.root=x.npz"]), CONFIG_DIR)
+    recorded = tmp_path / "outputs" / "runs" / "x" / ".hydra" / "config.yaml"
+    recorded.parent.mkdir(parents=True)
+    recorded.write_text(OmegaConf.to_yaml(without_hydra(line.compose(line.overrides))))
+    [same] = faults("name=x", "data=series", "data.root=x.npz")
+    assert same.startswith("outputs/runs/x holds a run already; choose another name=, or train.resume=true to go on")
+    assert faults("name=x", "data=series", "data.root=x.npz", "optim.lr=0.5") == [
+        "outputs/runs/x holds a run of another configuration (optim.lr: 0.1 -> 0.5); choose another name="
+    ]
 
 
 def test_all_faults_of_one_command_come_together(tmp_path):

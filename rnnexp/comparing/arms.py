@@ -39,6 +39,8 @@ def arm_specs(arms: Any, options: Callable[[str], list[str]]) -> list[ArmSpec]:
     if all("=" not in word for word in wanted):
         for group in wanted:
             if not options(group):
+                if better := arms_of_options(wanted, options):
+                    raise UserError(f"compare.arms: {group} is an option, and no group; type {arms_text(better)}")
                 hint = nearest(group, GROUPS) or f"; there are {', '.join(GROUPS)}"
                 raise UserError(f"compare.arms={group}: no such group{hint}")
         cells = itertools.product(*(options(group) for group in wanted))
@@ -54,6 +56,29 @@ def arm_specs(arms: Any, options: Callable[[str], list[str]]) -> list[ArmSpec]:
     if len(found) < 2 or len(folders) < len(found):
         raise UserError(f"compare.arms must name at least two different arms, got {', '.join(a.name for a in found)}")
     return found
+
+
+def arms_of_options(words: Sequence[str], options: Callable[[str], list[str]]) -> list[str]:
+    """Returns the overrides that options of one group stand for, two at least; nothing if they aren't of one."""
+    for group in GROUPS:
+        known = options(group)
+        if words and set(words) <= set(known):
+            others = [option for option in known if option not in words]
+            return [f"{group}={option}" for option in (words if len(words) > 1 else [*words, *others[:1]])]
+    return []
+
+
+def arms_meant(value: str, options: Callable[[str], list[str]]) -> str:
+    """Returns what to type for a value of `compare.arms` that lacks its quotes, or its brackets: model=gru,lstm."""
+    inner = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
+    words = [word.strip("\"' ") for word in re.split(r",(?![^\[(]*[\])])", inner)]  # not at commas within brackets
+    if all(options(word) for word in words):
+        return f"compare.arms=[{','.join(words)}]"
+    arms = arms_of_options(words, options)
+    if not arms and "=" in words[0]:
+        key = words[0].partition("=")[0]
+        arms = [word if "=" in word else f"{key}={word}" for word in words]
+    return arms_text(arms if len(arms) > 1 else ["model=gru", "model=lstm"])
 
 
 def data_specs(data: Any) -> list[ArmSpec]:

@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from hydra_sweep.errors import UserError
 from hydra_sweep.files import explained
 from rnnexp.command_line import CommandLine
 from rnnexp.comparing import checks, pace, recorded
-from rnnexp.comparing.arms import arms_text, data_specs, merged
+from rnnexp.comparing.arms import arms_meant, arms_text, data_specs, merged
 from rnnexp.comparing.comparison import Comparison
 from rnnexp.comparing.protocol import Protocol
 from rnnexp.record.comparison_folder import ComparisonFolder, folder_name
@@ -47,6 +46,8 @@ are the same as far as it matters, or that it can't tell.
 
   rnnexp compare name=cells                    the three networks, each with
                                                five searches of its own
+  rnnexp compare name=two 'compare.arms=["model=gru","model=lstm"]'
+                                               these two alone
   rnnexp compare name=c compare.searches=1
                                                one search each: about the two
                                                configurations it finds
@@ -84,9 +85,16 @@ class ComparisonCommandLine(CommandLine):
         """Returns one line for each thing that is wrong; several values of a key are arms, and are written as such."""
         found = []
         for typed in self.overrides:
-            with suppress(HydraException):  # reported below
+            key, _, value = typed.partition("=")
+            try:
                 override = OverridesParser.create().parse_override(typed)
-                if override.is_discrete_sweep():
+            except HydraException:  # others are reported below
+                if key == "compare.arms":
+                    found.append(f"can't read {typed!r}; type {arms_meant(value, self.options)}")
+            else:
+                if override.is_discrete_sweep() and key == "compare.arms":
+                    found.append(f"{typed}: several arms are a list; type {arms_meant(value, self.options)}")
+                elif override.is_discrete_sweep():
                     arms = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
                     found.append(f"{typed} names several values; to compare them, type {arms_text(arms)}")
         return found or super().problems()

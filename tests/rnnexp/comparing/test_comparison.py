@@ -109,6 +109,30 @@ def test_of_overrides_the_last_list_that_has_a_key_wins():
         ("objective=[valid_accuracy,epochs] direction=[maximize,minimize]", "a comparison needs one objective"),
         ("compare.arms=modle", "compare.arms=modle: no such group (did you mean model?)"),
         (
+            "compare.arms=[gru,lstm]",
+            """compare.arms: gru is an option, and no group; type 'compare.arms=["model=gru","model=lstm"]'\n""",
+        ),
+        (
+            "compare.arms=[model=gru,model=lstm]",
+            "can't read 'compare.arms=[model=gru,model=lstm]'; type "
+            """'compare.arms=["model=gru","model=lstm"]'\n""",
+        ),
+        (
+            "compare.arms=model=gru,lstm",
+            """can't read 'compare.arms=model=gru,lstm'; type 'compare.arms=["model=gru","model=lstm"]'\n""",
+        ),
+        (
+            "compare.arms=[optim.betas=[0.8,0.9],optim.betas=[0.9,0.99]]",
+            "can't read 'compare.arms=[optim.betas=[0.8,0.9],optim.betas=[0.9,0.99]]'; type "
+            """'compare.arms=["optim.betas=[0.8,0.9]","optim.betas=[0.9,0.99]"]'\n""",
+        ),
+        (
+            "compare.arms=adam,sgd",
+            "compare.arms=adam,sgd: several arms are a list; type "
+            """'compare.arms=["optim=adam","optim=sgd"]'\n""",
+        ),
+        ("compare.arms=model,optim", "compare.arms=model,optim: several arms are a list; type compare.arms=[model,opt"),
+        (
             'compare.final=["train.epoch=3"]',
             "arm gru, final runs: there is no key train.epoch (did you mean train.epochs?)",
         ),

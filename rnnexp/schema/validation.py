@@ -231,7 +231,8 @@ def _joint_problems(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
                 "[good]",
             )
     if not re.fullmatch(r"[\w.,=+@%-][\w.,=+@% -]*(/[\w.,=+@%-][\w.,=+@% -]*)*", cfg.name) or ".." in cfg.name:
-        yield "name", f"must be a folder name (letters, digits and ._-), got {cfg.name!r:.80}", "my-run"
+        allowed = "letters, digits, spaces and ._,=+@%-; / between folders; no .."
+        yield "name", f"must be a folder name ({allowed}), got {cfg.name!r:.80}", "my-run"
     elif max(map(len, cfg.name.encode().split(b"/"))) > MAX_FOLDER_BYTES:
         yield "name", f"must be at most {MAX_FOLDER_BYTES} bytes long, got {len(cfg.name.encode())}", "my-run"
     if data.valid_from == "test" and data.valid_size != 0:

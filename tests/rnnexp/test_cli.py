@@ -201,8 +201,16 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("-m seed=0,1 hydra.sweep.dir=${no}", "hydra.sweep.dir: Interpolation key 'no' not found"),
         ("train.resume=true", "train.resume=true resumes a run of a known name; type name=... too"),
         ("train.device=mps", "train.device=mps is not there on this machine; try train.device=auto"),
-        ("name=../x", "name must be a folder name (letters, digits and ._-), got '../x'; try name=my-run"),
-        ("name=/tmp/x", "name must be a folder name (letters, digits and ._-), got '/tmp/x'; try name=my-run"),
+        (
+            "name=../x",
+            "name must be a folder name (letters, digits, spaces and ._,=+@%-; / between folders; no ..), got "
+            "'../x'; try name=my-run",
+        ),
+        (
+            "name=/tmp/x",
+            "name must be a folder name (letters, digits, spaces and ._,=+@%-; / between folders; no ..), got "
+            "'/tmp/x'; try name=my-run",
+        ),
         (
             "data.root=/dev/null/x",
             "cannot write mnist into /dev/null/x/MNIST/raw: Not a directory; try data.root=FOLDER",

@@ -11,6 +11,7 @@ SYNONYMS.update(
         "dataset": ("data",),
         "early_stopping": ("patience",),
         "fashion": ("fashion_mnist",),
+        "fp16": (),  # looks like bf16, which is another precision
         "float32": ("fp32",),
         "bfloat16": ("bf16",),
         "gpu": ("cuda",),

@@ -100,6 +100,7 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ),
         ("optim=adamw", "optim=adamw: no such optim (type optim=adam optim.decoupled_weight_decay=true)"),
         ("optim=rmsprop", "optim=rmsprop: no such optim (torch.optim.RMSprop is one YAML file away"),
+        ("train.precision=fp16", "train.precision must be auto or fp32 or bf16, got fp16; try train.precision=fp32"),
         ("train.device=gpu", "train.device must be auto or cpu or cuda or mps, got gpu (did you mean cuda?)"),
         ("train.epochs = 3", "no spaces around =; type train.epochs=3"),
         ("train.epochs= 3", "no spaces around =; type train.epochs=3"),

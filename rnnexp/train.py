@@ -52,7 +52,8 @@ hydra/sweeper/sampler= and hydra/sweeper/pruner= set its details.
 Groups, chosen as group=option:
 {groups}
 
-Keys, set as key=value, as this command line has them:
+Keys, set as key=value, as this command line has them; an option's own are
+listed with it, as by  rnnexp data=images --help:
 {keys}
 
 Options of the command:

@@ -349,7 +349,12 @@ def test_train_help_shows_groups_jobs_and_keys_without_torch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for part in ("model       gru, lstm, rnn\n", "schedule    constant, cosine, onecycle, step\n", "outputs/runs/NAME"):
+    for part in (
+        "model       gru, lstm, rnn\n",
+        "schedule    constant, cosine, onecycle, step\n",
+        "outputs/runs/NAME",
+        "rnnexp data=images --help",
+    ):
         assert part in done.stdout
     for line in ("    hidden_size: 100", "    lr: 0.1", "    valid_size: 5000", "  name: TIME"):
         assert line in done.stdout.splitlines()

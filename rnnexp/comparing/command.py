@@ -31,7 +31,7 @@ from rnnexp.comparing.comparison import Comparison
 from rnnexp.comparing.protocol import Protocol
 from rnnexp.record.comparison_folder import ComparisonFolder, folder_name
 from rnnexp.record.places import find
-from rnnexp.schema.config import register_schemas
+from rnnexp.schema.config import SCHEMAS, register_schemas
 from rnnexp.schema.tree import CONFIG_DIR
 from rnnexp.train import parsed
 from rnnexp.verdict import across, text
@@ -97,6 +97,9 @@ class ComparisonCommandLine(CommandLine):
                 elif override.is_discrete_sweep():
                     arms = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
                     found.append(f"{typed} names several values; to compare them, type {arms_text(arms)}")
+                elif key in SCHEMAS and isinstance(several := override.value(), list) and len(several) > 1:
+                    arms = [f"{key}={option}" for option in several]
+                    found.append(f"{typed} names several options; to compare them, type {arms_text(arms)}")
         return found or super().problems()
 
     def searched_keys(self, full: DictConfig) -> list[str]:

@@ -151,6 +151,11 @@ def test_of_overrides_the_last_list_that_has_a_key_wins():
             "model=gru,lstm names several values; to compare them, type "
             """'compare.arms=["model=gru","model=lstm"]'\n""",
         ),
+        (
+            "model=[gru,lstm]",
+            "model=[gru,lstm] names several options; to compare them, type "
+            """'compare.arms=["model=gru","model=lstm"]'\n""",
+        ),
         ("--seeds 4", "--seeds 4: options are written key=value, without dashes; type compare.seeds=4"),
         ("wait=false", "wait=false: a comparison needs what its sweeps find; leave it out"),
         ("-m", "a comparison runs its own sweeps; leave -m out"),

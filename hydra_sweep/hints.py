@@ -39,10 +39,10 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 def nearest_path(typed: str) -> str:
     """Returns ` (did you mean X?)` for the path that looks most like one that leads nowhere, or nothing."""
-    path = Path(typed).expanduser()
     try:
+        path = Path(typed).expanduser()
         beside = [inside.name for inside in path.parent.iterdir() if inside.name[0] != "."]
-    except OSError:
+    except (OSError, RuntimeError, ValueError):  # not there, nobody's home, no path at all
         return ""
     close = difflib.get_close_matches(path.name, beside, n=1)
     return f" (did you mean {Path(typed).parent / close[0]}?)" if close else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,10 +55,10 @@ def data_kind(path: Path) -> str:
 
 def own_data(option: str) -> str:
     """Returns what to type for a file or folder that was taken for an option of `data`; nothing if it is none."""
-    path = Path(option)
-    if not path.exists():
+    if not os.path.exists(option):
         return ""
-    return f"{'folder' if path.is_dir() else 'file'} {option}: type data={data_kind(path)} data.root={option}"
+    kind = data_kind(Path(option))
+    return f"{'folder' if os.path.isdir(option) else 'file'} {option}: type data={kind} data.root={option}"
 
 
 def dashed(argv: Sequence[str], unknown: Sequence[str]) -> Iterator[tuple[str, str, str]]:

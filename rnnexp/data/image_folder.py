@@ -184,7 +184,9 @@ def loose_images(folder: Path, typed: str) -> str | None:
     images = [name for name in names if Path(name).suffix.lower() in known and _may_be_image(name)]
     if not images:
         return None
-    parent = os.path.dirname(os.path.normpath(typed)) or "."
+    above = os.path.normpath(typed)
+    is_dots = os.path.basename(above) in (".", "..")
+    parent = os.path.join(above, "..") if is_dots else os.path.dirname(above) or "."
     return (
         f"data.root={typed} holds images ({images[0]}), but no folder for each class; is it the folder of one class? "
         f"Then type data=images data.root={parent}"

@@ -207,6 +207,7 @@ class Judged:
             is_searched=any(choice.search for place in places for choice in self.arms[place].choices),
             smallest_effect=self.smallest_effect,
             limit=statistics.minimum_detectable_effect(couple.difference, alpha, POWER),
+            num_replicates=min(map(len, values)),
             num_examples=self.num_examples,
             is_last_look=self.looks[-1] >= self.most,
         )

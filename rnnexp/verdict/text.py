@@ -15,6 +15,7 @@ from rnnexp.verdict import statistics
 from rnnexp.verdict.values import ALPHA, BETTER, POWER, SAME, UNDECIDED, ArmResult, Collapsed, Interval, Pair, Verdict
 
 SEVERAL = {"seed": "seeds", "search": "searches"}
+LEAST_PAIRS = 6  # of a search's best few, fewer of which say nothing of its order
 
 
 def sentence(
@@ -25,6 +26,7 @@ def sentence(
     is_searched: bool,
     smallest_effect: float,
     limit: float,
+    num_replicates: int,
     num_examples: int,
     is_last_look: bool,
 ) -> str:
@@ -34,6 +36,7 @@ def sentence(
         replicate: seed or search.
         is_searched: whether a search has found the arms' configurations.
         limit: the smallest true difference that any number of replicates would show on these examples.
+        num_replicates: that each arm has.
         is_last_look: whether no more replicates were planned.
     """
     if pair.p_corrected is None:
@@ -41,7 +44,9 @@ def sentence(
         return f"{pair.a} and {pair.b} can't be told apart by one {replicate}; {more}."
     said = _finding(pair, arms, smallest_effect)
     if pair.verdict == UNDECIDED and pair.judged_by == "mean":
-        said += "; " + _what_would_help(pair, replicate, smallest_effect, limit, num_examples, is_last_look)
+        said += "; " + _what_would_help(
+            pair, replicate, smallest_effect, limit, num_replicates, num_examples, is_last_look
+        )
     said += "."
     if collapsed := "; ".join(_collapsed_text(arm.name, arm.collapsed) for arm in arms if arm.collapsed.number):
         said += f" {collapsed}."
@@ -89,19 +94,30 @@ def _finding(pair: Pair, arms: tuple[ArmResult, ArmResult], smallest_effect: flo
 
 
 def _what_would_help(
-    pair: Pair, replicate: str, smallest_effect: float, limit: float, num_examples: int, is_last_look: bool
+    pair: Pair,
+    replicate: str,
+    smallest_effect: float,
+    limit: float,
+    num_replicates: int,
+    num_examples: int,
+    is_last_look: bool,
 ) -> str:
     """Returns what would show the smallest effect of interest: more replicates, more test examples, or nothing."""
-    wanted = f"a difference of {points(smallest_effect).lstrip('+')} points"
+    effect, several = points(smallest_effect).lstrip("+"), SEVERAL[replicate]
+    wanted = f"a difference of {effect} points"
     if pair.replicates_needed is None and limit >= smallest_effect:
-        least = points(limit).lstrip("+")
-        return (
-            f"no number of {SEVERAL[replicate]} would show {wanted} on {num_examples:,} test examples, but one from "
-            f"{least} points on; more test examples would help"
-        )
+        examples, least = counted(num_examples, "test example"), f"a difference of {points(limit).lstrip('+')} points"
+        interest = f"not the {effect} points of the smallest effect of interest"
+        half = 0.0 if pair.low is None or pair.high is None else (pair.high - pair.low) / 2
+        # By examples alone the half-width would be 0.7 of the limit: at the limit, replicates add as much as they do.
+        if half <= limit:
+            return f"{examples} can show {least}, {interest}: more of them would help, more {several} little"
+        why = "spans everything" if half >= 1 else f"is as wide as it is by the chance between {several}"
+        few = f"{counted(num_replicates, replicate, several)} an arm are too few: the interval {why}"
+        return f"{few}; with many more, {examples} could show {least}, {interest}"
     if pair.replicates_needed is None:
-        return f"more than {statistics.MAX_REPLICATES:,} {SEVERAL[replicate]} each would be needed to see {wanted}"
-    number = counted(pair.replicates_needed, replicate, SEVERAL[replicate])
+        return f"more than {statistics.MAX_REPLICATES:,} {several} each would be needed to see {wanted}"
+    number = counted(pair.replicates_needed, replicate, several)
     text = f"about {number} each would be needed to see {wanted}"
     return text if not is_last_look else f"{text}, planned from the beginning by compare.max_seeds"
 
@@ -114,12 +130,12 @@ def _collapsed_text(name: str, found: Collapsed) -> str:
 
 
 def selection_sentences(arms: Sequence[ArmResult]) -> list[str]:
-    """Returns how far the order that the searches saw held at the final size, a sentence each."""
+    """Returns how far the order that the searches saw held at the final size, of each arm with enough pairs."""
     return [
         f"{arm.name}: of {counted(arm.selection.pairs, 'pair')} among the best of a search, {arm.selection.kept} kept "
         f"their order at the final size (rank correlation {arm.selection.tau:+.2f})."
         for arm in arms
-        if arm.selection is not None
+        if arm.selection is not None and arm.selection.pairs >= LEAST_PAIRS
     ]
 
 

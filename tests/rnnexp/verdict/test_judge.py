@@ -88,10 +88,41 @@ def test_a_difference_that_the_examples_hide_is_said_to_be_hidden():
 
     [pair] = judge("c", [always("a", hard), always("b", other)], smallest_effect=0.001).pairs
     assert pair.replicates_needed is None
-    assert (
-        "no number of seeds would show a difference of 0.10 points on 4,000 test examples, but one from"
-        in pair.sentence
+    least = text.points(statistics.minimum_detectable_effect(difference_of(hard, other))).lstrip("+")
+    assert pair.sentence.endswith(
+        f"; 4,000 test examples can show a difference of {least} points, not the 0.10 points of the smallest effect of "
+        "interest: more of them would help, more seeds little."
     )
+
+
+def difference_of(hard, other):
+    hits = [np.stack([~is_hard] * 3).astype(float) for is_hard in (hard, other)]
+    return statistics.difference(*hits, True)
+
+
+@pytest.mark.parametrize(
+    ("shares", "why"),
+    [
+        ([(0.99, 0.85), (0.86, 0.99)], "2 searches an arm are too few: the interval spans everything"),
+        (
+            [(0.95, 0.9, 0.96, 0.88), (0.9, 0.95, 0.88, 0.95)],
+            "4 searches an arm are too few: the interval is as wide as it is by the chance between searches",
+        ),
+    ],
+)
+def test_where_few_searches_make_the_interval_more_searches_are_what_would_help(shares, why):
+    arms = []
+    for place, (name, of) in enumerate(zip("ab", shares, strict=True)):
+        hard = np.random.default_rng(place).random(NUM_EXAMPLES) < 0.1  # for every search of the arm
+        runs = tuned(name, of).runs
+        found = [
+            dataclasses.replace(run, outcomes=outcomes((run.outcomes.predicted == LABELS) & ~hard)) for run in runs
+        ]
+        arms.append(Arm(name, found, tuned(name, of).choices))
+    [pair] = judge("c", arms, replicate="search").pairs
+    assert (pair.verdict, pair.replicates_needed) == ("undecided", None)
+    assert f"; {why}; with many more, 4,000 test examples could show a difference of " in pair.sentence
+    assert pair.sentence.endswith(" points, not the 0.20 points of the smallest effect of interest.")
 
 
 def test_runs_without_images_have_wider_intervals():
@@ -253,10 +284,13 @@ def test_looks_that_were_not_planned_decide_nothing():
 def test_how_far_the_order_of_a_search_held_is_said():
     candidates = [Candidate([], 0.9, 0.92), Candidate([], 0.89, 0.95), Candidate([], 0.88, None)]
     choice = dataclasses.replace(tuned("a", [0.9]).choices[0], candidates=candidates)
-    a = dataclasses.replace(tuned("a", [0.95]), choices=[choice])
+    a = dataclasses.replace(tuned("a", [0.95]), choices=[choice] * 2)
     found = judge("c", [a, tuned("b", [0.9])])
-    assert (found.arms[0].selection.kept, found.arms[0].selection.pairs) == (2, 3)
+    assert (found.arms[0].selection.kept, found.arms[0].selection.pairs) == (4, 6)
     assert found.notes == [
-        "a: of 3 pairs among the best of a search, 2 kept their order at the final size (rank correlation +0.33)."
+        "a: of 6 pairs among the best of a search, 4 kept their order at the final size (rank correlation +0.33)."
     ]
     assert found.arms[1].selection is None
+    once = judge("c", [dataclasses.replace(a, choices=[choice]), tuned("b", [0.9])])
+    assert once.arms[0].selection.pairs == 3
+    assert once.notes == []  # so few pairs say nothing

@@ -40,6 +40,7 @@ from rnnexp.verdict.values import SMALLEST_EFFECT, Verdict
 
 log = logging.getLogger("rnnexp")
 
+TIMING = "timing a few steps of each arm; compare.estimate=false begins at once"
 HELP = """\
 rnnexp compare tunes architectures alike, and says which is better, that they
 are the same as far as it matters, or that it can't tell.
@@ -137,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keys = "".join(f"  compare.{line}\n" for line in OmegaConf.to_yaml(full.compare).splitlines())
         print(HELP.format(keys=keys))
         return 0
+    command_seconds = pace.seconds_so_far()  # what each sweep takes for the same
     place = Path(full.hydra.run.dir).absolute()
     comparisons = wanted(args, typed, full, place)
     protocols = {name: comparison.protocol for name, comparison in comparisons.items()}
@@ -147,10 +149,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         found += [f"{where}{problem}" for problem in checks.problems(protocol, args)]
     if found:
         raise UserError(found)
-    costs = [] if args.cfg else checks.cost_lines(protocols, args)
     shares = {name: comparison.share_left() for name, comparison in comparisons.items()}
-    if costs and full.compare.estimate and any(shares.values()):
-        costs.append(estimate_line(protocols, args, shares))
+    is_timed = not args.cfg and full.compare.estimate and any(shares.values())
+    if is_timed:
+        print(TIMING, flush=True)  # it takes as long as torch takes to be imported, and more
+    costs = [] if args.cfg else checks.cost_lines(protocols, args)
+    if is_timed:
+        costs.append(estimate_line(protocols, args, shares, command_seconds))
 
     @hydra.main(config_path=str(CONFIG_DIR), config_name="compare", version_base="1.3")
     def app(cfg: DictConfig) -> None:
@@ -179,10 +184,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def estimate_line(protocols: Mapping[str, Protocol], args: argparse.Namespace, shares: Mapping[str, float]) -> str:
+def estimate_line(
+    protocols: Mapping[str, Protocol], args: argparse.Namespace, shares: Mapping[str, float], command_seconds: float
+) -> str:
     """Returns how long comparisons take, or why that isn't known."""
     try:
-        return pace.estimate(protocols, args, shares).line()
+        return pace.estimate(protocols, args, shares, command_seconds).line()
     except pace.Unmeasured as unmeasured:
         return f"how long it takes can't be measured: {unmeasured}"
 

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -88,11 +89,22 @@ class Estimate:
         return f"{text}; {low} to {high}, depending on what the searches favor"
 
 
-def estimate(comparisons: Mapping[str, Protocol], args: argparse.Namespace, shares: Mapping[str, float]) -> Estimate:
+def seconds_so_far() -> float:
+    """Returns how old this process is."""
+    return time.time() - psutil.Process().create_time()
+
+
+def estimate(
+    comparisons: Mapping[str, Protocol],
+    args: argparse.Namespace,
+    shares: Mapping[str, float],
+    command_seconds: float,
+) -> Estimate:
     """Returns how long comparisons take, one after the other.
 
     Args:
         shares: of each, what is left to do, from 0 to 1.
+        command_seconds: that a command like these sweeps' takes until it has checked itself.
 
     Raises:
         Unmeasured: the steps can't be taken, or take too long.
@@ -103,7 +115,9 @@ def estimate(comparisons: Mapping[str, Protocol], args: argparse.Namespace, shar
         for name, protocol in left.items()
         for arm in protocol.arms
     }
-    start_seconds, measured = measure([config for found in candidates.values() for config in found])
+    worker_seconds, measured = measure([config for found in candidates.values() for config in found])
+    # A sweep is a command, which imports Hydra and checks itself, and then a worker, which imports torch.
+    start_seconds = command_seconds + worker_seconds
     seconds = iter(measured)
     runs, workers, totals = 0.0, 1, [0.0, 0.0, 0.0]
     for name, protocol in left.items():
@@ -173,7 +187,7 @@ def final_config(protocol: Protocol, args: argparse.Namespace, arm: ArmSpec) -> 
 
 
 def measure(configs: Sequence[DictConfig]) -> tuple[float, list[float]]:
-    """Times configurations in a process of its own, which takes as long to start as each sweep of a comparison does.
+    """Times configurations in a process of its own, which takes as long to start as the worker of a sweep does.
 
     Returns:
         How long it took to start, and how long an epoch of each takes, in s.

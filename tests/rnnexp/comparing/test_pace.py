@@ -158,13 +158,17 @@ def test_a_comparison_says_how_many_runs_and_how_long_before_it_starts(tmp_path,
 
     def measured(configs):
         asked.extend(configs)
-        return 5.0, [1.0 if cfg.model.cell == "gru" else 3.0 for cfg in configs]
+        print("measured")
+        return 2.0, [1.0 if cfg.model.cell == "gru" else 3.0 for cfg in configs]
 
     monkeypatch.setattr(pace, "measure", measured)
+    monkeypatch.setattr(pace, "seconds_so_far", lambda: 3.0)
     printed = begun(tmp_path, monkeypatch, capsys, "compare.trials=10", "train.epochs=10", "compare.top=1")
-    # Two chains of each arm, with 11 runs of 10 epochs and two sweeps that have to start: 120 s and 340 s.
+    # Two chains of each arm, with 11 runs of 10 epochs and two sweeps, whose command takes 3 s to start and whose
+    # worker 2 s: 120 s and 340 s.
     # One worker has both of the first arm and one of the second.
     assert re.search(r"^44 runs: about 10 min on 2 workers, by a few steps of each arm$", printed, re.M), printed
+    assert "timing a few steps of each arm; compare.estimate=false begins at once\nmeasured\n" in printed
     assert {cfg.train.threads for cfg in asked} == {1}
     assert len({cfg.model.hidden_size for cfg in asked}) > 2  # of the presets, and as drawn
 
@@ -179,7 +183,9 @@ def test_a_comparison_whose_pace_cannot_be_measured_says_so_and_begins(tmp_path,
 
 def test_a_comparison_that_is_not_to_estimate_begins_at_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pace, "measure", lambda configs: pytest.fail("it measures"))
-    assert "about" not in begun(tmp_path, monkeypatch, capsys, "compare.estimate=false")
+    printed = begun(tmp_path, monkeypatch, capsys, "compare.estimate=false")
+    assert "about" not in printed
+    assert "timing" not in printed
 
 
 @pytest.mark.long

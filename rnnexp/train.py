@@ -23,7 +23,8 @@ from rnnexp import task
 from rnnexp.arguments import dashed
 from rnnexp.command_line import CommandLine, expand_aliases, has_key, resume_command, without_hydra
 from rnnexp.compat import get_args_parser
-from rnnexp.record.result import Status
+from rnnexp.record.result import Status, few_to_validate
+from rnnexp.record.run_folder import RunFolder
 from rnnexp.schema.config import register_schemas
 from rnnexp.schema.tree import CONFIG_DIR, GROUPS
 
@@ -118,7 +119,26 @@ def main() -> int:
             print(first_line(typed.full), flush=True)  # torch takes seconds to be imported
     gc.enable()
     app()
+    if args.multirun and not args.cfg and (few := few_line(typed)):
+        print(few, flush=True)
     return 0
+
+
+def few_line(typed: CommandLine) -> str:
+    """Returns what to keep in mind of a search that has chosen by few examples, as one of its runs has counted them."""
+    if typed.full is None or not typed.plan.space.is_search or not typed.plan.settings.summary:
+        return ""
+    if typed.full.data.folds is not None:
+        return ""
+    place = typed.plan.folder.path
+    if not place.exists():  # its name is the time, which has gone on until Hydra made it
+        place = min((path for path in place.parent.glob("*") if path.name >= place.name), default=place)
+    found = next(place.rglob(RunFolder(place).result.name), None)
+    try:
+        result = RunFolder(found.parent).read_result() if found else None
+    except ValueError:  # the table says so
+        return ""
+    return few_to_validate(result.dataset["num_valid"]) if result else ""
 
 
 def first_line(full: DictConfig) -> str:

@@ -31,6 +31,7 @@ from rnnexp.comparing.comparison import Comparison
 from rnnexp.comparing.protocol import Protocol
 from rnnexp.record.comparison_folder import ComparisonFolder, folder_name
 from rnnexp.record.places import find
+from rnnexp.record.result import few_to_validate
 from rnnexp.schema.config import SCHEMAS, register_schemas
 from rnnexp.schema.tree import CONFIG_DIR
 from rnnexp.train import parsed
@@ -155,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(TIMING, flush=True)  # it takes as long as torch takes to be imported, and more
     costs = [] if args.cfg else checks.cost_lines(protocols, args)
     if is_timed:
-        costs.append(estimate_line(protocols, args, shares, command_seconds))
+        costs += estimate_lines(protocols, args, shares, command_seconds)
 
     @hydra.main(config_path=str(CONFIG_DIR), config_name="compare", version_base="1.3")
     def app(cfg: DictConfig) -> None:
@@ -184,14 +185,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def estimate_line(
+def estimate_lines(
     protocols: Mapping[str, Protocol], args: argparse.Namespace, shares: Mapping[str, float], command_seconds: float
-) -> str:
-    """Returns how long comparisons take, or why that isn't known."""
+) -> list[str]:
+    """Returns how long comparisons take, or why that isn't known, and whether they choose by few examples."""
     try:
-        return pace.estimate(protocols, args, shares, command_seconds).line()
+        found = pace.estimate(protocols, args, shares, command_seconds)
     except pace.Unmeasured as unmeasured:
-        return f"how long it takes can't be measured: {unmeasured}"
+        return [f"how long it takes can't be measured: {unmeasured}"]
+    few = few_to_validate(found.num_valid) if any(protocol.num_searches for protocol in protocols.values()) else ""
+    return [found.line(), *([few] if few else [])]
 
 
 def wanted(args: argparse.Namespace, typed: CommandLine, full: DictConfig, place: Path) -> dict[str, Comparison]:

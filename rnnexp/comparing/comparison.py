@@ -243,6 +243,8 @@ class Comparison:
             ]
             arms.append(Arm(arm.name, runs, choices))
         warnings += recorded.unequal_budgets(arms)
+        if protocol.num_searches and protocol.cfg.data.folds is None:
+            warnings += recorded.few_validate(arms)
         return judge.judge(
             protocol.name,
             arms,
@@ -265,7 +267,7 @@ class Comparison:
         typed = self.protocol.run_overrides(arm, search, overrides)
         return Choice(
             overrides=overrides,
-            command=shlex.join(["python", "-m", "rnnexp", *self.protocol.flags, *typed]),
+            command=shlex.join(["rnnexp", *self.protocol.flags, *typed]),
             search=recorded.search(place, self.folder.path, *self.goal) if self.protocol.num_searches else None,
             candidates=[Candidate(**each) for each in chosen.get("candidates", [])],
         )

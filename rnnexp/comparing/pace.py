@@ -80,6 +80,7 @@ class Estimate:
     typical: float
     low: float
     high: float
+    num_valid: int | None = None  # the fewest examples that a search validates on, where no folds are used
 
     def line(self) -> str:
         text = f"{counted(self.runs, 'run')}: {about(self.typical)} on {counted(self.workers, 'worker')}"
@@ -115,7 +116,7 @@ def estimate(
         for name, protocol in left.items()
         for arm in protocol.arms
     }
-    worker_seconds, measured = measure([config for found in candidates.values() for config in found])
+    worker_seconds, measured, num_valid = measure([config for found in candidates.values() for config in found])
     # A sweep is a command, which imports Hydra and checks itself, and then a worker, which imports torch.
     start_seconds = command_seconds + worker_seconds
     seconds = iter(measured)
@@ -131,7 +132,8 @@ def estimate(
         num_chains = max(1, protocol.num_tuned(protocol.stages()[0]))
         for place, how in enumerate((statistics.fmean, min, max)):
             totals[place] += shares[name] * makespan(chains(work, how, num_chains, start_seconds), workers)
-    return Estimate(round(runs), workers, *totals)
+    typical, low, high = totals
+    return Estimate(round(runs), workers, typical, low, high, num_valid)
 
 
 def chains(work: Sequence[tuple[Pace, Sequence[Cost]]], how: Any, number: int, start_seconds: float) -> list[float]:
@@ -186,11 +188,12 @@ def final_config(protocol: Protocol, args: argparse.Namespace, arm: ArmSpec) -> 
     return without_hydra(final.compose(merged(always, overrides)))
 
 
-def measure(configs: Sequence[DictConfig]) -> tuple[float, list[float]]:
+def measure(configs: Sequence[DictConfig]) -> tuple[float, list[float], int | None]:
     """Times configurations in a process of its own, which takes as long to start as the worker of a sweep does.
 
     Returns:
-        How long it took to start, and how long an epoch of each takes, in s.
+        How long it took to start, and how long an epoch of each takes, in s; and the fewest examples that one of them
+        validates on, if not by folds.
 
     Raises:
         Unmeasured: one of them can't be timed, or it takes too long.
@@ -199,6 +202,7 @@ def measure(configs: Sequence[DictConfig]) -> tuple[float, list[float]]:
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     bar = tqdm(total=len(configs), desc="measuring the pace", disable=None, leave=False)
     found: list[float] = []
+    nums_valid: list[int] = []
     with subprocess.Popen([*PYTHON, "-c", CHILD], text=True, **pipes) as child, bar:
         watchdog = threading.Timer(MOST_SECONDS, child.kill)
         watchdog.daemon = True
@@ -219,11 +223,12 @@ def measure(configs: Sequence[DictConfig]) -> tuple[float, list[float]]:
                     start_seconds = time.monotonic() - began
                 else:
                     found.append(answer["seconds"])
+                    nums_valid += [number] if (number := answer["num_valid"]) else []
                     bar.update()
         finally:
             watchdog.cancel()
             child.kill()
-    return start_seconds, found
+    return start_seconds, found, min(nums_valid, default=None)
 
 
 def main() -> None:
@@ -235,7 +240,8 @@ def main() -> None:
 
         _answer(seconds=None)
         for config in asked:
-            _answer(seconds=epoch_seconds(OmegaConf.create(config)))
+            seconds, num_valid = timed(OmegaConf.create(config))
+            _answer(seconds=seconds, num_valid=num_valid)
     except Exception as error:  # whatever it is, the run itself will say it better
         _answer(problem=describe_error(error, 160))
 
@@ -244,8 +250,10 @@ def _answer(**content: Any) -> None:
     print(json.dumps(content), flush=True)
 
 
-def epoch_seconds(cfg: DictConfig) -> float:
+def timed(cfg: DictConfig) -> tuple[float, int | None]:
     """Returns about how long an epoch takes, validation included, by a few of its batches.
+
+    Beside it, on how many examples it validates: None of folds, which validate on all of them.
 
     It draws from torch's own generators and changes its settings: not in a process that trains.
 
@@ -270,7 +278,9 @@ def epoch_seconds(cfg: DictConfig) -> float:
         on_epoch=lambda row: False,
         test=False,
     )
-    return _train_seconds(trainer) + _valid_seconds(trainer)
+    valid = trainer.data.valid
+    num_valid = None if valid is None or cfg.data.folds is not None else len(valid)
+    return _train_seconds(trainer) + _valid_seconds(trainer), num_valid
 
 
 def _train_seconds(trainer: Trainer) -> float:

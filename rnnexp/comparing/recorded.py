@@ -14,7 +14,7 @@ import pandas as pd
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.hints import nearest
 from hydra_sweep.sweep_folder import SweepFolder
-from rnnexp.record.result import Status
+from rnnexp.record.result import Status, few_to_validate
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
 from rnnexp.results.aggregation import mixed_keys, mixed_text
@@ -111,6 +111,13 @@ def unequal_budgets(arms: Sequence[Arm]) -> list[str]:
         return []
     listed = ", ".join(f"{name} {epochs}" for name, epochs in spent.items())
     return [f"the searches did not spend the same number of epochs: {listed}"]
+
+
+def few_validate(arms: Sequence[Arm]) -> list[str]:
+    """Returns a line if so few examples validate that the searches have chosen by chance."""
+    numbers = [run.metrics.get("num_valid", 0.0) for arm in arms for run in arm.runs]
+    few = few_to_validate(min((number for number in numbers if number > 0), default=None))
+    return [few] if few else []
 
 
 def load(root: Path, expression: str | None, columns: Sequence[str]) -> pd.DataFrame:

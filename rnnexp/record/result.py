@@ -47,7 +47,18 @@ METRICS = (
 EARLIER = (
     "is of an earlier version of rnnexp, which had MNIST's kin alone: its figures can be read; train it again for more"
 )
+FEW = 100  # validation examples: fewer choose by chance more than by merit
 OWN_METRIC = re.compile(r"(valid|test)_[A-Za-z]\w*")
+
+
+def few_to_validate(number: float | None) -> str:
+    """Returns what to keep in mind of so many validation examples, if no folds are used; nothing if they are enough."""
+    if not number or number >= FEW:  # nan, too, is none
+        return ""
+    return (
+        f"{number:g} examples validate, fewer than {FEW}: what they choose is mostly chance; in a search or a "
+        "comparison, data.folds=5 uses all of them"
+    )
 
 
 def is_metric(name: str) -> bool:

@@ -22,6 +22,7 @@ from hydra_sweep.signals import Stop
 from rnnexp.data.dataset import IMAGES, Dataset
 from rnnexp.data.sequences import Normalization, Sequences
 from rnnexp.data.splitting import Part, Parts, split
+from rnnexp.record.result import few_to_validate
 from rnnexp.schema.config import plain_config
 from rnnexp.training import machine, precision
 from rnnexp.training.attempt import Attempt
@@ -29,7 +30,6 @@ from rnnexp.training.loop import Row, Trainer
 
 log = logging.getLogger("rnnexp")
 CONSTANT = "rnnexp.schedules.constant"  # the schedule that asks for no learning rate
-FEW = 100  # validation examples: fewer choose by chance more than by merit
 
 
 def build(
@@ -172,11 +172,8 @@ def describe_data(cfg: DictConfig, parts: Parts, dataset: Dataset, choice: str |
             )
     elif cfg.data.valid_from == "test":
         log.warning("validation is the test set itself (data.valid_from=test): choose nothing by these figures")
-    if parts.valid and len(parts.valid) < FEW and cfg.data.folds is None:
-        log.warning(
-            "%d examples validate, fewer than %d: what they choose is mostly chance; data.folds=5 uses all of them",
-            *(len(parts.valid), FEW),
-        )
+    if parts.valid and cfg.data.folds is None and (few := few_to_validate(len(parts.valid))):
+        log.warning("%s", few)
 
 
 def describe(trainer: Trainer, attempt: Attempt, dataset: Dataset) -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,11 +19,13 @@ from hydra_sweep.errors import UserError
 from rnnexp import predict
 from rnnexp.data import image_folder
 from rnnexp.data.dataset import Dataset
+from rnnexp.record.result import few_to_validate
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.report.command import main as report
 from rnnexp.reproduce import main as reproduce
 from rnnexp.results import collect
 from rnnexp.runner import run
+from rnnexp.train import few_line
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +111,21 @@ def test_folds_of_a_run_validate_on_every_training_example_once(series_file, com
 
 
 def test_few_examples_to_validate_are_said_to_be_few(series_file, compose, tmp_path, caplog):
-    run(compose("data=series", f"data.root={series_file}", *TINY, "train.epochs=1"), tmp_path)
-    assert "14 examples validate, fewer than 100: what they choose is mostly chance; data.folds=5" in caplog.text
+    cfg = compose("data=series", f"data.root={series_file}", *TINY, "train.epochs=1")
+    run(cfg, tmp_path / "2026-01-02" / "0")
+    assert (
+        "14 examples validate, fewer than 100: what they choose is mostly chance; in a search or a comparison"
+        in caplog.text
+    )
+    for name, is_search, few in (("2026-01-02", True, 14), ("2026-01-01", True, 14), ("2026-01-02", False, 0)):
+        plan = SimpleNamespace(
+            folder=SimpleNamespace(path=tmp_path / name),
+            space=SimpleNamespace(is_search=is_search),
+            settings=SimpleNamespace(summary=True),
+        )
+        said = few_line(SimpleNamespace(full=cfg, plan=plan))  # of a sweep whose name is the time, that of its folder
+        assert said == few_to_validate(few)
+        assert said.startswith("14 examples validate, fewer than 100: ") == is_search
 
 
 @pytest.mark.parametrize(("num_classes", "kind"), [(256, np.uint8), (300, np.uint16)])

@@ -28,6 +28,7 @@ from rnnexp.record.run_folder import RunFolder
 from rnnexp.results import collect
 from rnnexp.schema.config import CompareConfig
 from rnnexp.verdict import sequential
+from rnnexp.verdict.values import Arm, Run
 
 OPTIONS = {"model": ["gru", "lstm", "rnn"], "optim": ["adam", "sgd"]}
 
@@ -66,6 +67,13 @@ def test_who_watches_may_change_when_a_comparison_goes_on():
 def test_arms_that_make_no_sense_are_one_line(arms, message):
     with pytest.raises(UserError, match=message):
         specs(arms)
+
+
+def test_searches_that_choose_by_few_examples_are_a_warning():
+    arms = [Arm("a", [Run("0", 0, {"num_valid": number})]) for number in (120.0, 36.0)]
+    [line] = recorded.few_validate(arms)
+    assert line.startswith("36 examples validate, fewer than 100: ")
+    assert recorded.few_validate(arms[:1]) == recorded.few_validate([Arm("a", [Run("0", 0, {})])]) == []
 
 
 def test_of_overrides_the_last_list_that_has_a_key_wins():
@@ -198,7 +206,7 @@ def test_a_comparison_gives_each_arm_its_searches_and_fresh_seeds(whole):
             assert search["best_value"] == max(search["values"])
             assert search["trial_epochs"] == [1, 1, 1]
             again = choice["command"].split()
-            assert again[:3] == ["python", "-m", "rnnexp"]
+            assert again[0] == "rnnexp"
             assert all(text in again for text in choice["overrides"])
             assert choice["overrides"] in [each["overrides"] for each in choice["candidates"]]
             best = max(choice["candidates"], key=lambda each: each["again"])

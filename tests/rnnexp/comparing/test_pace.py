@@ -12,7 +12,7 @@ import torch
 
 from rnnexp.comparing import pace
 from rnnexp.comparing.command import main
-from rnnexp.comparing.pace import Estimate, Pace, Unmeasured, chains, epoch_seconds, makespan
+from rnnexp.comparing.pace import Estimate, Pace, Unmeasured, chains, makespan, timed
 from rnnexp.comparing.protocol import Cost
 from rnnexp.comparing.sweeps import Sweeps
 from rnnexp.schema.config import plain_config
@@ -110,7 +110,10 @@ def test_an_epoch_is_that_many_batches_and_the_first_ones_do_not_count(stopped_c
 
 
 def test_a_configuration_is_timed_by_its_own_network(compose):
-    assert 0 < epoch_seconds(compose(*SMALL)) < 60
+    seconds, num_valid = timed(compose(*SMALL))
+    assert 0 < seconds < 60
+    assert num_valid == 100
+    assert timed(compose(*SMALL, "data.folds=3"))[1] is None
 
 
 def test_the_process_answers_that_it_has_started_then_each_configuration_and_what_it_could_not(
@@ -123,6 +126,7 @@ def test_the_process_answers_that_it_has_started_then_each_configuration_and_wha
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert answers[0] == {"seconds": None}
     assert answers[1]["seconds"] > 0
+    assert answers[1]["num_valid"] == 100
     assert "Error: " in answers[2]["problem"]
     assert len(answers) == 3
 
@@ -159,7 +163,7 @@ def test_a_comparison_says_how_many_runs_and_how_long_before_it_starts(tmp_path,
     def measured(configs):
         asked.extend(configs)
         print("measured")
-        return 2.0, [1.0 if cfg.model.cell == "gru" else 3.0 for cfg in configs]
+        return 2.0, [1.0 if cfg.model.cell == "gru" else 3.0 for cfg in configs], 36
 
     monkeypatch.setattr(pace, "measure", measured)
     monkeypatch.setattr(pace, "seconds_so_far", lambda: 3.0)
@@ -169,6 +173,7 @@ def test_a_comparison_says_how_many_runs_and_how_long_before_it_starts(tmp_path,
     # One worker has both of the first arm and one of the second.
     assert re.search(r"^44 runs: about 10 min on 2 workers, by a few steps of each arm$", printed, re.M), printed
     assert "timing a few steps of each arm; compare.estimate=false begins at once\nmeasured\n" in printed
+    assert printed.count("36 examples validate, fewer than 100: what they choose is mostly chance; in a search or") == 1
     assert {cfg.train.threads for cfg in asked} == {1}
     assert len({cfg.model.hidden_size for cfg in asked}) > 2  # of the presets, and as drawn
 
@@ -190,9 +195,10 @@ def test_a_comparison_that_is_not_to_estimate_begins_at_once(tmp_path, monkeypat
 
 @pytest.mark.long
 def test_a_real_process_measures_and_one_that_is_killed_is_a_line(compose, monkeypatch):
-    start_seconds, found = pace.measure([compose(*SMALL), compose(*SMALL, "model=rnn")])
+    start_seconds, found, num_valid = pace.measure([compose(*SMALL), compose(*SMALL, "model=rnn")])
     assert start_seconds > 0
     assert len(found) == 2
+    assert num_valid == 100
     assert min(found) > 0
     with pytest.raises(Unmeasured, match="Error: "):
         pace.measure([compose(*SMALL, "optim.lr=-1")])

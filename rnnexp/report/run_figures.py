@@ -138,7 +138,10 @@ def confusion(counts: Any, names: Sequence[str]) -> Drawing:
     return Drawing("confusion", "Confusion matrix", note, figure, marks=[marks])
 
 
-MISTAKES_NOTE = "The test examples with the highest loss among the wrong ones, with the probability given to the label."
+MISTAKES_NOTE = (
+    "The test examples with the highest loss among the wrong ones: what each is and, beside it, the probability that "
+    "this label was given; below, what was predicted."
+)
 
 
 @styled
@@ -192,7 +195,7 @@ def mistaken_series(series: Any, labels: Sequence[str], predicted: Sequence[str]
 
 
 def _mistake(label: str, predicted: str, share: float) -> str:
-    return f"{shortened(label, 20)}\nas {shortened(predicted, 18)}, p = {share:.1g}"
+    return f"{shortened(label, 18)} (p = {share:.1g})\npredicted {shortened(predicted, 18)}"
 
 
 def shortened(name: str, width: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rnnexp.report.page import Page, Table, history, tile
 from rnnexp.results import collect
 from rnnexp.results.columns import OWN, is_config
 
+COMMIT = {"git.commit": "rnnexp's commit", "git.dirty": "rnnexp had uncommitted changes"}
 NUM_CONFUSIONS = 20  # pairs of classes in the table
 MAX_MATRIX = 200  # classes
 TILES = (
@@ -60,7 +62,7 @@ def page(path: Path, collect: Callable[[Path], pd.DataFrame] = collect) -> Page:
         _add_outcomes(page, folder)
     config = [(name, row[name]) for name in frame.columns if is_config(name) and not pd.isna(row[name])]
     about = [
-        (name, row[name])
+        (COMMIT.get(name, name) if is_ours else name, row[name])
         for name in frame.columns[list(frame.columns).index("fingerprint") :]
         if not pd.isna(row[name])
     ]
@@ -133,7 +135,12 @@ def _classes(counts: Any, names: list[str]) -> Table:
     frame = pd.DataFrame({"class": names, "test examples": labeled, "right": right})
     frame["recall"] = right / np.maximum(labeled, 1)
     frame["precision"] = right / np.maximum(predicted, 1)
-    return Table.of("Classes", frame.sort_values("recall", kind="stable"))
+    shares = [list(frame.columns).index(name) for name in ("recall", "precision")]
+    table = Table.of("Classes", frame.sort_values("recall", kind="stable"))
+    for row in table.rows:
+        for place in shares:
+            row[place] = replace(row[place], text=f"{row[place].value:.3f}")
+    return table
 
 
 def _confusions(counts: Any, names: list[str]) -> Table:

@@ -111,10 +111,15 @@ function arrange(part) {
     // A finger that is lifted leaves, too: what it has found stays until the next touch.
     svg.addEventListener("pointerleave", (event) => event.pointerType === "touch" || leave());
   }
-  // "scroll →" stands above what is wider than the window, until its end has been reached.
+  // "scroll ↓ →" stands above what is longer or wider than its box, until its end has been reached.
   for (const box of part.querySelectorAll(".scroll")) {
     const more = box.previousElementSibling;
-    const show = () => more.classList.toggle("on", box.scrollWidth - box.clientWidth - box.scrollLeft > 2);
+    const show = () => {
+      const isBelow = box.scrollHeight - box.clientHeight - box.scrollTop > 2;
+      const isRight = box.scrollWidth - box.clientWidth - box.scrollLeft > 2;
+      more.textContent = `scroll${isBelow ? " ↓" : ""}${isRight ? " →" : ""}`;
+      more.classList.toggle("on", isBelow || isRight);
+    };
     new ResizeObserver(show).observe(box);
     box.addEventListener("scroll", show, { passive: true });
   }

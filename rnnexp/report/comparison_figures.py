@@ -26,6 +26,8 @@ from rnnexp.report.drawing import (
     whole_numbers,
 )
 
+FEW_SEARCHES = 3  # of fewer, Student's t alone makes the interval of a mean as wide as the figure
+
 
 @styled
 def arm_curves(arms: Mapping[str, Sequence[pd.DataFrame]]) -> Drawing:
@@ -214,8 +216,14 @@ def selection(arms: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], objecti
 
 
 @styled
-def anytime(arms: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], objective: str) -> Drawing:
-    """Returns the best validation result so far against epochs and seconds, the mean of each arm's searches."""
+def anytime(
+    arms: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], objective: str, num_searches: int
+) -> Drawing:
+    """Returns the best validation result so far against epochs and seconds, the mean of each arm's searches.
+
+    Args:
+        num_searches: that each arm has; the band of fewer than `FEW_SEARCHES` would cover everything.
+    """
     costs = [cost for cost in ("epochs", "seconds") if all(cost in curves for curves in arms.values())]
     figure, axes = make_axes(len(costs), width=9.6 if len(costs) > 1 else 6)
     factor, label = scale_of(objective)
@@ -229,7 +237,7 @@ def anytime(arms: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], obj
             reached = factor * np.array(curve["expected"])
             axis.plot(curve["budget"], reached, **style, drawstyle="steps-post", gid=f"s{place}.{cost}")
             late.append(reached[len(reached) // 4 :])
-            if len(curve["low"]):
+            if len(curve["low"]) and num_searches >= FEW_SEARCHES:
                 low, high = (np.minimum(factor * np.array(curve[name]), most) for name in ("low", "high"))
                 axis.fill_between(
                     curve["budget"],
@@ -248,10 +256,13 @@ def anytime(arms: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], obj
         axis.set(
             xlabel={"epochs": "epochs of a search", "seconds": "training time of a search (s)"}[cost], ylabel=label
         )
+    bands = "bands are 95 % intervals of that mean"
+    if num_searches < FEW_SEARCHES:
+        few = "1 search of an arm has" if num_searches == 1 else f"{num_searches} searches of an arm have"
+        bands = f"{few} no band: an interval needs {FEW_SEARCHES} or more to say anything"
     note = (
-        "What a search has reached after so much training, on average over its arm; bands are 95 % intervals "
-        "of that mean. What the first quarter reached may lie below. Times are those of a machine that did other "
-        "things as well."
+        f"What a search has reached after so much training, on average over its arm; {bands}. What the first quarter "
+        "reached may lie below. Times are those of a machine that did other things as well."
     )
     return Drawing("anytime", "How good after how much", note, figure, samples)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
     page.verdict = [*(pair["sentence"] for pair in pairs), *found["notes"]]
     page.warnings, page.method = list(found["warnings"]), list(found["method"])
     page.commands = [
-        (str(arm["name"]), str(choice["command"]))
+        (str(arm["name"]), _command(choice))
         for arm in arms
         for choice in arm["choices"]
         if choice["command"] and len(arm["choices"]) == 1
@@ -66,7 +67,7 @@ def _page(path: Path, found: Mapping[str, Any]) -> Page:
     if len(found["looks"]) > 1 or found["planned"] > found["looks"][-1]["replicates"]:
         page.first_tables.append(Table("Looks", *_look_table(found)))
     if searched := [arm for arm in arms if any(choice["search"] for choice in arm["choices"])]:
-        page.tables.append(Table("What each search has chosen", *_choice_table(searched)))
+        page.tables.append(Table("What each search has chosen", *_choice_table(searched, metric)))
     runs = pd.concat([of.assign(arm=name) for name, of in rows.items()])
     shown = runs[["arm", *(name for name in runs if name != "arm")]]
     on = list(shown.columns).index("folder")
@@ -99,8 +100,11 @@ def _search_drawings(arms: Sequence[Mapping[str, Any]], leads: Mapping[str, Any]
     curves = {name: found[0]["curve"] for name, found in searches.items() if found[0]["curve"].get("n")}
     if curves and all(len(found) == 1 for found in searches.values()):
         drawings.append(comparison_figures.expected_best(curves))
+    least = min(map(len, searches.values()))
     if all(arm["anytime"] for arm in arms):
-        drawings.append(comparison_figures.anytime({str(arm["name"]): arm["anytime"] for arm in arms}, objective))
+        drawings.append(
+            comparison_figures.anytime({str(arm["name"]): arm["anytime"] for arm in arms}, objective, least)
+        )
     if leads.get("epochs") and all(len(found) > 1 for found in searches.values()):
         drawings.append(comparison_figures.leads(leads["epochs"]))
     return drawings
@@ -155,24 +159,38 @@ def _sums(searches: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
     return sum(search["epochs"] for search in searches), sum(search["seconds"] for search in searches)
 
 
-def _choice_table(arms: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Cell]]]:
+def _choice_table(arms: Sequence[Mapping[str, Any]], metric: str) -> tuple[list[str], list[list[Cell]]]:
     """Returns the configuration of each search's winner, what it reached there, and in its final runs."""
     rows = []
+    objective = str(
+        next(choice["search"] for arm in arms for choice in arm["choices"] if choice["search"])["objective"]
+    )
+    columns = ["arm", "search", _header(objective), _header(metric), "configuration", "command"]
     for arm in arms:
         for number, choice in enumerate(arm["choices"]):
+            best = choice["search"]["best_value"]
             runs = [a for a, search in zip(arm["accuracies"], arm["searches"], strict=True) if search == number]
             mean = sum(runs) / len(runs) if runs else None
             rows.append(
                 [
                     Cell(arm["name"]),
                     Cell(str(number + 1), number + 1),
-                    Cell(f"{choice['search']['best_value']:.4f}", choice["search"]["best_value"]),
+                    Cell(text.percent(best) if objective.endswith("accuracy") else f"{best:.4f}", best),
                     Cell("-") if mean is None else Cell(text.percent(mean), mean),
                     Cell(" ".join(choice["overrides"])),
-                    Cell(choice["command"]),
+                    Cell(_command(choice)),
                 ]
             )
-    return ["arm", "search", "best of it", "accuracy (%)", "configuration", "command"], rows
+    return columns, rows
+
+
+def _header(metric: str) -> str:
+    return metric.replace("_", " ") + (" (%)" if metric.endswith("accuracy") else "")
+
+
+def _command(choice: Mapping[str, Any]) -> str:
+    """Returns it as it is typed today; records of before the one command spell it otherwise."""
+    return re.sub(r"^python -m rnnexp(?= |$)", "rnnexp", str(choice["command"]))
 
 
 def _look_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:
@@ -192,6 +210,7 @@ def _look_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:
 def _pair_table(pairs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Cell]]]:
     columns = [
         "pair",
+        "verdict",
         "points",
         "95 % interval",
         "p",
@@ -199,12 +218,12 @@ def _pair_table(pairs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[lis
         "p, same",
         "P(better)",
         "its interval",
-        "verdict",
         "paired",
     ]
     rows = [
         [
             Cell(f"{pair['a']} - {pair['b']}"),
+            Cell(pair["verdict"]),
             Cell(text.points(pair["difference"]), pair["difference"]),
             Cell(_interval(pair, text.points)),
             *(
@@ -213,7 +232,6 @@ def _pair_table(pairs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[lis
             ),
             Cell(f"{pair['probability']:.2f}", pair["probability"]),
             Cell(_interval(pair, "{:.2f}".format, "probability_")),
-            Cell(pair["verdict"]),
             Cell("yes" if pair["is_paired"] else "no"),
         ]
         for pair in pairs

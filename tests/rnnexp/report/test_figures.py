@@ -123,9 +123,12 @@ def test_a_selection_shows_each_candidate_before_and_again():
 
 def test_budgets_are_shown_with_their_bands():
     curve = {"budget": [3.0, 6.0], "expected": [0.5, 0.6], "low": [0.4, 0.55], "high": [0.6, 0.65]}
-    drawing = comparison_figures.anytime({"gru": {"epochs": curve}, "rnn": {"epochs": curve}}, "valid_accuracy")
+    drawing = comparison_figures.anytime({"gru": {"epochs": curve}, "rnn": {"epochs": curve}}, "valid_accuracy", 3)
     assert drawn(drawing, "s1.epochs").get_ydata() == pytest.approx([50, 60])
     assert drawn(drawing, "s0.bepochs").get_paths()[0].vertices[:, 1].max() == pytest.approx(65)
+    few = comparison_figures.anytime({"gru": {"epochs": curve}, "rnn": {"epochs": curve}}, "valid_accuracy", 2)
+    assert not few.figure.axes[0].collections
+    assert "2 searches of an arm have no band: an interval needs 3 or more" in few.note
     lead = {"a": "gru", "b": "rnn", "budget": [3.0, 6.0], "probability": [0.5, 1.0], "low": [], "high": []}
     assert drawn(comparison_figures.leads([lead]), "s0.p").get_ydata() == pytest.approx([0.5, 1])
 

@@ -143,6 +143,9 @@ def test_a_runs_page_shows_its_curves_its_mistakes_and_how_it_was_made(run_folde
     assert f"{100 * result.metrics['test_accuracy']:.2f} %" in text
     assert f"rnnexp reproduce {run_folder}" in text
     assert "model.hidden_size 8" in text
+    assert "rnnexp's commit" in text
+    [classes] = [table for table in page.tables if table.title == "Classes"]
+    assert all(f"{cell.value:.3f}" == cell.text for row in classes.rows for cell in row[3:])
     for drawing in page.drawings:
         assert drawing.note in text
     assert write(run_folder) == run_folder / "report.html"
@@ -224,6 +227,13 @@ def test_a_comparisons_page_starts_with_its_verdict(comparison_folder, tmp_path)
     assert "gru is better than" in text
     assert text.index("gru is better than") < text.index("How good is each arm")
     assert text.count(HOSTILE) > 5
+    tables = {table.title: table for table in [*page.first_tables, *page.tables]}
+    assert tables["Pairs"].columns[:2] == ["pair", "verdict"]
+    assert tables["Pairs"].rows[0][1].text == "better"
+    chosen = tables["What each search has chosen"]
+    assert chosen.columns[2:4] == ["valid accuracy (%)", "test accuracy (%)"]
+    assert chosen.rows[0][2].text == "60.00"
+    assert chosen.rows[0][-1].text == f"rnnexp {HOSTILE}"  # the record has an older spelling
 
 
 def changed(comparison_folder, tmp_path, change):

@@ -140,7 +140,7 @@ def confusion(counts: Any, names: Sequence[str]) -> Drawing:
 
 MISTAKES_NOTE = (
     "The test examples with the highest loss among the wrong ones: what each is and, beside it, the probability that "
-    "this label was given; below, what was predicted."
+    "the network gave this label; below, what it predicted."
 )
 
 

@@ -29,6 +29,8 @@ from rnnexp.schema.config import register_schemas
 from rnnexp.schema.tree import CONFIG_DIR, GROUPS
 
 log = logging.getLogger("rnnexp")
+
+DATE = len("2026-11-26")  # begins the name of a sweep that was given none
 HELP = """\
 rnnexp trains one configuration or, with -m, many. rnnexp --help: other verbs.
 
@@ -128,11 +130,12 @@ def few_line(typed: CommandLine) -> str:
     """Returns what to keep in mind of a search that has chosen by few examples, as one of its runs has counted them."""
     if typed.full is None or not typed.plan.space.is_search or not typed.plan.settings.summary:
         return ""
-    if typed.full.data.folds is not None:
+    if typed.full.data.folds is not None or typed.plan.n_trials == 0:  # the latter only shows what it would do
         return ""
     place = typed.plan.folder.path
     if not place.exists():  # its name is the time, which has gone on until Hydra made it
-        place = min((path for path in place.parent.glob("*") if path.name >= place.name), default=place)
+        later = [path for path in place.parent.glob(f"{place.name[:DATE]}*") if path.name > place.name]
+        place = min(later, default=place)
     found = next(place.rglob(RunFolder(place).result.name), None)
     try:
         result = RunFolder(found.parent).read_result() if found else None

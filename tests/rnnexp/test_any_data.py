@@ -112,16 +112,17 @@ def test_folds_of_a_run_validate_on_every_training_example_once(series_file, com
 
 def test_few_examples_to_validate_are_said_to_be_few(series_file, compose, tmp_path, caplog):
     cfg = compose("data=series", f"data.root={series_file}", *TINY, "train.epochs=1")
-    run(cfg, tmp_path / "2026-01-02" / "0")
+    run(cfg, tmp_path / "2026-01-02_10" / "0")
     assert (
         "14 examples validate, fewer than 100: what they choose is mostly chance; in a search or a comparison"
         in caplog.text
     )
-    for name, is_search, few in (("2026-01-02", True, 14), ("2026-01-01", True, 14), ("2026-01-02", False, 0)):
+    for name, is_search, few in (("2026-01-02_10", True, 14), ("2026-01-02_09", True, 14), ("2026-01-02_10", False, 0)):
         plan = SimpleNamespace(
             folder=SimpleNamespace(path=tmp_path / name),
             space=SimpleNamespace(is_search=is_search),
             settings=SimpleNamespace(summary=True),
+            n_trials=3,
         )
         said = few_line(SimpleNamespace(full=cfg, plan=plan))  # of a sweep whose name is the time, that of its folder
         assert said == few_to_validate(few)

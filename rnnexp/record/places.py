@@ -14,7 +14,6 @@ from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.record.run_folder import RunFolder
 
 OUTPUTS = Path("outputs")
-MARKS = (".hydra", "result.json", "sweep.yaml", "comparison.json", "datasets.json")  # that a record has
 KINDS = ("runs", "sweeps", "compare")  # the folders of outputs that hold them, as conf/config.yaml says
 
 
@@ -54,8 +53,12 @@ def _holds_records(folder: Path) -> bool:
             inside = [Path(entry.path) for entry in entries if entry.is_dir()]
     except OSError:
         return True  # the reader says what is wrong with it
-    places = [folder, *inside]
-    return any((place / mark).exists() for place in places for mark in MARKS) or any(d.name in KINDS for d in inside)
+    return any(is_record(place) for place in [folder, *inside]) or any(place.name in KINDS for place in inside)
+
+
+def is_record(folder: Path) -> bool:
+    """Whether a folder is that of a run, a sweep or a comparison, be it of one data set or of several."""
+    return is_comparison(folder) or SweepFolder(folder).is_sweep() or RunFolder(folder).is_run()
 
 
 def find_run(typed: str | Path, outputs: Path = OUTPUTS) -> Path:
@@ -82,7 +85,8 @@ def find_run(typed: str | Path, outputs: Path = OUTPUTS) -> Path:
 
 def is_comparison(path: Path) -> bool:
     """Returns whether a folder is that of a comparison, on one data set or several."""
-    return ComparisonFolder(path).state.exists() or ComparisonFolder(path).across.exists()
+    folder = ComparisonFolder(path)
+    return any(file.exists() for file in (folder.state, folder.verdict, folder.across))
 
 
 def refuse_comparison(words: Iterable[str], instead: str, outputs: Path = OUTPUTS) -> None:

@@ -608,7 +608,7 @@ def test_a_run_that_is_stopped_says_the_command_that_goes_on_with_it(tmp_path):
             break
     *_, last = process.communicate()[0].splitlines()
     assert process.returncode == 143
-    again = rnnexp(*SMALL, "name=a b", cwd=tmp_path)
+    again = rnnexp(*typed[3:], cwd=tmp_path)
     resume = again.stderr.partition("go on with it: ")[2]
-    assert shlex.split(resume) == ["python", "-m", "rnnexp", *SMALL, "name=a b", "train.resume=true"]
+    assert shlex.split(resume) == ["python", "-m", "rnnexp", *typed[3:], "train.resume=true"]
     assert shlex.split(last) == ["resume", "python", "-m", "rnnexp", *typed[3:-1], "name=a b", "train.resume=true"]

@@ -35,7 +35,7 @@ def test_a_name_or_a_path_is_found(typed, place):
     assert find(typed) == Path(place)
 
 
-@pytest.mark.parametrize("inside", [".hydra", "0/.hydra", "runs/other", "sweep.yaml"])
+@pytest.mark.parametrize("inside", [".hydra/config.yaml", "0/history.csv", "runs/other", "sweep.yaml", "compare.yaml"])
 def test_a_folder_of_records_comes_before_a_name(inside, tmp_path):
     (tmp_path / "first" / inside).mkdir(parents=True)
     assert find("first") == Path("first")

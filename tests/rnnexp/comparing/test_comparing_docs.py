@@ -22,7 +22,8 @@ def test_every_comparison_that_is_shown_could_begin(arguments, tmp_path, monkeyp
     write_files(COMMANDS[arguments], tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["rnnexp compare", *arguments])
+    untimed = [] if any(text.startswith("compare.estimate=") for text in arguments) else ["compare.estimate=false"]
+    monkeypatch.setattr(sys, "argv", ["rnnexp compare", *arguments, *untimed])  # test_pace.py times a comparison's arms
     begun = []
     monkeypatch.setattr(Sweeps, "run", lambda *_: begun.append(1) or sys.exit(7))
     if DOWNLOADS in " ".join(arguments):

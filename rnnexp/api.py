@@ -59,7 +59,7 @@ def run(
             `{"model": "gru", "optim": {"lr": 0.1}}`. Groups and keys are those of `rnnexp train --help`.
         name: of its folder, `outputs/runs/NAME`; by default the time.
         resume: goes on from the checkpoint of the run of this name, if there is one; a finished run is returned.
-        callbacks: are told of the run, beside those that the configuration names; see `rnnexp.callbacks.Callback`.
+        callbacks: are told of the run, beside those that the configuration names; each a `rnnexp.Callback`.
         config_dir: a folder of your own options: `FOLDER/model/mine.yaml` is then `model=mine`.
         outputs: where `runs/NAME` is made; by default the folder `outputs` of the working directory.
         progress: shows a bar over the epochs; None: in a terminal and in a notebook.

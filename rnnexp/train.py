@@ -139,9 +139,9 @@ def few_line(typed: CommandLine) -> str:
     found = next(place.rglob(RunFolder(place).result.name), None)
     try:
         result = RunFolder(found.parent).read_result() if found else None
-    except ValueError:  # the table says so
+    except (OSError, ValueError):  # the table says so
         return ""
-    return few_to_validate(result.dataset["num_valid"]) if result else ""
+    return few_to_validate(result.dataset.get("num_valid")) if result else ""  # records of before have no such number
 
 
 def first_line(full: DictConfig) -> str:

@@ -1,7 +1,10 @@
 """What README.md and docs/ show: their blocks, and the commands in them, so that tests can run or check each."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +45,16 @@ def blocks(page):
                 language = "yaml" if re.match(r"# \S+\.yaml\n", text) else "python"
         found.append(Block(language, text))
     return found
+
+
+def run(command, folder):
+    """Runs a line of a shell block in a folder as it stands, and returns how it ended: well."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+    assert done.returncode == 0, (command, done.stderr)
+    return done
 
 
 def commands(page):

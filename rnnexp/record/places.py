@@ -72,11 +72,12 @@ def find_run(typed: str | Path, outputs: Path = OUTPUTS) -> Path:
         raise UserError(f"{typed} is a file; the run comes first, by its name or folder")
     if not path.is_dir() or RunFolder(path).is_run():
         return path
+    result = RunFolder(path).result.name
     if SweepFolder(path).is_sweep():
-        kind, part, below = "sweep", "trials", list(path.glob("*/result.json"))
+        kind, part, below = "sweep", "trials", list(path.glob(f"*/{result}"))
     elif is_comparison(path):
         kind, part = "comparison", "runs"
-        below = list(path.glob("final/**/result.json")) or list(path.glob("**/result.json"))
+        below = list(ComparisonFolder(path).finals.glob(f"**/{result}")) or list(path.glob(f"**/{result}"))
     else:
         return path
     shortest = min((str(Path(typed, file.parent.relative_to(path))) for file in below), key=_by_length, default=None)

@@ -2,12 +2,12 @@
 
 import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import documents
 import pytest
 
 from rnnexp.results import collect
@@ -21,19 +21,10 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, flags=re.DOTALL | re.MULTILI
 def ran(tmp_path_factory):
     """Returns the folder in which all blocks have run, and what each command has said."""
     folder, said = tmp_path_factory.mktemp("data"), {}
-    paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for language, block in BLOCKS:
         if language == "sh":
             for command in block.splitlines():
-                done = subprocess.run(
-                    ["bash", "-c", command],
-                    cwd=folder,
-                    capture_output=True,
-                    text=True,
-                    env={**os.environ, "PATH": paths},
-                )
-                assert done.returncode == 0, (command, done.stderr)
-                said[command] = done.stdout
+                said[command] = documents.run(command, folder).stdout
         else:
             path = folder / re.match(r"# (\S+\.(?:py|yaml))", block)[1]
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,10 @@
 """docs/trackers.md: every block runs as it stands, in an empty folder, and does what the text says."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
+import documents
 import pytest
 from hydra._internal.utils import get_args_parser
 from tracked import assert_equal, read
@@ -49,17 +47,9 @@ def test_the_tables_have_every_tracker_and_every_key_of_its():
 def ran(tmp_path_factory):
     """Returns the folder in which all blocks have run, and what each command has said."""
     folder, said = tmp_path_factory.mktemp("trackers"), {}
-    paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     write_modules(folder)
     for command in COMMANDS:
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PATH": paths},
-        )
-        assert done.returncode == 0, (command, done.stderr)
+        done = documents.run(command, folder)
         assert "the run goes on" not in done.stdout + done.stderr, command
         said[command] = done.stdout
     return folder, said

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from optuna.trial import TrialState
+
 from hydra_sweep.commands import Parser, command
 from hydra_sweep.status import SWEEPS, headline, open_sweep, trust_help
 from hydra_sweep.storage import explained
@@ -25,6 +27,9 @@ def run(program: str, sweeps: Path) -> int:
     trials = sweep.trials()
     if len(trials) >= sweep.n_trials and all(trial.state.is_finished() for trial in trials):
         print(f"{headline(sweep)}\nit has finished: there is nothing to stop")
+        return 0
+    if all(sweep.study.told().values()) and not any(trial.state is TrialState.RUNNING for trial in trials):
+        print(f"{headline(sweep)}\nit has stopped: there is nothing to stop; the command that began it goes on")
         return 0
     with explained(sweep.study.url):
         sweep.study.stop(StopMode.PREEMPT if args.now else StopMode.DRAIN)

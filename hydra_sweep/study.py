@@ -236,11 +236,14 @@ class SweepStudy:
 
     def stop(self, how: StopMode) -> None:
         """Tells all sweepers and workers of this sweep to stop."""
-        attrs = self.attrs()
-        sweepers = {value["sweeper"] for key, value in attrs.items() if key.startswith(f"{WORKER}:")}
-        sweepers |= {key.removeprefix(f"{STOP}:") for key in attrs if key.startswith(f"{STOP}:")}
-        for name in sweepers:
+        for name in self.told():
             self.set(f"{STOP}:{name}", how)
+
+    def told(self) -> dict[str, int]:
+        """Returns how each sweeper that has ever worked at this sweep was told to stop; 0 for one that was not."""
+        attrs = self.attrs()
+        told = {value["sweeper"]: 0 for key, value in attrs.items() if key.startswith(f"{WORKER}:")}
+        return told | {key.removeprefix(f"{STOP}:"): how for key, how in attrs.items() if key.startswith(f"{STOP}:")}
 
     def trials(self) -> list[FrozenTrial]:
         """Returns all trials, by number; they are the storage's own objects, to be read only."""

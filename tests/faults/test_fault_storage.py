@@ -22,6 +22,7 @@ from sweeps import (
     budget,
     essence,
     num_runs,
+    opened,
     rows,
     trials,
     wait_for,
@@ -256,7 +257,6 @@ def test_a_sweep_that_may_not_be_written_is_one_line(start, bound, tmp_path, inj
         (again, ".", 0o555),
         (again, "study.db", 0o444),
         (again, "study.db", 0),
-        (["-m", "rnnexp.stop", folder], "study.db", 0o444),
         (["-m", "rnnexp.stop", folder], ".", 0),
         (["-m", "rnnexp.status", folder], ".", 0),
         (["-m", "rnnexp.report", folder], ".", 0),
@@ -271,6 +271,18 @@ def test_a_sweep_that_may_not_be_written_is_one_line(start, bound, tmp_path, inj
         (line,) = done.stderr.splitlines()
         assert any(word in line for word in ("ermission denied", "unable to open", "readonly")), line
     assert essence(folder, 3) == before
+
+
+def test_a_sweep_that_may_not_be_written_is_told_to_stop_in_vain(sweep, bound, inject):
+    inject("permission denied")
+    left = sweep(WALKER, *SPACE, budget(100), "hydra.sweeper.objective=loss", "hydra.sweeper.stop.value=1e9")
+    opened(left.folder).set("stop:another-sweeper", 0)  # which was not told to stop
+    (left.folder / "study.db").chmod(0o444)
+    done = bound("-m", "rnnexp.stop", left.folder)
+    (left.folder / "study.db").chmod(0o644)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "readonly" in line or "ermission denied" in line
 
 
 def test_a_folder_that_vanishes_in_a_run_is_one_line(compose, tmp_path, inject):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from optuna.trial import TrialState
-from sweeps import APPS, BASIC, JOBLIB, Swept, budget, num_runs, rows, typed, wait_for
+from sweeps import APPS, BASIC, JOBLIB, WALKER, Swept, budget, num_runs, rows, typed, wait_for
 
 from hydra_sweep import stop
 from hydra_sweep.settings import PRUNERS, SAMPLERS, Tpe
@@ -55,6 +55,13 @@ def test_a_finished_sweep_has_nothing_to_stop(sweep, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["hydra_sweep.stop", str(done.folder)])
     assert stop.main() == 0
     assert capsys.readouterr().out.endswith(" finished (2 complete)\nit has finished: there is nothing to stop\n")
+
+
+def test_a_sweep_that_has_stopped_has_nothing_to_stop(sweep, monkeypatch, capsys):
+    done = sweep(WALKER, "x=interval(0,4)", budget(9), "hydra.sweeper.objective=loss", "hydra.sweeper.stop.value=1e9")
+    monkeypatch.setattr(sys, "argv", ["hydra_sweep.stop", str(done.folder)])
+    assert stop.main() == 0
+    assert "\nit has stopped: there is nothing to stop; " in capsys.readouterr().out
 
 
 @pytest.mark.long

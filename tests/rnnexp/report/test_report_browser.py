@@ -25,6 +25,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     command = [sys.executable, "-m", "rnnexp.compare", "name=c", "search=quick", *RUN, "compare.trials=3"]
     command += ["compare.searches=2", "compare.seeds=2", 'compare.arms=["model=gru","model=rnn"]']
+    command += ["compare.estimate=false", "hydra/launcher=basic"]  # in fewer processes
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     place = folder / "outputs" / "compare" / "c"
     parts = {

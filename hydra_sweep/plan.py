@@ -5,19 +5,24 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import optuna
+from hydra.utils import instantiate
 from omegaconf import DictConfig
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 
 from hydra_sweep import custom
 from hydra_sweep.artifacts import ArtifactStore
 from hydra_sweep.differences import flatten, is_same
 from hydra_sweep.grammar import literal
+from hydra_sweep.schedules import Schedule
 from hydra_sweep.settings import SweeperConfig
 from hydra_sweep.space import Cell, Space
 from hydra_sweep.sweep_folder import SweepFolder
@@ -122,6 +127,13 @@ class Plan(Goal):
         """Returns where the trials' folders go, if they go anywhere: below the study's name."""
         url = self.settings.artifact_store
         return ArtifactStore(f"{url.rstrip('/')}/{self.study_name}", self.settings.storage_seconds) if url else None
+
+    def schedule(self) -> tuple[Schedule | None, optuna.pruners.BasePruner]:
+        """Returns the schedule of ours that its pruner is, if it is one, and what Optuna asks otherwise."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            found = instantiate(self.pruner_config)
+        return (found, optuna.pruners.NopPruner()) if isinstance(found, Schedule) else (None, found)
 
     def is_database_gone(self) -> bool:
         """Whether the folder's own database, which every sweep has that names no storage, is no longer there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_sweep.plan import Goal, Plan, key_of
+from hydra_sweep.run_record import PAUSED
 from hydra_sweep.storage import hide_password
-from hydra_sweep.study import Outcome
+from hydra_sweep.study import Outcome, is_paused
 
 WORDS = {
     TrialState.COMPLETE: "complete",
@@ -19,7 +21,20 @@ WORDS = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
+STATES = ("complete", "pruned", "failed", "running", PAUSED, "waiting")  # in which they are told
 NUM_RUNNERS_UP = 9  # that best.yaml has beside the best
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """Returns what has become of a trial, in a word."""
+    return PAUSED if is_paused(trial) else WORDS[trial.state]
+
+
+def counts(trials: Sequence[FrozenTrial], n_trials: int) -> dict[str, int]:
+    """Returns how many trials there are in each state; those of the budget that nobody has begun are waiting."""
+    found = Counter(map(state_of, trials))
+    found["waiting"] += n_trials - len(trials)
+    return {state: found[state] for state in STATES}
 
 
 def best(plan: Goal, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -24,8 +24,8 @@ from hydra_sweep.files import atomic, read_json, remove_partial_files, with_json
 from hydra_sweep.sweep_folder import GOES_ON
 
 log = logging.getLogger("hydra_sweep")
-RUNNING, STOPPED = "running", "stopped"
-STATES = (RUNNING, STOPPED, "complete", "pruned", "failed")
+RUNNING, STOPPED, PAUSED = "running", "stopped", "paused"
+STATES = (RUNNING, STOPPED, PAUSED, "complete", "pruned", "failed")
 PAUSE_SECONDS = 1.0  # between two writings of a run that goes on
 MAX_REPORTS = 2000  # that are kept: a task may report each batch
 

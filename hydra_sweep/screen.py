@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -25,7 +25,6 @@ from rich.text import Text
 from hydra_sweep import streams
 from hydra_sweep.errors import counted, escape_unprintable
 from hydra_sweep.quantities import about, duration, number_text, short_number
-from hydra_sweep.results import WORDS
 from hydra_sweep.run_record import RunRecord
 from hydra_sweep.sweep_folder import SweepFolder
 from hydra_sweep.tally import Running, Tally
@@ -33,7 +32,7 @@ from hydra_sweep.tally import Running, Tally
 WIDE = 100  # columns, from which on each row has its configuration
 BEST_LINES = 3  # for what the best trial was given
 SPARKS, ASCII_SPARKS = "▁▂▃▄▅▆▇█", "_.-=+*#@"
-STYLES = {TrialState.COMPLETE: "green", TrialState.PRUNED: "yellow", TrialState.FAIL: "red", TrialState.RUNNING: "cyan"}
+STYLES = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan", "paused": "blue"}
 
 
 class Screen:
@@ -146,10 +145,10 @@ class Screen:
 
     def _counts(self) -> Text:
         shown = Text(no_wrap=True, overflow="ellipsis")
-        for state in (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.WAITING):
+        for state in ("running", *(state for state in self.tally.counts if state != "running")):
             if number := self.tally.counts[state]:
                 shown.append(", " if shown else "")
-                shown.append(f"{number:,} {WORDS[state]}", STYLES.get(state, "dim"))
+                shown.append(f"{number:,} {state}", STYLES.get(state, "dim"))
         return shown
 
     def _best(self) -> Text | None:

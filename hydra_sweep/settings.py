@@ -152,24 +152,52 @@ class Percentile(PrunerConfig):
 
 @dataclass
 class Asha(PrunerConfig):
-    """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934)."""
+    """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934): trials pause at rungs, the best go on."""
 
-    _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
+    _target_: str = "hydra_sweep.schedules.Asha"
     min_resource: int = 1  # steps that every trial gets
+    reduction_factor: int = 3  # of so many trials one goes on; the next rung is so many times as long
+    keep_paused: int | None = None  # trials that may be paused at once; null: all that may still go on
+
+
+@dataclass
+class Stopping(PrunerConfig):
+    """Asynchronous successive halving that pauses nothing: what isn't among the best of its rung so far ends."""
+
+    _target_: str = "hydra_sweep.schedules.Stopping"
+    min_resource: int = 1
     reduction_factor: int = 3
-    min_early_stopping_rate: int = 0
-    bootstrap_count: int = 0
+
+
+@dataclass
+class Pasha(PrunerConfig):
+    """ASHA whose highest rung grows as long as it changes the order (Bohdal et al. 2023, arXiv:2207.06940)."""
+
+    _target_: str = "hydra_sweep.schedules.Pasha"
+    min_resource: int = 1
+    reduction_factor: int = 3
+    keep_paused: int | None = None
+
+
+@dataclass
+class OneEpoch(PrunerConfig):
+    """All trials do `min_resource` steps, the best few run to their end (Egele et al. 2023, arXiv:2307.15422)."""
+
+    _target_: str = "hydra_sweep.schedules.OneEpoch"
+    min_resource: int = 1
+    keep: int = 3
+    keep_paused: int | None = None
 
 
 @dataclass
 class Hyperband(PrunerConfig):
-    """Brackets of successive halving (Li et al. 2018, arXiv:1603.06560)."""
+    """ASHA in brackets that begin at other rungs (Li et al. 2018, arXiv:1603.06560; 2020, section 3.3)."""
 
-    _target_: str = "optuna.pruners.HyperbandPruner"
+    _target_: str = "hydra_sweep.schedules.Hyperband"
     min_resource: int = 1
-    max_resource: Any = "auto"  # a number of steps, or auto: the steps of the first complete trials
+    max_resource: int | None = None  # steps of a trial that runs to its end; null: what the task says
     reduction_factor: int = 3
-    bootstrap_count: int = 0
+    keep_paused: int | None = None
 
 
 @dataclass
@@ -235,6 +263,9 @@ class SweeperConfig:
     artifact_store_exclude: list[str] = field(
         default_factory=list
     )  # names of files that stay behind when a trial has finished
+    checkpoint_files: list[str] = field(
+        default_factory=list
+    )  # names of files in a trial's folder that are of no use but to go on with it: deleted when a paused trial ends
     resume: str = "auto"  # force: go on although the space, objective, configuration or code has changed
     duplicates: str = "reuse"  # a configuration that is complete already: reuse its result, rerun it, or refuse it
     max_failures: int = 20  # failed trials of one command that end it
@@ -265,6 +296,9 @@ PRUNERS = {
     "median": Median,
     "percentile": Percentile,
     "asha": Asha,
+    "stopping": Stopping,
+    "pasha": Pasha,
+    "one_epoch": OneEpoch,
     "hyperband": Hyperband,
     "patient": Patient,
     "wilcoxon": Wilcoxon,

@@ -22,6 +22,14 @@ class Interrupted(Exception):
         self.signum = signum
 
 
+class Paused(Interrupted):
+    """The sweep goes on with other trials, and maybe with this one later; the text says after which step."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(signal.SIGTERM)
+        self.args = (f"paused after step {step}",)
+
+
 class Stop:
     """The flag: `signum` is the signal that came, or None."""
 

@@ -18,7 +18,7 @@ from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.plan import Goal
 from hydra_sweep.quantities import about, number_text, short_number
-from hydra_sweep.results import WORDS, best
+from hydra_sweep.results import best, counts
 from hydra_sweep.storage import hide_password
 from hydra_sweep.study import REQUEST, STOP, Lease, Outcome, open_checked
 from hydra_sweep.summary import finished_text
@@ -124,10 +124,8 @@ def overview(root: Path) -> list[str]:
 def headline(sweep: RecordedSweep) -> str:
     """Returns how far a sweep is, in a line."""
     trials = sweep.trials()
-    counts = {state: sum(trial.state is state for trial in trials) for state in WORDS}
-    counts[TrialState.WAITING] += sweep.n_trials - len(trials)
-    ended = sum(number for state, number in counts.items() if state.is_finished())
-    parts = ", ".join(f"{number} {WORDS[state]}" for state, number in counts.items() if number)
+    ended = sum(trial.state.is_finished() for trial in trials)
+    parts = ", ".join(f"{number} {state}" for state, number in counts(trials, sweep.n_trials).items() if number)
     return f"{sweep.folder.name}: {finished_text(ended, sweep.n_trials)} ({parts})"
 
 

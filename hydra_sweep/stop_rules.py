@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hydra_sweep import results
 from hydra_sweep.errors import counted
 from hydra_sweep.plan import Plan
-from hydra_sweep.study import Outcome, StopMode
+from hydra_sweep.study import Outcome, StopMode, is_paused
 
 
 class Cause(Enum):
@@ -75,13 +75,19 @@ def due(plan: Plan, trials: Sequence[FrozenTrial], seconds: float, num_failed: i
             return End(Cause.VALUE, (stop.value,))
     if stop.steps is not None:
         steps = sum(len(trial.intermediate_values) for trial in trials)
-        if steps >= stop.steps:
+        if steps >= stop.steps and not is_any_left(plan, trials):
             return End(Cause.STEPS, (steps, stop.steps))
     if stop.patience is not None and best:
         since = sum(_ended_at(trial) > _ended_at(best[0]) for trial in finished)
         if since >= stop.patience:
             return End(Cause.PATIENCE, (since,))
     return None
+
+
+def is_any_left(plan: Plan, trials: Sequence[FrozenTrial]) -> bool:
+    """Whether workers have yet to end paused trials, or to have the best of them run to its end."""
+    schedule, _ = plan.schedule()
+    return bool(schedule and schedule.pauses) and any(is_paused(t) or t.state is TrialState.RUNNING for t in trials)
 
 
 def too_many_failures(plan: Plan, trials: Sequence[FrozenTrial], num_failed: int) -> End | None:

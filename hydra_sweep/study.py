@@ -11,38 +11,42 @@ sweep's budget is lost or doubled by a kill. Trials beyond the budget, made by t
         WAITING -- claim: compare-and-set, then the lease -> RUNNING -- end: outcome, then state --> COMPLETE
            ^                                                 |  |                                     PRUNED
            |-- release: its worker was stopped, and gives ---'  |                                     FAIL
-           |   it back: the lease loses its holder first        |
+           |   it back: the lease loses its holder first; or    |
+           |   its schedule pauses it: noted before that        |
            |                                                    |
            '-- requeue_or_fail: its worker is gone, found by ---'-- as often as max_attempts allows
                whoever looks (a sweeper, or a worker that         without progress between --> FAIL
                has none): the count of losses first, then
                as release does
 
-A worker may die between any two arrows of a chain. What is left then: RUNNING without a holder counts as lost once it
-has not changed for `lease_seconds`; RUNNING with an outcome is run again, and its task answers from its own record; a
-count of losses without the release is one loss more than there was. The `start_lock` makes SQLite's look at a state
-and the change of it one step; servers have a row to lock. A sweeper's `.reap.lock` keeps two of them from counting
-one loss twice, `.open.lock` from making two studies.
+A paused trial waits, too, but is claimed only once the schedule has it go on, or end; which one is noted after the
+claim. A worker may die between any two arrows of a chain. What is left then: RUNNING without a holder counts as lost
+once it has not changed for `lease_seconds`; RUNNING with an outcome is run again, and its task answers from its own
+record; a count of losses without the release is one loss more than there was. The `start_lock` makes SQLite's look at a
+state and the change of it one step; servers have a row to lock. A sweeper's `.reap.lock` keeps two of them from
+counting one loss twice, `.open.lock` from making two studies.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import statistics
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from filelock import FileLock
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
@@ -50,14 +54,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from hydra_sweep import optuna_compat
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.process import Process
+from hydra_sweep.schedules import Curve, Move, Phase, Schedule, Situation
 from hydra_sweep.storage import hide_password, open_storage
 from hydra_sweep.sweep_folder import SQLITE
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 # User attributes: of a trial, and of the study.
-LEASE, LOSSES, RUNS, OUTCOME = "lease", "losses", "runs", "outcome"
+LEASE, LOSSES, RUNS, OUTCOME, PAUSE = "lease", "losses", "runs", "outcome", "pause"
 REQUEST, READY, ASIDE, STOP, FULL, WORKER = "request", "ready", "aside", "stop", "full", "worker"
+NUM_STEPS = "num_steps"  # of a trial that runs to its end, all its runs together, as its task has said so
 
 
 class StopMode(IntEnum):
@@ -88,6 +94,43 @@ class Lease:
             return None
         process = Process(**recorded["process"]) if recorded["process"] else None
         return cls(**recorded | {"process": process})
+
+
+@dataclass(frozen=True)
+class Pause:
+    """That a schedule has paused a trial, and what it wants of it since then."""
+
+    step: int
+    then: Move | None = None
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> Pause | None:
+        if (recorded := trial.user_attrs.get(PAUSE)) is None:
+            return None
+        return cls(recorded["step"], Move(recorded["then"]) if recorded["then"] else None)
+
+    def recorded(self) -> dict[str, Any]:
+        return {"step": self.step, "then": self.then.value if self.then else None}
+
+
+def is_paused(trial: FrozenTrial) -> bool:
+    """Whether a trial waits for its schedule, and not only for a worker."""
+    pause = Pause.of(trial) if trial.state is TrialState.WAITING else None
+    return pause is not None and pause.then is None
+
+
+def curve_of(trial: FrozenTrial, directions: Sequence[str]) -> Curve:
+    """Returns a trial as its schedule sees it."""
+    sign = -1.0 if directions[0] == "maximize" else 1.0
+    costs = {step: (sign * value,) for step, value in trial.intermediate_values.items()}
+    pause = Pause.of(trial)
+    if trial.state is TrialState.COMPLETE:
+        phase = Phase.COMPLETE
+    elif trial.state.is_finished() or (pause and pause.then is Move.END):
+        phase = Phase.ENDED
+    else:
+        phase = Phase.PAUSED if is_paused(trial) else Phase.OPEN
+    return Curve(trial.number, costs, phase)
 
 
 @dataclass
@@ -127,6 +170,32 @@ class Outcome:
         if len(self.runs) == 1:
             return dict(self.runs[0])
         return {name: statistics.fmean(run[name] for run in self.runs) for name in shared}
+
+
+class SamplersView:
+    """A storage as samplers are to see it: a paused trial is one that was pruned, from which they learn.
+
+    Of a trial that waits they would know nothing, and most of those that a schedule has paused stay so to the end.
+    """
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._seen = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._seen, name)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        trials = [as_pruned(t) if is_paused(t) else t for t in self._seen.get_all_trials(study_id, deepcopy=False)]
+        wanted = [trial for trial in trials if states is None or trial.state in states]
+        return copy.deepcopy(wanted) if deepcopy else wanted
+
+
+def as_pruned(trial: FrozenTrial) -> FrozenTrial:
+    pruned = copy.copy(trial)
+    pruned.state = TrialState.PRUNED
+    return pruned
 
 
 class SweepStudy:
@@ -218,7 +287,7 @@ class SweepStudy:
 
     def optuna(self, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner) -> optuna.Study:
         """Returns Optuna's own object for one trial's questions."""
-        return optuna.Study(self.name, self.storage, sampler=sampler, pruner=pruner)
+        return optuna.Study(self.name, cast(BaseStorage, SamplersView(self.storage)), sampler=sampler, pruner=pruner)
 
     def name_metrics(self, names: Sequence[str]) -> None:
         """Tells Optuna's own tools, such as its dashboard, what the objectives are called, unless they know."""
@@ -270,25 +339,42 @@ class SweepStudy:
         return [trial for trial in self.trials() if trial.number not in self.aside][:n_trials]
 
     def claim(
-        self, process: Process, n_trials: int, only: Collection[int] = (), max_steps: int | None = None
+        self,
+        process: Process,
+        n_trials: int,
+        only: Collection[int] = (),
+        max_steps: int | None = None,
+        schedule: Schedule | None = None,
     ) -> tuple[int, Lease] | None:
-        """Takes the first waiting trial, or a new one, within the budget. Returns its id and lease, or None.
+        """Takes a trial that waits for a worker, or one that its schedule wants, or a new one, within the budget.
 
         Args:
             only: numbers; if there are any, no other trial is taken.
             max_steps: reports of all trials, after which there is no new one.
+            schedule: decides about paused trials.
+
+        Returns:
+            Its id and lease, or None.
         """
         trials = self.within_budget(n_trials)
         for trial in trials:
             if only and trial.number not in only:
                 continue
-            if trial.state is TrialState.WAITING and self._start(optuna_compat.trial_id(trial)):
-                before = Lease.of(trial)
-                lease = Lease(process, before.attempt + 1, before.seconds) if before else Lease(process)
-                return self._hold(optuna_compat.trial_id(trial), lease)
-        if only or len(trials) >= n_trials:
+            if trial.state is TrialState.WAITING and not is_paused(trial) and (held := self._take(trial, process)):
+                return held
+        if only:
             return None
-        if max_steps is not None and sum(len(trial.intermediate_values) for trial in trials) >= max_steps:
+        is_spent = max_steps is not None and sum(len(trial.intermediate_values) for trial in trials) >= max_steps
+        if schedule and schedule.pauses:
+            situation = self.situation(n_trials, trials, is_spent)
+            if turn := schedule.next_turn(situation):
+                trial = next(trial for trial in trials if trial.number == turn.number)
+                if held := self._take(trial, process):
+                    pause = replace(Pause.of(trial) or Pause(0), then=turn.move)
+                    self.storage.set_trial_user_attr(held[0], PAUSE, pause.recorded())
+                    return held
+                return self.claim(process, n_trials, only, max_steps, schedule)  # another worker was faster
+        if is_spent or len(trials) >= n_trials:
             return None
         lease = Lease(process)
         new = create_trial(state=TrialState.RUNNING, user_attrs={LEASE: asdict(lease)})
@@ -298,6 +384,33 @@ class SweepStudy:
             self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
             return None
         return trial_id, lease
+
+    def situation(self, n_trials: int, trials: Sequence[FrozenTrial], is_spent: bool = False) -> Situation:
+        """Returns what schedules decide by.
+
+        Args:
+            is_spent: there are no more new trials, although the budget has some.
+        """
+        attrs = self.attrs()
+        directions = [direction.name.lower() for direction in self.storage.get_study_directions(self.id)]
+        num_unbegun = 0 if is_spent else n_trials - len(trials)
+        return Situation([curve_of(trial, directions) for trial in trials], num_unbegun, attrs.get(NUM_STEPS))
+
+    def pause(self, trial_id: int, step: int) -> None:
+        """Notes that a running trial is to wait for its schedule, once its worker has given it back."""
+        self.storage.set_trial_user_attr(trial_id, PAUSE, Pause(step).recorded())
+
+    def is_left(self, n_trials: int) -> bool:
+        """Whether a trial within the budget runs or is paused: there may be something to do yet."""
+        return any(t.state is TrialState.RUNNING or is_paused(t) for t in self.within_budget(n_trials))
+
+    def _take(self, trial: FrozenTrial, process: Process) -> tuple[int, Lease] | None:
+        """Takes a waiting trial, unless another worker was faster."""
+        if not self._start(optuna_compat.trial_id(trial)):
+            return None
+        before = Lease.of(trial)
+        lease = Lease(process, before.attempt + 1, before.seconds) if before else Lease(process)
+        return self._hold(optuna_compat.trial_id(trial), lease)
 
     def unacknowledged_claim(self, process: Process) -> tuple[int, Lease] | None:
         """Returns a trial that an idle worker holds without knowing: the storage gave it, but its answer was lost."""

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hydra_sweep.errors import counted
 from hydra_sweep.plan import Plan, key_of
 from hydra_sweep.quantities import duration, number_text, short_number
-from hydra_sweep.results import WORDS, best, best_command, sampled_texts
+from hydra_sweep.results import WORDS, best, best_command, counts, sampled_texts
 from hydra_sweep.storage import hide_password
 from hydra_sweep.study import Outcome, SweepStudy
 from hydra_sweep.text_table import table
@@ -71,10 +71,8 @@ def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) 
         ]
         lines += _table(plan, top[:10])
         lines += [f"... and {len(top) - 10} more in best.yaml"] if several and len(top) > 10 else []
-    states = {WORDS[s]: sum(trial.state is s for trial in trials) for s in WORDS}
-    states["waiting"] += plan.n_trials - len(trials)
-    counts = [f"{n} {word}" for word, n in states.items() if n]
-    lines += [*([""] if top else []), f"{counted(plan.n_trials, 'trial')}: {', '.join(counts)}"]
+    states = ", ".join(f"{number} {state}" for state, number in counts(trials, plan.n_trials).items() if number)
+    lines += [*([""] if top else []), f"{counted(plan.n_trials, 'trial')}: {states}"]
     lines += [saved] if (saved := saved_by_pruning(trials)) else []
     lines += [f"folder   {plan.folder}", f"table    {plan.folder.table}"]
     if top and top[0].values:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,13 @@ class SweepFolder:
     def trials(self) -> list[Path]:
         """Returns the folders of trials that are here."""
         return [path for path in self.path.iterdir() if path.name.isdigit()]
+
+    def delete(self, number: int, names: Iterable[str]) -> None:
+        """Deletes files of these names from a trial's folder, as far as that can be done."""
+        for name in names:
+            for file in self.trial(number).rglob(name):
+                with suppress(OSError):
+                    file.unlink()
 
     def is_sweep(self) -> bool:
         return self.request.exists()

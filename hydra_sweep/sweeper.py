@@ -39,6 +39,7 @@ from hydra_sweep.study import (
     WORKER,
     Lease,
     StopMode,
+    is_paused,
 )
 from hydra_sweep.summary import dry_run
 from hydra_sweep.worker import Worker, prepare
@@ -190,7 +191,8 @@ class Sweeper:
         A worker that dies takes its neighbors with it, and nobody can tell who was first.
         """
         last = self.plan.settings.max_attempts - 1
-        lost = {t.number: t.user_attrs.get(LOSSES) for t in self.trials() if t.state is TrialState.WAITING}
+        waiting = [t for t in self.trials() if t.state is TrialState.WAITING and not is_paused(t)]
+        lost = {t.number: t.user_attrs.get(LOSSES) for t in waiting}
         return frozenset(n for n, losses in lost.items() if last and losses and losses["count"] >= last)
 
     def is_stopping(self) -> bool:

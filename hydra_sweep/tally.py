@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,8 @@ from datetime import datetime
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_sweep.plan import Goal
-from hydra_sweep.results import best
+from hydra_sweep.results import STATES, best, state_of
+from hydra_sweep.run_record import PAUSED
 from hydra_sweep.study import Lease, Outcome
 
 NUM_RECENT = 20  # trials that an estimate is made from, at least; two of each worker where there are many
@@ -43,7 +44,7 @@ class Tally:
 
     def __init__(self, goal: Goal, n_trials: int, num_workers: int) -> None:
         self.goal, self.n_trials, self.num_workers = goal, n_trials, num_workers
-        self.counts = dict.fromkeys(TrialState, 0)
+        self.counts = dict.fromkeys(STATES, 0)
         self.top: list[FrozenTrial] = []  # the best so far, or the Pareto front
         self.running: list[Running] = []
         self._durations: deque[float] = deque(maxlen=max(NUM_RECENT, 2 * num_workers))  # s, of the latest to end
@@ -58,27 +59,26 @@ class Tally:
     def update(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Takes note of the trials within the budget, by number. Returns those that have ended since the last time."""
         now = time.monotonic()
-        counts = dict.fromkeys(TrialState, 0)
+        counts: Counter[str] = Counter()
         ended, running = [], []
         for trial in trials[self._num_settled :]:
             if not trial.state.is_finished():
-                counts[trial.state] += 1
+                counts[state_of(trial)] += 1
                 running += [trial] if trial.state is TrialState.RUNNING else []
             elif trial.number not in self._ended:
                 ended.append(trial)
         self._add(ended)
         while self._num_settled < len(trials) and trials[self._num_settled].number in self._ended:
             self._num_settled += 1
-        for state in (TrialState.RUNNING, TrialState.WAITING):
-            self.counts[state] = counts[state]
-        self.counts[TrialState.WAITING] += self.n_trials - len(trials)
+        counts["waiting"] += self.n_trials - len(trials)
+        self.counts |= {state: counts[state] for state in ("running", PAUSED, "waiting")}
         self._look_at(running, now)
         return ended
 
     def _add(self, ended: Sequence[FrozenTrial]) -> None:
         for trial in sorted(ended, key=lambda trial: trial.datetime_complete or datetime.min):
             self._ended.add(trial.number)
-            self.counts[trial.state] += 1
+            self.counts[state_of(trial)] += 1
             if (outcome := Outcome.of(trial)).same_as is None:  # an answer from the record takes no time
                 self._durations.append(outcome.seconds)
         self.top = best(self.goal, [*self.top, *ended])
@@ -97,7 +97,7 @@ class Tally:
 
     def seconds_left(self) -> float | None:
         """Returns about how long the rest takes, or None while there is nothing to base that on."""
-        waiting = self.counts[TrialState.WAITING]
+        waiting = self.counts["waiting"] + self.counts[PAUSED]
         return seconds_left(self._durations, [one.seconds for one in self.running], waiting, self.num_workers)
 
 

@@ -27,10 +27,11 @@ from hydra_sweep.plan import CELL, Plan, key_of
 from hydra_sweep.process import Process
 from hydra_sweep.results import WORDS
 from hydra_sweep.returned import Failed
-from hydra_sweep.run_record import RUNNING, RunRecord, RunRecorder
+from hydra_sweep.run_record import PAUSED, RUNNING, RunRecord, RunRecorder
+from hydra_sweep.schedules import Move
 from hydra_sweep.seeds import derive
-from hydra_sweep.signals import STOPPING, Interrupted
-from hydra_sweep.study import RUNS, Lease, Outcome, SweepStudy
+from hydra_sweep.signals import STOPPING, Interrupted, Paused
+from hydra_sweep.study import NUM_STEPS, RUNS, Lease, Outcome, Pause, SweepStudy
 from hydra_sweep.task import Task
 
 log = logging.getLogger("hydra_sweep")
@@ -87,9 +88,8 @@ class RunningTrial:
         self.reported = dict(frozen.intermediate_values)
         self.is_lost = False
         self.quiet_since = math.inf  # while the task is at work, when it was last heard of
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            self.pruner = instantiate(self.plan.pruner_config)
+        self.pause = Pause.of(frozen)
+        self.schedule, self.pruner = self.plan.schedule()
         self.reports_repeats = self.plan.pruner_name == "wilcoxon" and self.plan.num_runs > 1
         self.trial: optuna.Trial | None = None
 
@@ -199,6 +199,9 @@ class RunningTrial:
             except Failed as failed:
                 self.recorder.end(WORDS[TrialState.FAIL], reason=str(failed))
                 raise
+            except Paused as paused:
+                self.recorder.end(PAUSED, reason=str(paused))
+                raise
             if isinstance(found, hydra_sweep.Pruned):
                 self.recorder.end(WORDS[TrialState.PRUNED], returned.numbers(found.metrics), safe_str(found) or None)
             else:
@@ -270,6 +273,8 @@ class RunningTrial:
             return False
         self.step += 1
         done = [run[label] for run in self.runs if label in run]
+        if num_steps is not None and self.step == 1:
+            self.study.set(NUM_STEPS, num_steps * self.plan.num_runs)
         return self._tell_step(self.step, {label: statistics.fmean([*done, float(number)])})
 
     def _tell_step(self, step: int, metrics: Mapping[str, float]) -> bool:
@@ -280,7 +285,25 @@ class RunningTrial:
         if step not in self.reported and label in metrics:
             self.reported[step] = metrics[label]
             self.trial.report(metrics[label], step)
-        return bool(self.trial.should_prune())
+        return self._decide(step)
+
+    def _decide(self, step: int) -> bool:
+        """Returns whether the trial is to end after a step.
+
+        Raises:
+            Paused: it is to wait.
+        """
+        assert self.trial is not None
+        if self.schedule is None:
+            return bool(self.trial.should_prune())
+        if self.pause and step <= self.pause.step:  # it has been decided since
+            return self.pause.then is Move.END
+        trials = self.study.within_budget(self.plan.n_trials)
+        move = self.schedule.at_report(self.number, step, self.study.situation(self.plan.n_trials, trials))
+        if move is Move.PAUSE:
+            self.study.pause(self.trial_id, step)
+            raise Paused(step)
+        return move is Move.END
 
     def tell(self, state: TrialState, outcome: Outcome) -> None:
         """Records the end: first for us, then for the sampler, then in the trial's state, for good."""

@@ -21,6 +21,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+from optuna.trial import TrialState
 
 import hydra_sweep
 from hydra_sweep import streams
@@ -29,13 +30,14 @@ from hydra_sweep.plan import Plan
 from hydra_sweep.process import Process
 from hydra_sweep.processes import Program
 from hydra_sweep.returned import DiskFullError
-from hydra_sweep.signals import STOPPING, Interrupted, handling
+from hydra_sweep.signals import STOPPING, Interrupted, Paused, handling
 from hydra_sweep.storage import explained
 from hydra_sweep.study import FULL, STOP, WORKER, SweepStudy
 from hydra_sweep.task import Task
 from hydra_sweep.trial import RunningTrial
 
 log = logging.getLogger("hydra_sweep")
+WAIT_SECONDS = 0.5  # between two looks of a worker at what others do, on which the schedule waits
 SPARE_SECONDS = 20  # of a job's time, in which no trial begins: it takes as long to load and to be saved again
 
 os.register_at_fork(after_in_child=lambda: hydra_sweep.listen(None))  # what a task forks is not the trial
@@ -82,6 +84,7 @@ class Worker:
         limit = JobTimeLimit(self.config.hydra.launcher)
         self.process = Process.current()
         self.task = Task(self.plan, self.config, self.hydra_context, self.function, self.program)
+        self.schedule, _ = self.plan.schedule()
         self.has_room = True
         logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
         is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
@@ -100,8 +103,11 @@ class Worker:
                     if self.study.num_failed(self.plan.n_trials) >= self.max_failed:
                         return
                     claimed = self.study.unacknowledged_claim(self.process) or self.study.claim(
-                        self.process, self.plan.n_trials, self.only, settings.stop.steps
+                        self.process, self.plan.n_trials, self.only, settings.stop.steps, self.schedule
                     )
+                    if claimed is None and self.may_come():
+                        time.sleep(WAIT_SECONDS)
+                        continue
                     if claimed is None:
                         return
                     trial = RunningTrial(self.plan, self.study, self.task, *claimed, may_hang=is_alone)
@@ -110,6 +116,11 @@ class Worker:
             is_unwanted = bool(self.stop_requested())
         if is_alone and not is_unwanted:
             limit.yield_to_queue(STOPPING.signum)
+
+    def may_come(self) -> bool:
+        """Whether there may be something to claim later: what others report decides about paused trials."""
+        pauses = self.schedule is not None and self.schedule.pauses
+        return pauses and not self.only and self.study.is_left(self.plan.n_trials)
 
     def stop_requested(self) -> int | None:
         """Returns how the sweeper wants its workers to stop, if it does."""
@@ -129,7 +140,7 @@ class Worker:
             if isinstance(stopped, DiskFullError):
                 self.has_room = False
                 self.study.set(f"{FULL}:{self.sweeper.name}", f"trial {trial.number}: {stopped}")
-            elif not trial.is_lost:
+            elif not trial.is_lost and not isinstance(stopped, Paused):
                 STOPPING.signum = STOPPING.signum or getattr(stopped, "signum", signal.SIGINT)
             if self.study.is_held(trial_id, lease):
                 if self.artifact_store and (problem := self.artifact_store.put(folder)):
@@ -143,6 +154,8 @@ class Worker:
         finally:
             hydra_sweep.listen(None)
             self.task.restore_log()
+        if state is TrialState.PRUNED and self.schedule and self.schedule.pauses:
+            self.plan.folder.delete(trial.number, self.plan.settings.checkpoint_files)
         outcome.seconds = before + time.monotonic() - started
         outcome.attempt, outcome.worker = lease.attempt, self.process.name
         if self.artifact_store and folder.exists():

@@ -108,8 +108,8 @@ def run(
             metrics |= finish(trainer, status, reason, folder)
             result = attempt.result(status, reason, metrics, about, precision)
             folder.write_result(result)
-        except signals.Interrupted:
-            log.warning("stopped; train.resume=true resumes it")
+        except signals.Interrupted as stopped:
+            log.warning(stopped if isinstance(stopped, signals.Paused) else "stopped; train.resume=true resumes it")
             told.end(None)
             raise
         except Exception as error:

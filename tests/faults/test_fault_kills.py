@@ -210,13 +210,16 @@ def test_a_run_killed_at_its_worst_moments_ends_with_the_same_bits(train, whole_
 PATIENT = ("hydra.sweeper.max_attempts=1000", "hydra.sweeper.lease_seconds=2")
 WALK = (*SPACE, "steps=4", "pause=0.05", budget(10), *PATIENT)
 SEARCHED = (*WALK, "hydra/sweeper/pruner=median")  # each trial follows from those before it
+HALVED = (*WALK, "hydra/sweeper/pruner=asha", "hydra.sweeper.pruner.reduction_factor=2")  # half of them are paused
 DRAWN = (*WALK, "hydra/sweeper/sampler=random")  # by their numbers alone, however workers take turns
 VICTIMS = {
     "worker": (*DRAWN, *JOBLIB),
     "sweeper": (*DRAWN, *JOBLIB),
     "both": (*DRAWN, *JOBLIB),
     "only process": (*SEARCHED, *BASIC),
+    "only process, with paused trials": (*HALVED, *BASIC),
 }
+WHOLE = {"only process": SEARCHED, "only process, with paused trials": HALVED}  # DRAWN with the others
 OF_THE_ATTEMPT = ("attempt", "seconds", "worker", "crc32")  # columns that tell of the way, or depend on those that do
 
 
@@ -250,14 +253,14 @@ def assert_alike(folder, whole, n):
 
 
 @seeds(1, 3)
-@pytest.mark.parametrize("victim", some(VICTIMS, 2))  # a worker and both, the others with --long
+@pytest.mark.parametrize("victim", some(VICTIMS, 3))  # a worker, both, and with paused trials; the others with --long
 def test_a_sweep_killed_at_drawn_moments_ends_alike(start, whole_sweep, inject, victim, seed):
     draw = random.Random(f"{victim} {seed}")
     wanted, kills, number = 3 if seed == 0 else 5, 0, 0
     while kills < wanted:
         number += 1
         struck, command = kill_and_go_on(start, VICTIMS[victim], victim, wanted - kills, draw, f"sweep {number}")
-        assert_alike(command.folder, whole_sweep(*(SEARCHED if victim == "only process" else DRAWN)), 10)
+        assert_alike(command.folder, whole_sweep(*WHOLE.get(victim, DRAWN)), 10)
         kills += struck
         inject(f"kill of a sweep's {victim}", struck)
 
@@ -322,3 +325,29 @@ def test_a_sweep_killed_at_its_worst_moments_ends_alike(start, whole_sweep, inje
     command = start(*SHORT, *BASIC)
     command.end()
     assert_alike(command.folder, whole_sweep(*SHORT), 5)
+
+
+MOMENTS_OF_A_PAUSE = [
+    [("before", f"{STUDY}.pause", 2, "")],
+    [("after", f"{STUDY}.pause", 2, "")],  # noted, and still running
+    [("before", f"{STUDY}.release", 2, "")],
+    [("after", f"{STUDY}.release", 2, "")],
+    [("before", f"{STUDY}._take", 1, "")],
+    [("after", f"{STUDY}._take", 1, "")],  # it is to go on, and nobody has noted it
+    [("after", f"{STUDY}._take", 2, ""), ("after", f"{STUDY}._take", 1, "")],
+    [("before", "hydra_sweep.sweep_folder.SweepFolder.delete", 1, "")],
+    [("after", "hydra_sweep.sweep_folder.SweepFolder.delete", 1, "")],  # its end is not told
+]
+PAUSED = (*SPACE, "steps=4", "pause=0.05", budget(6), *PATIENT, *HALVED[-2:])
+
+
+@pytest.mark.parametrize(
+    "moments", some(MOMENTS_OF_A_PAUSE, 3), ids=["; then ".join(named(m)) for m in MOMENTS_OF_A_PAUSE]
+)
+def test_a_sweep_killed_as_it_pauses_or_goes_on_ends_alike(start, whole_sweep, inject, moments):
+    for moment in moments:
+        start(*PAUSED, *BASIC, before=(str(APPS / "fatal.py"), *map(str, moment))).end(-KILLED)
+        inject("aimed kill of a sweep with paused trials")
+    command = start(*PAUSED, *BASIC)
+    command.end()
+    assert_alike(command.folder, whole_sweep(*PAUSED), 6)

@@ -122,6 +122,9 @@ PAIRS = [
     ("nsgaii", "percentile"),
     ("qmc", "patient"),
     ("grid", "wilcoxon"),
+    ("tpe", "stopping"),
+    ("random", "pasha"),
+    ("tpe", "one_epoch"),
 ]
 
 

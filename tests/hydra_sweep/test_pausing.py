@@ -1,0 +1,123 @@
+"""Trials that are paused at a rung go on from their checkpoint, count as paused wherever they are shown, and end."""
+
+import json
+import signal
+
+import optuna
+import pytest
+import yaml
+from sweeps import APPS, BASIC, JOBLIB, SPACE, WALKER, budget, num_runs, opened, rows, runs, trials, wait_for
+
+from hydra_sweep import status
+from hydra_sweep.results import state_of
+from hydra_sweep.run_record import RunRecord
+
+ASHA = ("hydra/sweeper/pruner=asha", "hydra.sweeper.objective=loss", "steps=9")
+CHECKPOINT = "hydra.sweeper.checkpoint_files=[checkpoint.json]"
+
+
+def num_steps(done):
+    return [len(trial.intermediate_values) for trial in done.trials()]
+
+
+def test_the_best_at_a_rung_go_on_from_their_checkpoints(sweep):
+    done = sweep(WALKER, *SPACE, *ASHA, budget(9), CHECKPOINT)
+    assert sorted(num_steps(done)) == [1] * 6 + [3] * 2 + [9]
+    best = min(done.trials(), key=lambda trial: trial.intermediate_values[1])
+    assert best.state is optuna.trial.TrialState.COMPLETE
+    assert done.best()["trial"] == best.number
+    assert done.states().count("PRUNED") == 8
+    first, later = (
+        sorted(path.parent.name for path in done.folder.glob(f"*/{name}")) for name in ("checkpoint.json", "trial.json")
+    )
+    assert first == [str(best.number)]  # of those that ended, it is of no more use
+    assert len(later) == 9
+    walked = json.loads((done.folder / str(best.number) / "checkpoint.json").read_text())
+    assert walked == [best.intermediate_values[step] for step in range(1, 10)]
+    assert "9 trials: 1 complete, 8 pruned" in done.out
+    assert not done.err
+
+
+@pytest.mark.parametrize("schedule", ["asha", "pasha", "hyperband", "one_epoch"])
+def test_several_workers_come_to_an_end_together(sweep, schedule):
+    words = (f"hydra/sweeper/pruner={schedule}", *ASHA[1:], "hydra/sweeper/sampler=random", "pause=0.02")
+    done = sweep(WALKER, *SPACE, *words, budget(12), launcher=JOBLIB)
+    assert set(done.states()) <= {"COMPLETE", "PRUNED"}
+    assert "COMPLETE" in done.states()
+    again = sweep(WALKER, *SPACE, *words, budget(12), launcher=JOBLIB)
+    assert "resuming: 12 of 12 trials finished" in again.out
+    assert runs(done.folder) == runs(again.folder)
+
+
+def test_a_sweep_that_is_stopped_keeps_its_paused_trials_and_shows_them(start, capsys):
+    words = (*SPACE, *ASHA, budget(9), *BASIC, "pause=0.3", "hydra/sweeper/sampler=random", CHECKPOINT)
+    command = start(*words)
+    wait_for(lambda: num_runs(command) >= 3, "three trials to begin")
+    command.signal(signal.SIGTERM)
+    out = command.end(128 + signal.SIGTERM)
+    assert "paused" in out
+    paused = [trial.number for trial in trials(command.folder) if state_of(trial) == "paused"]
+    assert paused
+    for number in paused:
+        record = RunRecord.read(command.folder / str(number) / "trial.json")
+        assert (record.state, record.reason) == ("paused", "paused after step 1")
+        assert (command.folder / str(number) / "checkpoint.json").exists()
+    [line] = [line for line in status.status(status.RecordedSweep(command.folder)) if "finished" in line]
+    assert f"{len(paused)} paused" in line
+    again = start(*words)
+    again.end()
+    assert {trial.state.name for trial in trials(command.folder)} == {"COMPLETE", "PRUNED"}
+
+
+def test_the_sampler_learns_from_paused_trials(tmp_path):
+    study = opened_new(tmp_path)
+    trial = study.optuna(optuna.samplers.RandomSampler(), optuna.pruners.NopPruner()).ask()
+    trial.report(3.0, 1)
+    study.pause(trial._trial_id, 1)
+    study.storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.WAITING)
+    seen = study.optuna(optuna.samplers.TPESampler(), optuna.pruners.NopPruner())
+    assert [found.state.name for found in seen.get_trials(deepcopy=False)] == ["PRUNED"]
+    assert [found.state.name for found in study.trials()] == ["WAITING"]
+    assert seen.get_trials(states=(optuna.trial.TrialState.WAITING,)) == []
+
+
+def opened_new(folder):
+    study = opened(folder)
+    study.create(["minimize"], {})
+    return study
+
+
+def test_no_more_are_paused_than_are_to_be_kept(start):
+    words = (*SPACE, *ASHA, budget(30), *BASIC, "pause=0.2", "hydra.sweeper.pruner.keep_paused=2", CHECKPOINT)
+    command = start(*words, "hydra/sweeper/sampler=random", "hydra.sweeper.pruner.reduction_factor=9")
+    wait_for(lambda: num_runs(command) >= 6, "six trials to begin")
+    most = 0
+    while command.process.poll() is None and num_runs(command) < 12:
+        most = max(most, len(list(command.folder.glob("*/checkpoint.json"))))
+    command.signal(signal.SIGTERM)
+    command.process.wait()
+    assert 2 <= most <= 4  # two that are paused, the one that runs, and the one that is about to end
+
+
+def test_when_its_steps_are_spent_a_search_ends_with_a_complete_trial(sweep):
+    done = sweep(WALKER, *SPACE, *ASHA, budget(50), "hydra.sweeper.stop.steps=5", CHECKPOINT)
+    assert "COMPLETE" in done.states()
+    assert len(done.trials()) < 50
+    assert {trial.state.name for trial in done.trials()} == {"COMPLETE", "PRUNED"}
+
+
+def test_repeats_are_paused_and_gone_on_with_as_well(sweep):
+    done = sweep(WALKER, *SPACE, *ASHA[:2], "steps=3", budget(4), "hydra.sweeper.repeats=2")
+    assert sorted(num_steps(done)) == [1, 1, 1, 6]
+    assert [row["state"] for row in done.rows()].count("complete") == 2
+    assert yaml.safe_load((done.folder / "best.yaml").read_text())["trial"] == max(
+        range(4), key=lambda number: num_steps(done)[number]
+    )
+
+
+def test_an_app_that_does_not_resume_is_run_again_from_its_beginning(sweep):
+    done = sweep(
+        APPS / "trade.py", "x=interval(-10,10)", *ASHA[:1], "hydra.sweeper.objective=loss", "steps=9", budget(9)
+    )
+    assert set(done.states()) == {"COMPLETE", "PRUNED"}
+    assert rows(done.folder)

@@ -129,11 +129,23 @@ class Plan(Goal):
         return ArtifactStore(f"{url.rstrip('/')}/{self.study_name}", self.settings.storage_seconds) if url else None
 
     def schedule(self) -> tuple[Schedule | None, optuna.pruners.BasePruner]:
-        """Returns the schedule of ours that its pruner is, if it is one, and what Optuna asks otherwise."""
+        """Returns the schedule of ours that its pruner is, if it is one, and what Optuna asks."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             found = instantiate(self.pruner_config)
         return (found, optuna.pruners.NopPruner()) if isinstance(found, Schedule) else (None, found)
+
+    @property
+    def pruned_by(self) -> dict[str, str]:
+        """The reported metrics that the pruner goes by, each with its direction."""
+        if self.settings.prune_by:
+            return {self.settings.prune_by: self.settings.prune_direction or self.directions[0]}
+        return {self.label(i): direction for i, direction in enumerate(self.directions)}
+
+    @property
+    def are_reports_objectives(self) -> bool:
+        """Whether what a study keeps of each step is its one objective, so that samplers may learn from it."""
+        return list(self.pruned_by.items()) == [(self.label(0), self.directions[0])] and len(self.directions) == 1
 
     def is_database_gone(self) -> bool:
         """Whether the folder's own database, which every sweep has that names no storage, is no longer there."""

@@ -35,6 +35,7 @@ from hydra_sweep.space import Space
 from hydra_sweep.sweep_folder import SweepFolder
 
 Compose = Callable[[list[str]], DictConfig]  # from overrides to a configuration, Hydra's part included
+OPTUNAS_PRUNERS = ("median", "percentile", "patient", "wilcoxon")  # which go by the one objective of a study
 MAX_CELLS = 100_000  # of a grid: every command that goes on with it looks at all of them
 
 
@@ -234,7 +235,11 @@ def _problems_together(settings: SweeperConfig, space: Space, sampler: str, prun
     objectives, directions = _names(settings.objective), _names(settings.direction)
     if objectives and len(objectives) != len(directions):
         yield f"{len(objectives)} objectives ({', '.join(objectives)}) need as many directions, got {len(directions)}"
-    metrics = [*objectives, *(found.metric for text in settings.constraints if (found := constraint_of(text)))]
+    metrics = [
+        *objectives,
+        *filter(None, [settings.prune_by]),
+        *(found.metric for text in settings.constraints if (found := constraint_of(text))),
+    ]
     for name in metrics:
         for pattern, why in settings.forbidden_objectives.items():
             try:
@@ -242,8 +247,15 @@ def _problems_together(settings: SweeperConfig, space: Space, sampler: str, prun
                     yield f"{name} {match.expand(why)}"
             except (re.error, IndexError) as error:
                 yield f"hydra.sweeper.forbidden_objectives: {pattern!r}: {why!r} can't be read ({error})"
-    if len(directions) > 1 and pruner != "none":
-        yield f"pruner {pruner} needs one objective, got {len(directions)}; try hydra/sweeper/pruner=none"
+    if len(directions) > 1 and pruner in OPTUNAS_PRUNERS:
+        yield f"pruner {pruner} needs one objective, got {len(directions)}; try hydra/sweeper/pruner=asha"
+    elif pruner in OPTUNAS_PRUNERS and settings.prune_direction not in (None, *directions):
+        yield (
+            f"pruner {pruner} goes by what is {directions[0]}d, and prune_direction is {settings.prune_direction}; try "
+            "hydra/sweeper/pruner=asha"
+        )
+    if settings.prune_direction and not settings.prune_by:
+        yield "prune_direction is that of prune_by, which is missing; type hydra.sweeper.prune_by=NAME"
     if len(directions) > 1 and (settings.stop.value is not None or settings.stop.patience is not None):
         yield f"stop.value and stop.patience need one objective, got {len(directions)}; try stop.seconds"
     stop = settings.stop

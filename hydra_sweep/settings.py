@@ -239,6 +239,8 @@ class SweeperConfig:
     sampler: SamplerConfig = MISSING
     pruner: PrunerConfig = MISSING
     objective: Any = None  # name, or list of names, where the task returns a mapping of metrics
+    prune_by: str | None = None  # the reported metric that the pruner goes by; null: the objective, or all of them
+    prune_direction: str | None = None  # of that metric, minimize or maximize; null: that of the objective
     # what no choice may be made by, a pattern of names: why, and what to take instead, as re.Match.expand has it
     forbidden_objectives: dict[str, str] = field(default_factory=dict)
     direction: Any = "minimize"  # or maximize; a list for several objectives
@@ -305,6 +307,7 @@ PRUNERS = {
 }
 ALLOWED = {
     "direction": ("minimize", "maximize"),
+    "prune_direction": ("minimize", "maximize"),
     "resume": ("auto", "force"),
     "duplicates": ("reuse", "rerun", "refuse"),
 }

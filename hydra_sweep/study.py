@@ -62,6 +62,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 # User attributes: of a trial, and of the study.
 LEASE, LOSSES, RUNS, OUTCOME, PAUSE = "lease", "losses", "runs", "outcome", "pause"
+REPORT = "report"  # of several objectives at a step, report:STEP; Optuna keeps one number of each
 REQUEST, READY, ASIDE, STOP, FULL, WORKER = "request", "ready", "aside", "stop", "full", "worker"
 NUM_STEPS = "num_steps"  # of a trial that runs to its end, all its runs together, as its task has said so
 
@@ -120,9 +121,16 @@ def is_paused(trial: FrozenTrial) -> bool:
 
 
 def curve_of(trial: FrozenTrial, directions: Sequence[str]) -> Curve:
-    """Returns a trial as its schedule sees it."""
-    sign = -1.0 if directions[0] == "maximize" else 1.0
-    costs = {step: (sign * value,) for step, value in trial.intermediate_values.items()}
+    """Returns a trial as its schedule sees it.
+
+    Args:
+        directions: of what it has reported at each step.
+    """
+    signs = [-1.0 if direction == "maximize" else 1.0 for direction in directions]
+    reported = {step: [value] for step, value in trial.intermediate_values.items()}
+    if len(signs) > 1:
+        reported = {step: trial.user_attrs[f"{REPORT}:{step}"] for step in reported}
+    costs = {step: tuple(s * v for s, v in zip(signs, values, strict=True)) for step, values in reported.items()}
     pause = Pause.of(trial)
     if trial.state is TrialState.COMPLETE:
         phase = Phase.COMPLETE
@@ -176,10 +184,13 @@ class SamplersView:
     """A storage as samplers are to see it: a paused trial is one that was pruned, from which they learn.
 
     Of a trial that waits they would know nothing, and most of those that a schedule has paused stay so to the end.
+
+    Args:
+        has_reports: whether what was reported at each step is the objective.
     """
 
-    def __init__(self, storage: BaseStorage) -> None:
-        self._seen = storage
+    def __init__(self, storage: BaseStorage, has_reports: bool = True) -> None:
+        self._seen, self._has_reports = storage, has_reports
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._seen, name)
@@ -187,15 +198,19 @@ class SamplersView:
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        trials = [as_pruned(t) if is_paused(t) else t for t in self._seen.get_all_trials(study_id, deepcopy=False)]
+        trials = map(self._shown, self._seen.get_all_trials(study_id, deepcopy=False))
         wanted = [trial for trial in trials if states is None or trial.state in states]
         return copy.deepcopy(wanted) if deepcopy else wanted
 
-
-def as_pruned(trial: FrozenTrial) -> FrozenTrial:
-    pruned = copy.copy(trial)
-    pruned.state = TrialState.PRUNED
-    return pruned
+    def _shown(self, trial: FrozenTrial) -> FrozenTrial:
+        is_pruned = trial.state is TrialState.PRUNED or is_paused(trial)
+        if not is_pruned or (trial.state is TrialState.PRUNED and self._has_reports):
+            return trial
+        shown = copy.copy(trial)
+        shown.state = TrialState.PRUNED
+        if not self._has_reports:
+            shown.intermediate_values = {}
+        return shown
 
 
 class SweepStudy:
@@ -285,9 +300,16 @@ class SweepStudy:
                 found.append((int(number), study.study_name))
         return max(found)[1] if found else None
 
-    def optuna(self, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner) -> optuna.Study:
-        """Returns Optuna's own object for one trial's questions."""
-        return optuna.Study(self.name, cast(BaseStorage, SamplersView(self.storage)), sampler=sampler, pruner=pruner)
+    def optuna(
+        self, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner, has_reports: bool = True
+    ) -> optuna.Study:
+        """Returns Optuna's own object for one trial's questions.
+
+        Args:
+            has_reports: whether the sampler may learn from what was reported at each step.
+        """
+        storage = cast(BaseStorage, SamplersView(self.storage, has_reports))
+        return optuna.Study(self.name, storage, sampler=sampler, pruner=pruner)
 
     def name_metrics(self, names: Sequence[str]) -> None:
         """Tells Optuna's own tools, such as its dashboard, what the objectives are called, unless they know."""
@@ -345,6 +367,7 @@ class SweepStudy:
         only: Collection[int] = (),
         max_steps: int | None = None,
         schedule: Schedule | None = None,
+        directions: Sequence[str] = (),
     ) -> tuple[int, Lease] | None:
         """Takes a trial that waits for a worker, or one that its schedule wants, or a new one, within the budget.
 
@@ -352,6 +375,7 @@ class SweepStudy:
             only: numbers; if there are any, no other trial is taken.
             max_steps: reports of all trials, after which there is no new one.
             schedule: decides about paused trials.
+            directions: of what it decides by.
 
         Returns:
             Its id and lease, or None.
@@ -366,14 +390,14 @@ class SweepStudy:
             return None
         is_spent = max_steps is not None and sum(len(trial.intermediate_values) for trial in trials) >= max_steps
         if schedule and schedule.pauses:
-            situation = self.situation(n_trials, trials, is_spent)
-            if turn := schedule.next_turn(situation):
+            num_unbegun = 0 if is_spent else n_trials - len(trials)
+            if turn := schedule.next_turn(self.situation(trials, num_unbegun, directions)):
                 trial = next(trial for trial in trials if trial.number == turn.number)
                 if held := self._take(trial, process):
                     pause = replace(Pause.of(trial) or Pause(0), then=turn.move)
                     self.storage.set_trial_user_attr(held[0], PAUSE, pause.recorded())
                     return held
-                return self.claim(process, n_trials, only, max_steps, schedule)  # another worker was faster
+                return self.claim(process, n_trials, only, max_steps, schedule, directions)  # another worker was faster
         if is_spent or len(trials) >= n_trials:
             return None
         lease = Lease(process)
@@ -385,16 +409,16 @@ class SweepStudy:
             return None
         return trial_id, lease
 
-    def situation(self, n_trials: int, trials: Sequence[FrozenTrial], is_spent: bool = False) -> Situation:
+    def situation(self, trials: Sequence[FrozenTrial], num_unbegun: int, directions: Sequence[str]) -> Situation:
         """Returns what schedules decide by.
 
         Args:
-            is_spent: there are no more new trials, although the budget has some.
+            trials: within the budget.
+            num_unbegun: trials of the budget that are still to come.
+            directions: of what trials have reported at each step.
         """
-        attrs = self.attrs()
-        directions = [direction.name.lower() for direction in self.storage.get_study_directions(self.id)]
-        num_unbegun = 0 if is_spent else n_trials - len(trials)
-        return Situation([curve_of(trial, directions) for trial in trials], num_unbegun, attrs.get(NUM_STEPS))
+        curves = [curve_of(trial, directions) for trial in trials]
+        return Situation(curves, num_unbegun, self.attrs().get(NUM_STEPS))
 
     def pause(self, trial_id: int, step: int) -> None:
         """Notes that a running trial is to wait for its schedule, once its worker has given it back."""

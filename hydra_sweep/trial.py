@@ -31,7 +31,7 @@ from hydra_sweep.run_record import PAUSED, RUNNING, RunRecord, RunRecorder
 from hydra_sweep.schedules import Move
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import STOPPING, Interrupted, Paused
-from hydra_sweep.study import NUM_STEPS, RUNS, Lease, Outcome, Pause, SweepStudy
+from hydra_sweep.study import NUM_STEPS, REPORT, RUNS, Lease, Outcome, Pause, SweepStudy
 from hydra_sweep.task import Task
 
 log = logging.getLogger("hydra_sweep")
@@ -130,7 +130,7 @@ class RunningTrial:
 
     def sample(self) -> list[str]:
         """Returns the trial's sampled overrides; what an earlier attempt has drawn stays."""
-        study = self.study.optuna(self.sampler(), self.pruner)
+        study = self.study.optuna(self.sampler(), self.pruner, self.plan.are_reports_objectives)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of parameters that a sampler can't model, and of experimental ones
             self.trial = trial = SeededTrial(study, self.trial_id, self.sampler, self.plan.space.fixed_texts())
@@ -264,27 +264,30 @@ class RunningTrial:
         if self.is_lost:
             raise Interrupted(signal.SIGTERM)
         label = self.plan.label(0)
-        number = value.get(label) if isinstance(value, Mapping) else value
         reported = returned.numbers(value if isinstance(value, Mapping) else {label: value})
         self.recorder.note(reported.get(label), reported, num_steps)
-        if len(self.plan.directions) > 1 or self.reports_repeats:
+        if self.reports_repeats:
             return False
-        if number is None or not math.isfinite(number):
+        numbers = {name: reported.get(name, math.nan) for name in self.plan.pruned_by}
+        if not all(map(math.isfinite, numbers.values())):
             return False
         self.step += 1
-        done = [run[label] for run in self.runs if label in run]
         if num_steps is not None and self.step == 1:
             self.study.set(NUM_STEPS, num_steps * self.plan.num_runs)
-        return self._tell_step(self.step, {label: statistics.fmean([*done, float(number)])})
+        done = {name: [run[name] for run in self.runs if name in run] for name in numbers}
+        return self._tell_step(self.step, {name: statistics.fmean([*done[name], numbers[name]]) for name in numbers})
 
     def _tell_step(self, step: int, metrics: Mapping[str, float]) -> bool:
-        assert self.trial is not None
-        label = self.plan.label(0)
         if step in self.reported and step != max(self.reported):
             return False
-        if step not in self.reported and label in metrics:
-            self.reported[step] = metrics[label]
-            self.trial.report(metrics[label], step)
+        names = list(self.plan.pruned_by)
+        if step not in self.reported and names[0] in metrics:
+            if len(names) > 1:
+                values = [metrics[name] for name in names]
+                self.study.storage.set_trial_user_attr(self.trial_id, f"{REPORT}:{step}", values)
+            self.reported[step] = metrics[names[0]]
+            # Not by Optuna's own trial, which reports nothing of several objectives.
+            self.study.storage.set_trial_intermediate_value(self.trial_id, step, metrics[names[0]])
         return self._decide(step)
 
     def _decide(self, step: int) -> bool:
@@ -294,12 +297,14 @@ class RunningTrial:
             Paused: it is to wait.
         """
         assert self.trial is not None
-        if self.schedule is None:
-            return bool(self.trial.should_prune())
+        if self.schedule is None:  # Optuna's own trial can't be asked where there are several objectives
+            return not isinstance(self.pruner, optuna.pruners.NopPruner) and bool(self.trial.should_prune())
         if self.pause and step <= self.pause.step:  # it has been decided since
             return self.pause.then is Move.END
         trials = self.study.within_budget(self.plan.n_trials)
-        move = self.schedule.at_report(self.number, step, self.study.situation(self.plan.n_trials, trials))
+        num_unbegun = self.plan.n_trials - len(trials)
+        situation = self.study.situation(trials, num_unbegun, list(self.plan.pruned_by.values()))
+        move = self.schedule.at_report(self.number, step, situation)
         if move is Move.PAUSE:
             self.study.pause(self.trial_id, step)
             raise Paused(step)
@@ -321,7 +326,7 @@ class RunningTrial:
         if state is TrialState.COMPLETE and values is None:  # a grid whose task returns nothing
             self.study.end(trial_id, state, None, outcome)
             return
-        study = self.study.optuna(self.sampler("after"), self.pruner)
+        study = self.study.optuna(self.sampler("after"), self.pruner, self.plan.are_reports_objectives)
         with warnings.catch_warnings(), suppress(ValueError):  # ValueError: ended by another in the meantime
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.tell(self.number, values, state=state)

@@ -103,7 +103,12 @@ class Worker:
                     if self.study.num_failed(self.plan.n_trials) >= self.max_failed:
                         return
                     claimed = self.study.unacknowledged_claim(self.process) or self.study.claim(
-                        self.process, self.plan.n_trials, self.only, settings.stop.steps, self.schedule
+                        self.process,
+                        self.plan.n_trials,
+                        self.only,
+                        settings.stop.steps,
+                        self.schedule,
+                        list(self.plan.pruned_by.values()),
                     )
                     if claimed is None and self.may_come():
                         time.sleep(WAIT_SECONDS)

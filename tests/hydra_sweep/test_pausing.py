@@ -12,6 +12,7 @@ from hydra_sweep import status
 from hydra_sweep.results import state_of
 from hydra_sweep.run_record import RunRecord
 
+TRADE = APPS / "trade.py"
 ASHA = ("hydra/sweeper/pruner=asha", "hydra.sweeper.objective=loss", "steps=9")
 CHECKPOINT = "hydra.sweeper.checkpoint_files=[checkpoint.json]"
 
@@ -116,8 +117,47 @@ def test_repeats_are_paused_and_gone_on_with_as_well(sweep):
 
 
 def test_an_app_that_does_not_resume_is_run_again_from_its_beginning(sweep):
-    done = sweep(
-        APPS / "trade.py", "x=interval(-10,10)", *ASHA[:1], "hydra.sweeper.objective=loss", "steps=9", budget(9)
-    )
+    done = sweep(TRADE, "x=interval(-10,10)", *ASHA[:1], "hydra.sweeper.objective=loss", "steps=9", budget(9))
     assert set(done.states()) == {"COMPLETE", "PRUNED"}
     assert rows(done.folder)
+
+
+def test_several_objectives_are_pruned_by_what_nothing_dominates(sweep):
+    both = ("hydra.sweeper.objective=[loss,cost]", "hydra.sweeper.direction=[minimize,minimize]", "steps=9")
+    done = sweep(TRADE, "x=interval(-10,10)", *both, ASHA[0], budget(18))
+    assert sorted(num_steps(done)) == [1] * 12 + [3] * 4 + [9] * 2
+    assert done.states().count("COMPLETE") == 2
+    assert "Pareto front" in done.out
+
+
+def test_another_metric_than_the_objective_may_decide(sweep):
+    by_cost = ("hydra.sweeper.objective=loss", "hydra.sweeper.prune_by=cost", "hydra.sweeper.prune_direction=maximize")
+    done = sweep(TRADE, "x=interval(-10,10)", *by_cost, ASHA[0], "steps=9", budget(9))
+    [complete] = [trial for trial in done.trials() if trial.state.name == "COMPLETE"]
+    assert complete.intermediate_values[1] == max(trial.intermediate_values[1] for trial in done.trials())
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["hydra/sweeper/pruner=median", "hydra.sweeper.prune_by=cost", "hydra.sweeper.prune_direction=maximize"],
+            "pruner median goes by what is minimized, and prune_direction is maximize; try hydra/sweeper/pruner=asha",
+        ),
+        (
+            ["hydra.sweeper.prune_direction=maximize"],
+            "prune_direction is that of prune_by, which is missing; type hydra.sweeper.prune_by=NAME",
+        ),
+        (
+            ["hydra.sweeper.prune_by=cost", "hydra.sweeper.prune_direction=up"],
+            "hydra.sweeper.prune_direction must be minimize or maximize, got up",
+        ),
+        (
+            ["hydra/sweeper/pruner=asha", "hydra.sweeper.pruner.reduction_factor=1"],
+            "hydra/sweeper/pruner=asha: reduction_factor must be >= 2, got 1",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_a_line(sweep, words, line):
+    done = sweep(TRADE, "x=interval(-10,10)", "hydra.sweeper.objective=loss", *words, budget(3), code=2)
+    assert done.err.splitlines() == [f"sweep: {line}"]

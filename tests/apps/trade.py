@@ -14,7 +14,7 @@ ConfigStore.instance().store("config", CONFIG)
 def app(cfg):
     loss = (cfg.x - 2) ** 2 + cfg.extra + cfg.seed + 10 * cfg.fold
     for step in range(cfg.steps):
-        if report({"loss": loss + cfg.steps - step - 1, "seconds": 1.0}):
+        if report({"loss": loss + cfg.steps - step - 1, "size": 10 * cfg.x, "seconds": 1.0}):
             raise Pruned(metrics={"loss": loss, "size": 10 * cfg.x})
     return {"loss": loss, "size": 10 * cfg.x, "note": "text is no metric", "curve": [1, 2]}
 

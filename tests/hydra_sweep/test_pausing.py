@@ -123,7 +123,7 @@ def test_an_app_that_does_not_resume_is_run_again_from_its_beginning(sweep):
 
 
 def test_several_objectives_are_pruned_by_what_nothing_dominates(sweep):
-    both = ("hydra.sweeper.objective=[loss,cost]", "hydra.sweeper.direction=[minimize,minimize]", "steps=9")
+    both = ("hydra.sweeper.objective=[loss,size]", "hydra.sweeper.direction=[minimize,minimize]", "steps=9")
     done = sweep(TRADE, "x=interval(-10,10)", *both, ASHA[0], budget(18))
     assert sorted(num_steps(done)) == [1] * 12 + [3] * 4 + [9] * 2
     assert done.states().count("COMPLETE") == 2
@@ -131,8 +131,8 @@ def test_several_objectives_are_pruned_by_what_nothing_dominates(sweep):
 
 
 def test_another_metric_than_the_objective_may_decide(sweep):
-    by_cost = ("hydra.sweeper.objective=loss", "hydra.sweeper.prune_by=cost", "hydra.sweeper.prune_direction=maximize")
-    done = sweep(TRADE, "x=interval(-10,10)", *by_cost, ASHA[0], "steps=9", budget(9))
+    by_size = ("hydra.sweeper.objective=loss", "hydra.sweeper.prune_by=size", "hydra.sweeper.prune_direction=maximize")
+    done = sweep(TRADE, "x=interval(-10,10)", *by_size, ASHA[0], "steps=9", budget(9))
     [complete] = [trial for trial in done.trials() if trial.state.name == "COMPLETE"]
     assert complete.intermediate_values[1] == max(trial.intermediate_values[1] for trial in done.trials())
 
@@ -141,7 +141,7 @@ def test_another_metric_than_the_objective_may_decide(sweep):
     ("words", "line"),
     [
         (
-            ["hydra/sweeper/pruner=median", "hydra.sweeper.prune_by=cost", "hydra.sweeper.prune_direction=maximize"],
+            ["hydra/sweeper/pruner=median", "hydra.sweeper.prune_by=size", "hydra.sweeper.prune_direction=maximize"],
             "pruner median goes by what is minimized, and prune_direction is maximize; try hydra/sweeper/pruner=asha",
         ),
         (
@@ -149,7 +149,7 @@ def test_another_metric_than_the_objective_may_decide(sweep):
             "prune_direction is that of prune_by, which is missing; type hydra.sweeper.prune_by=NAME",
         ),
         (
-            ["hydra.sweeper.prune_by=cost", "hydra.sweeper.prune_direction=up"],
+            ["hydra.sweeper.prune_by=size", "hydra.sweeper.prune_direction=up"],
             "hydra.sweeper.prune_direction must be minimize or maximize, got up",
         ),
         (

@@ -188,7 +188,7 @@ class Pausing(Schedule):
                 )
                 most = max(1, self.most_promoted(len(order) + to_come))
                 for curve in order[most:]:
-                    if curve.phase is Phase.PAUSED and curve.last == step:
+                    if curve.phase is Phase.PAUSED and curve.last == step and num_ahead(curve, order, step) >= most:
                         return Turn(curve.number, Move.END)
         return None
 
@@ -381,6 +381,13 @@ def ranked(curves: Sequence[Curve], step: int) -> list[Curve]:
     if all(len(curve.costs[step]) == 1 for curve in members):
         return sorted(members, key=lambda curve: (curve.costs[step], curve.number))
     return [curve for front in fronts(members, step) for curve in spread(front, step)]
+
+
+def num_ahead(curve: Curve, order: Sequence[Curve], step: int) -> int:
+    """Returns how many of a rung come before a trial, whoever else may come to it."""
+    if len(curve.costs[step]) == 1:
+        return order.index(curve)
+    return sum(dominates(other.costs[step], curve.costs[step]) for other in order)  # within a front, places may change
 
 
 def fronts(members: Sequence[Curve], step: int) -> Iterator[list[Curve]]:

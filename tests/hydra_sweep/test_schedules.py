@@ -236,6 +236,13 @@ def test_of_several_objectives_what_nothing_dominates_comes_first_and_then_what_
     assert order[5:] == [3, 4]
 
 
+def test_of_several_objectives_nothing_ends_that_may_still_come_to_stand_alone():
+    front = [curve(n, [(float(n), 9.0 - n)]) for n in range(6)]
+    assert OneEpoch(keep=2).next_turn(Situation(front, 5, 9)) is None
+    dominated = curve(6, [(8.0, 8.5)])
+    assert OneEpoch(keep=2).next_turn(Situation([*front, dominated], 5, 9)) == Turn(6, Move.END)
+
+
 @pytest.mark.parametrize(
     ("kind", "arguments", "message"),
     [

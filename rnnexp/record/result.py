@@ -23,6 +23,7 @@ class Status(str, Enum):
     FAILED = "failed"
     RUNNING = "running"
     UNFINISHED = "unfinished"
+    PAUSED = "paused"  # a trial whose sweep goes on with others first
     CORRUPT = "corrupt"
 
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest_key
-from hydra_sweep.run_record import RUNNING, STOPPED, RunRecord
+from hydra_sweep.run_record import PAUSED, RUNNING, STOPPED, RunRecord
 from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record import labels
 from rnnexp.record.result import HISTORY_COLUMNS, METRICS, RunResult, Status, history_columns, is_metric
@@ -298,7 +298,18 @@ def read_row(folder: RunFolder, trials: ForeignTrials) -> dict[str, Any] | None:
     if not problems and not any(value is not None for value in row.values()) and not folder.is_run():
         return None
     status = Status.CORRUPT if problems else Status.RUNNING if is_running else Status.UNFINISHED
+    if status is Status.UNFINISHED and (paused := _paused(folder)):
+        status = Status.PAUSED
+        remarks.insert(0, paused)
     return row | {"status": status.value, "reason": _tidy("; ".join([*problems, *remarks])) or None}
+
+
+def _paused(folder: RunFolder) -> str | None:
+    """Returns why a trial waits, if its sweep has paused it."""
+    with suppress(ValueError):
+        record = RunRecord.read(SweepFolder(folder.path).run_record(""))
+        return record.reason if record and record.state == PAUSED else None
+    return None
 
 
 @contextmanager

@@ -86,8 +86,12 @@ class Schedule:
 
     pauses = False  # whether trials may be paused
 
+    def decides_at(self, number: int, step: int, num_steps: int | None) -> bool:
+        """Whether anything is to be decided about a trial after a step: most steps are no rung."""
+        return False
+
     def at_report(self, number: int, step: int, situation: Situation) -> Move:
-        """Returns what becomes of a trial that has just reported a step; its curve has the report already."""
+        """Returns what becomes of a trial after a step that `decides_at` has named; its curve has the step already."""
         return Move.GO_ON
 
     def next_turn(self, situation: Situation) -> Turn | None:
@@ -110,9 +114,10 @@ class Stopping(Schedule):
         checked(min_resource=(min_resource, 1), reduction_factor=(reduction_factor, 2))
         self.min_resource, self.reduction_factor = min_resource, reduction_factor
 
+    def decides_at(self, number: int, step: int, num_steps: int | None) -> bool:
+        return step != num_steps and is_power(step, self.min_resource, self.reduction_factor)
+
     def at_report(self, number: int, step: int, situation: Situation) -> Move:
-        if not is_power(step, self.min_resource, self.reduction_factor) or is_last(step, situation):
-            return Move.GO_ON
         order = [curve.number for curve in ranked(situation.curves, step)]
         if len(order) < self.reduction_factor:
             return Move.GO_ON
@@ -137,8 +142,8 @@ class Pausing(Schedule):
         """Returns the trials that compete with one another."""
         return [list(situation.curves)]
 
-    def is_rung(self, number: int, step: int, situation: Situation) -> bool:
-        """Whether a trial is paused after this step."""
+    def is_rung(self, number: int, step: int, num_steps: int | None) -> bool:
+        """Whether a trial may be paused after this step."""
         raise NotImplementedError
 
     def num_promoted(self, rung: Sequence[Curve], step: int, group: Sequence[Curve], situation: Situation) -> int:
@@ -149,9 +154,10 @@ class Pausing(Schedule):
         """Returns how many could ever go on, if a rung had so many members in the end."""
         raise NotImplementedError
 
+    def decides_at(self, number: int, step: int, num_steps: int | None) -> bool:
+        return step != num_steps and self.is_rung(number, step, num_steps)
+
     def at_report(self, number: int, step: int, situation: Situation) -> Move:
-        if not self.is_rung(number, step, situation) or is_last(step, situation):
-            return Move.GO_ON
         turn = self.next_turn(situation.with_phase(number, Phase.PAUSED))
         return turn.move if turn and turn.number == number else Move.PAUSE
 
@@ -225,7 +231,7 @@ class Asha(Pausing):
         checked(min_resource=(min_resource, 1), reduction_factor=(reduction_factor, 2))
         self.min_resource, self.reduction_factor = min_resource, reduction_factor
 
-    def is_rung(self, number: int, step: int, situation: Situation) -> bool:
+    def is_rung(self, number: int, step: int, num_steps: int | None) -> bool:
         return is_power(step, self.min_resource, self.reduction_factor)
 
     def num_promoted(self, rung: Sequence[Curve], step: int, group: Sequence[Curve], situation: Situation) -> int:
@@ -288,7 +294,7 @@ class OneEpoch(Pausing):
         checked(min_resource=(min_resource, 1), keep=(keep, 1))
         self.min_resource, self.keep = min_resource, keep
 
-    def is_rung(self, number: int, step: int, situation: Situation) -> bool:
+    def is_rung(self, number: int, step: int, num_steps: int | None) -> bool:
         return step == self.min_resource
 
     def num_promoted(self, rung: Sequence[Curve], step: int, group: Sequence[Curve], situation: Situation) -> int:
@@ -324,9 +330,9 @@ class Hyperband(Asha):
             checked(max_resource=(max_resource, min_resource))
         self.max_resource = max_resource
 
-    def bracket(self, number: int, situation: Situation) -> int:
+    def bracket(self, number: int, num_steps: int | None) -> int:
         """Returns which rung a trial begins at: by its number alone, whoever asks."""
-        longest = self.max_resource or situation.num_steps or self.min_resource
+        longest = self.max_resource or num_steps or self.min_resource
         last = 0
         while self.min_resource * self.reduction_factor ** (last + 1) <= longest:
             last += 1
@@ -341,11 +347,11 @@ class Hyperband(Asha):
     def groups(self, situation: Situation) -> list[list[Curve]]:
         found: dict[int, list[Curve]] = {}
         for curve in situation.curves:
-            found.setdefault(self.bracket(curve.number, situation), []).append(curve)
+            found.setdefault(self.bracket(curve.number, situation.num_steps), []).append(curve)
         return list(found.values())
 
-    def is_rung(self, number: int, step: int, situation: Situation) -> bool:
-        first = self.min_resource * self.reduction_factor ** self.bracket(number, situation)
+    def is_rung(self, number: int, step: int, num_steps: int | None) -> bool:
+        first = self.min_resource * self.reduction_factor ** self.bracket(number, num_steps)
         return is_power(step, first, self.reduction_factor)
 
 
@@ -364,11 +370,6 @@ def is_power(step: int, first: int, factor: int) -> bool:
     while step > first and step % factor == 0:
         step //= factor
     return step == first
-
-
-def is_last(step: int, situation: Situation) -> bool:
-    """Whether a trial has nothing left after a step."""
-    return situation.num_steps is not None and step >= situation.num_steps
 
 
 def ranked(curves: Sequence[Curve], step: int) -> list[Curve]:

@@ -86,6 +86,7 @@ class RunningTrial:
         self.runs: list[dict[str, float]] = list(recorded["runs"])  # of the repeats that are done
         self.step: int = recorded["step"]  # reports so far, of all repeats together
         self.reported = dict(frozen.intermediate_values)
+        self.num_steps: int | None = None  # until its end, all runs together, as far as the task says so
         self.is_lost = False
         self.quiet_since = math.inf  # while the task is at work, when it was last heard of
         self.pause = Pause.of(frozen)
@@ -272,22 +273,25 @@ class RunningTrial:
         if not all(map(math.isfinite, numbers.values())):
             return False
         self.step += 1
-        if num_steps is not None and self.step == 1:
-            self.study.set(NUM_STEPS, num_steps * self.plan.num_runs)
+        self.num_steps = None if num_steps is None else num_steps * self.plan.num_runs
+        if self.schedule and self.num_steps and self.step == 1:
+            self.study.set(NUM_STEPS, self.num_steps)
         done = {name: [run[name] for run in self.runs if name in run] for name in numbers}
         return self._tell_step(self.step, {name: statistics.fmean([*done[name], numbers[name]]) for name in numbers})
 
     def _tell_step(self, step: int, metrics: Mapping[str, float]) -> bool:
+        assert self.trial is not None
         if step in self.reported and step != max(self.reported):
             return False
         names = list(self.plan.pruned_by)
         if step not in self.reported and names[0] in metrics:
-            if len(names) > 1:
+            self.reported[step] = metrics[names[0]]
+            if len(self.plan.directions) == 1:
+                self.trial.report(metrics[names[0]], step)
+            else:  # which Optuna's own trial has no reports of
                 values = [metrics[name] for name in names]
                 self.study.storage.set_trial_user_attr(self.trial_id, f"{REPORT}:{step}", values)
-            self.reported[step] = metrics[names[0]]
-            # Not by Optuna's own trial, which reports nothing of several objectives.
-            self.study.storage.set_trial_intermediate_value(self.trial_id, step, metrics[names[0]])
+                self.study.storage.set_trial_intermediate_value(self.trial_id, step, values[0])
         return self._decide(step)
 
     def _decide(self, step: int) -> bool:
@@ -301,6 +305,8 @@ class RunningTrial:
             return not isinstance(self.pruner, optuna.pruners.NopPruner) and bool(self.trial.should_prune())
         if self.pause and step <= self.pause.step:  # it has been decided since
             return self.pause.then is Move.END
+        if not self.schedule.decides_at(self.number, step, self.num_steps):
+            return False
         trials = self.study.within_budget(self.plan.n_trials)
         num_unbegun = self.plan.n_trials - len(trials)
         situation = self.study.situation(trials, num_unbegun, list(self.plan.pruned_by.values()))

@@ -299,7 +299,7 @@ MOMENTS_OF_A_SWEEP = [
     [("before", f"{WORKER}.run", 2, "")],
     [("after", f"{WORKER}.sample", 2, "")],
     [("after", "optuna.Trial._suggest", 3, "")],  # it has one of its two parameters
-    [("after", f"{STORAGE}.set_trial_intermediate_value", 3, "")],
+    [("after", "optuna.Trial.report", 3, "")],
     [LOST],  # its result is there, but not told
     [("before", f"{STORAGE}.set_trial_state_values", 2, "COMPLETE")],  # told by half
     [("after", f"{WORKER}.tell", 2, "")],

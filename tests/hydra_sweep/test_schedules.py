@@ -71,7 +71,9 @@ def simulate(schedule, costs, num_workers=3, seed=0):
     while running:
         now, number = heapq.heappop(running)
         done[number] += 1
-        move = schedule.at_report(number, done[number], situation())
+        move = Move.GO_ON
+        if schedule.decides_at(number, done[number], num_steps):
+            move = schedule.at_report(number, done[number], situation())
         if move is Move.GO_ON and done[number] < num_steps:
             heapq.heappush(running, (now + draw.expovariate(1), number))
             continue
@@ -129,11 +131,12 @@ def test_a_trial_that_is_the_best_of_its_rung_goes_on_at_once():
     assert Asha().at_report(2, 1, Situation(three, 6, 9)) is Move.GO_ON
 
 
-def test_between_rungs_and_after_its_last_step_nothing_is_paused():
-    asha = Asha(min_resource=2)
-    for step, num_steps, move in [(1, 9, "go on"), (2, 9, "pause"), (3, 9, "go on"), (6, 9, "pause"), (6, 6, "go on")]:
-        found = Situation([curve(0, [0.1] * step, OPEN)], 8, num_steps)
-        assert asha.at_report(0, step, found) is Move(move)
+def test_between_rungs_and_after_its_last_step_nothing_is_decided():
+    decided = [step for step in range(1, 20) if Asha(min_resource=2).decides_at(0, step, 18)]
+    assert decided == [2, 6]
+    assert [step for step in range(1, 20) if Stopping().decides_at(0, step, None)] == [1, 3, 9]
+    assert [step for step in range(1, 20) if OneEpoch(min_resource=4).decides_at(0, step, 9)] == [4]
+    assert not OneEpoch(min_resource=4).decides_at(0, 4, 4)
 
 
 def test_the_highest_rung_goes_first_and_those_that_went_on_before_count_as_members():
@@ -183,7 +186,6 @@ def test_stopping_ends_what_is_not_among_the_best_so_far_and_spares_the_first():
     assert schedule.at_report(0, 1, Situation([curve(0, [9.0], OPEN)], 8, 9)) is Move.GO_ON
     three = [curve(0, [0.1, 0.1], OPEN), curve(1, [0.2, 0.2], OPEN), curve(2, [0.3], OPEN)]
     assert schedule.at_report(2, 1, Situation(three, 8, 9)) is Move.END
-    assert schedule.at_report(2, 2, Situation(three, 8, 9)) is Move.GO_ON
     best = [*three[:2], curve(2, [0.05], OPEN)]
     assert schedule.at_report(2, 1, Situation(best, 8, 9)) is Move.GO_ON
     assert not schedule.pauses
@@ -207,21 +209,21 @@ def test_pasha_takes_what_crosses_again_and_again_for_noise():
 
 
 def test_hyperband_gives_each_bracket_its_share_whoever_asks():
-    schedule, found = Hyperband(), Situation([], 0, 9)
-    brackets = [schedule.bracket(number, found) for number in range(1500)]
+    schedule = Hyperband()
+    brackets = [schedule.bracket(number, 9) for number in range(1500)]
     # Hyperband for 9 steps by 3: brackets of 9, 5 and 3 trials.
     shares = [brackets.count(bracket) / 1500 for bracket in range(3)]
     assert shares == pytest.approx([9 / 17, 5 / 17, 3 / 17], abs=0.01)
     assert max(brackets) == 2
     late = brackets.index(2)
-    assert [schedule.is_rung(late, step, found) for step in (1, 3, 9)] == [False, False, True]
-    assert max(Hyperband(max_resource=81).bracket(number, found) for number in range(200)) == 4
+    assert [schedule.is_rung(late, step, 9) for step in (1, 3, 9)] == [False, False, True]
+    assert max(Hyperband(max_resource=81).bracket(number, 9) for number in range(200)) == 4
 
 
 def test_trials_of_different_brackets_do_not_compete():
     schedule = Hyperband(max_resource=9)
-    brackets = {schedule.bracket(n, Situation([])): n for n in range(20)}
-    first = [n for n in range(20) if schedule.bracket(n, Situation([])) == 0][:3]
+    brackets = {schedule.bracket(n, 9): n for n in range(20)}
+    first = [n for n in range(20) if schedule.bracket(n, 9) == 0][:3]
     curves = [curve(first[0], [0.5]), curve(first[1], [0.6]), curve(brackets[1], [0.1, 0.1, 0.1])]
     assert schedule.next_turn(Situation(curves, 30, 9)) is None
     assert schedule.next_turn(Situation([*curves, curve(first[2], [0.7])], 30, 9)) == Turn(first[0], Move.GO_ON)

@@ -1,4 +1,4 @@
-"""Searches replayed on recorded learning curves: which pruner, which sampler, and does it pay to begin with the presets?
+"""Searches replayed on recorded learning curves: which pruner, which sampler, and are the presets a good beginning?
 
     python benchmarks/schedules.py                    an hour on two cores; it goes on
     python benchmarks/schedules.py --seeds 20 --only asha none     fewer, for a look
@@ -8,9 +8,9 @@ What trains is not: a worker's clock goes on by the recorded seconds of each epo
 benchmarks/curves.py), and reports are the recorded ones. What a sampler proposes is answered by the recorded
 configuration that is nearest to it, among those with the same cell and optimizer.
 
-All have the same time: what forty trials take on four workers if nothing is pruned. A search with the regret r has found
-a network whose validation accuracy is r points below that of the best recorded one. Leaves results/schedules.json,
-.md and .png.
+All have the same time: what forty trials take on four workers if nothing is pruned. A search with the regret r has
+found a network whose validation accuracy is r points below that of the best recorded one. Leaves
+results/schedules.json, .md and .png.
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         f"{len(curves().params)} recorded configurations, the best {100 * curves().best:.2f} %; {NUM_WORKERS} workers, "
         f"{budget:,.0f} s. Regret in points of validation accuracy, means with 95 % bands; `near`: the time to come "
-        f"within {100 * WITHIN:g} points, as a part of the whole (who did not counts with all of it), and how many did.",
+        f"within {100 * WITHIN:g} points, as a part of the whole (who did not counts with all of it), and who did.",
         "",
         "| pruner | sampler | first | regret at 25 % | at 50 % | at 100 % | near | came near | seeds |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -35,6 +35,7 @@ class Listener(Protocol):
     """The running trial, as a task sees it."""
 
     is_search: bool
+    is_overtime: bool
 
     def report(self, value: float | Mapping[str, float], num_steps: int | None = None) -> bool: ...
 
@@ -58,6 +59,11 @@ def report(value: float | Mapping[str, float], num_steps: int | None = None) -> 
         Interrupted: the sweep was asked to stop; let it pass.
     """
     return _listener is not None and _listener.report(value, num_steps)
+
+
+def is_overtime() -> bool:
+    """Returns whether a trial is to end for `trial_seconds`: what it has reached counts."""
+    return _listener is not None and _listener.is_overtime
 
 
 def is_search() -> bool:

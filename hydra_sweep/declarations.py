@@ -33,6 +33,7 @@ def build(
     compose: Compose,
     *,
     n_trials: int | None,
+    zips: Sequence[Sequence[str]] = (),
     seed_key: str = "seed",
     is_grid: bool = False,
     config_loader: Any = None,
@@ -45,6 +46,7 @@ def build(
         when: "key=value" -> like `params`, and `when` again inside.
         compose: from overrides to a trial's configuration, Hydra's part included; raises ComposeError.
         n_trials: a budget makes a search of choices, too.
+        zips: keys whose values go side by side, the first with the first and so on, and not each with each.
         seed_key: must not be searched.
         is_grid: whether every combination is run even so: then a range has the values that it has in Hydra's grids.
 
@@ -72,6 +74,8 @@ def build(
             fixed.append(declaration.override.input_line or "")
         else:
             declarations.append(declaration)
+    for together in zips:
+        declarations = _zipped(declarations, together, problems, config_loader)
     is_search = n_trials is not None or any(is_interval(d.override) for d in declarations)
     keys = [declaration.key for declaration in declarations]
     parameters = []
@@ -130,6 +134,47 @@ def _declared(
         inner = {key: value for key, value in below.items() if key != "when"}
         condition = Condition(override.key_or_group, tokens)
         yield from _declared(inner, below.get("when", {}), (*conditions, condition), problems, config_loader)
+
+
+def _zipped(
+    declarations: list[Declaration], keys: Sequence[str], problems: list[str], config_loader: Any
+) -> list[Declaration]:
+    """Returns declarations by which some keys take their values side by side.
+
+    The first one whose values all differ stays as it is; each other one has, where that one has one of its values, the
+    value beside it. So grids, searches and resumed sweeps need to know nothing of it.
+    """
+    named = {declaration.key: declaration for declaration in declarations if not declaration.conditions}
+    others = [declaration for declaration in declarations if declaration.key not in keys]
+    columns: dict[str, list[str]] = {}
+    problem = "name two keys" if len(keys) < 2 else ""
+    for key in keys:
+        if key not in named:
+            problem = problem or f"{key} has no values of its own; give it some, as in {key}=A,B"
+            continue
+        override = named[key].override
+        try:
+            columns[key] = [element_text(override, value) for value in elements(override, is_ordered=True)]
+        except ValueError:
+            problem = problem or f"{key} is an interval; name its values"
+    sizes = {key: len(column) for key, column in columns.items()}
+    if not problem and len(set(sizes.values())) > 1:
+        told = " and ".join(f"{key} has {size}" for key, size in sizes.items())
+        problem = f"{told} values; they must be as many"
+    leader = next((key for key, column in columns.items() if len(set(column)) == len(column)), "")
+    if problem or not leader:
+        problems.append(f"zip=[{','.join(keys)}]: {problem or 'one key must have values that all differ'}")
+        return others
+    found = [*others, named[leader]]
+    for key, column in columns.items():
+        beside: dict[str, list[str]] = {}
+        for text, of_leader in zip(column, columns[leader], strict=True):
+            beside.setdefault(text, []).append(of_leader)
+        sign = str(named[key].override.input_line).partition(key)[0]
+        for text, wanted in beside.items() if key != leader else ():
+            only = parse(f"{sign}{key}=choice({text})", config_loader)
+            found.append(Declaration(key, only, (Condition(leader, tuple(wanted)),)))
+    return found
 
 
 def _resolve(

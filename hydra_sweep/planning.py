@@ -72,6 +72,7 @@ def make(
             settings.when or {},
             compose,
             n_trials=settings.n_trials,
+            zips=_zips(settings.zip),
             seed_key=settings.seed_key,
             is_grid=sampler == "grid",
             config_loader=config_loader,
@@ -200,6 +201,7 @@ def _problems(settings: SweeperConfig) -> Iterator[str]:
         "folds": (settings.folds, operator.ge, 2),
         "max_failures": (settings.max_failures, operator.ge, 1),
         "max_attempts": (settings.max_attempts, operator.ge, 1),
+        "trial_seconds": (settings.trial_seconds, operator.gt, 0),
         "hang_seconds": (settings.hang_seconds, operator.gt, 0),
         "lease_seconds": (settings.lease_seconds, operator.ge, 2),
         "storage_seconds": (settings.storage_seconds, operator.ge, 0),
@@ -294,6 +296,13 @@ def _problems_of_building(group: str, name: str, config: Mapping[str, Any]) -> I
     except InstantiationException as error:
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         yield f"hydra/sweeper/{group}={name}: {one_line(cause)}"
+
+
+def _zips(value: Any) -> list[list[str]]:
+    """Returns the groups of keys that go side by side: zip=[a,b] is one, zip=[[a,b],[c,d]] are two."""
+    groups = list(value or ())
+    groups = [groups] if groups and not any(isinstance(group, list) for group in groups) else groups
+    return [_names(group) for group in groups]
 
 
 def _names(value: Any) -> list[str]:

@@ -223,7 +223,7 @@ class Wilcoxon(PrunerConfig):
 class StopConfig:
     """What ends a sweep before its budget is spent."""
 
-    seconds: float | None = None  # of this command; running trials are stopped and go on when it is typed again
+    seconds: float | None = None  # of all commands of this sweep together; running trials go on with a larger one
     value: float | None = None  # as soon as the objective has reached this
     patience: int | None = None  # after so many finished trials without a better one
     steps: int | None = None  # after so many reports of all trials together; those that run then run on to their end
@@ -249,6 +249,7 @@ class SweeperConfig:
     wait: bool = True  # false: hand the workers to Slurm and leave; they end when the budget is spent
     params: Any = field(default_factory=dict)  # key: "choice(...)", "interval(...)", ...
     when: Any = field(default_factory=dict)  # "key=value": {key: "...", when: {...}}
+    zip: list[Any] = field(default_factory=list)  # keys whose values go side by side: [a,b], or [[a,b],[c,d]]
     enqueue: list[Any] = field(default_factory=list)  # first guesses: "key=value key=value", or lists of overrides
     enqueue_defaults: bool = False  # try the presets first: the configuration's, and each other of a searched group
     constraints: list[str] = field(default_factory=list)  # "num_parameters <= 50000"
@@ -272,6 +273,7 @@ class SweeperConfig:
     duplicates: str = "reuse"  # a configuration that is complete already: reuse its result, rerun it, or refuse it
     max_failures: int = 20  # failed trials of one command that end it
     max_attempts: int = 3  # of a trial whose worker dies, without progress between
+    trial_seconds: float | None = None  # after which a trial ends at its next report: its best step so far counts
     hang_seconds: float | None = None  # after so long without a report from its task, a worker is killed: a lost one
     lease_seconds: float = 30.0  # after so long without a sign of life, a worker on another host counts as gone
     trial_overrides: list[str] = field(default_factory=list)  # of every trial, unless typed otherwise

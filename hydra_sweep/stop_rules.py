@@ -59,7 +59,7 @@ def due(plan: Plan, trials: Sequence[FrozenTrial], seconds: float, num_failed: i
 
     Args:
         trials: within the budget.
-        seconds: since the command began.
+        seconds: that all commands of the sweep have been at work.
         num_failed: trials of this command that have failed.
     """
     stop = plan.settings.stop

@@ -64,6 +64,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 LEASE, LOSSES, RUNS, OUTCOME, PAUSE = "lease", "losses", "runs", "outcome", "pause"
 REPORT = "report"  # of several objectives at a step, report:STEP; Optuna keeps one number of each
 REQUEST, READY, ASIDE, STOP, FULL, WORKER = "request", "ready", "aside", "stop", "full", "worker"
+SECONDS = "seconds"  # that a command has been at work, seconds:NAME:BORN of its process
 NUM_STEPS = "num_steps"  # of a trial that runs to its end, all its runs together, as its task has said so
 
 
@@ -335,6 +336,12 @@ class SweepStudy:
         attrs = self.attrs()
         told = {value["sweeper"]: 0 for key, value in attrs.items() if key.startswith(f"{WORKER}:")}
         return told | {key.removeprefix(f"{STOP}:"): how for key, how in attrs.items() if key.startswith(f"{STOP}:")}
+
+    def note_seconds(self, process: Process, seconds: float) -> float:
+        """Notes for how long a command has been at work. Returns for how long all of them have, one after the other."""
+        key = f"{SECONDS}:{process.name}:{process.born:.0f}"
+        self.set(key, round(seconds, 1))
+        return float(sum(value for name, value in self.attrs().items() if name.startswith(f"{SECONDS}:")))
 
     def trials(self) -> list[FrozenTrial]:
         """Returns all trials, by number; they are the storage's own objects, to be read only."""

@@ -101,6 +101,12 @@ class Sweeper:
         """Returns how many trials have failed since the command was typed."""
         return self.study.num_failed(self.plan.n_trials) - self.failed_before
 
+    def seconds(self) -> float:
+        """Returns for how long all commands of this sweep have been at work, if that is to end it."""
+        if self.plan.settings.stop.seconds is None:
+            return 0.0
+        return self.study.note_seconds(self.process, time.monotonic() - self.started)
+
     def run(self) -> None:
         self.write_request()
         num_workers = self.num_workers()
@@ -319,7 +325,7 @@ class Monitor(Background):
             self.end(End(Cause.STOP_REQUESTED, mode=StopMode(told)))
         elif full := attrs.get(f"{FULL}:{sweeper.process.name}"):
             self.end(End(Cause.DISK_FULL, (full,)))
-        elif end := due(sweeper.plan, sweeper.trials(), time.monotonic() - sweeper.started, sweeper.num_failed()):
+        elif end := due(sweeper.plan, sweeper.trials(), sweeper.seconds(), sweeper.num_failed()):
             self.end(end)
 
     def end(self, end: End) -> None:

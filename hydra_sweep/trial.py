@@ -87,7 +87,9 @@ class RunningTrial:
         self.step: int = recorded["step"]  # reports so far, of all repeats together
         self.reported = dict(frozen.intermediate_values)
         self.num_steps: int | None = None  # until its end, all runs together, as far as the task says so
-        self.is_lost = False
+        self.is_lost = self.is_overtime = False
+        self.began, self.before = time.monotonic(), lease.seconds
+        self.best: dict[str, float] = {}  # what the running repeat has reported at its best step
         self.quiet_since = math.inf  # while the task is at work, when it was last heard of
         self.pause = Pause.of(frozen)
         self.schedule, self.pruner = self.plan.schedule()
@@ -159,6 +161,10 @@ class RunningTrial:
             num_runs = self.plan.num_runs
             for number in range(len(self.runs), num_runs):
                 job = self._run_once(overrides, number)
+                if isinstance(job, hydra_sweep.Pruned) and self.is_overtime:
+                    self.runs.append(self._reached(job))
+                    outcome.reason = f"timeout: it ran for trial_seconds={self.plan.settings.trial_seconds:g}"
+                    return TrialState.COMPLETE, outcome
                 if isinstance(job, hydra_sweep.Pruned):
                     self.runs.append(returned.numbers(job.metrics))
                     outcome.reason = safe_str(job) or None
@@ -167,7 +173,7 @@ class RunningTrial:
                 if num_runs > 1:
                     recorded = {"runs": self.runs, "step": self.step}
                     self.study.storage.set_trial_user_attr(self.trial_id, RUNS, recorded)
-                if self.reports_repeats and self._tell_step(number + 1, job) and number + 1 < num_runs:
+                if self.reports_repeats and self._note_step(number + 1, job) and self._is_pruned(number + 1):
                     outcome.reason = f"pruned after {number + 1} {'runs' if self.plan.settings.folds else 'repeats'}"
                     return TrialState.PRUNED, outcome
         except Failed as failed:
@@ -191,6 +197,7 @@ class RunningTrial:
         sampled = {key_of(text): text.partition("=")[2] for text in run_overrides}
         record = RunRecord(self.number, RUNNING, sampled, self.plan.label(0), attempt=self.lease.attempt)
         record.worker = Process.current().name
+        self.best = {}
         with RunRecorder(self.plan.folder.run_record(subdir), record) as self.recorder:
             try:
                 answer = returned.outcome(lambda: self._run_task(cfg))
@@ -203,11 +210,17 @@ class RunningTrial:
             except Paused as paused:
                 self.recorder.end(PAUSED, reason=str(paused))
                 raise
-            if isinstance(found, hydra_sweep.Pruned):
+            if isinstance(found, hydra_sweep.Pruned) and self.is_overtime:
+                self.recorder.end(WORDS[TrialState.COMPLETE], self._reached(found), "timeout")
+            elif isinstance(found, hydra_sweep.Pruned):
                 self.recorder.end(WORDS[TrialState.PRUNED], returned.numbers(found.metrics), safe_str(found) or None)
             else:
                 self.recorder.end(WORDS[TrialState.COMPLETE], found)
         return found
+
+    def _reached(self, job: hydra_sweep.Pruned) -> dict[str, float]:
+        """Returns the metrics of a run that has ended for its time: the task's own, or those of its best report."""
+        return self.best | returned.numbers(job.metrics)
 
     def _run_task(self, cfg: DictConfig) -> Any:
         self.count_silence(True)
@@ -267,19 +280,32 @@ class RunningTrial:
         label = self.plan.label(0)
         reported = returned.numbers(value if isinstance(value, Mapping) else {label: value})
         self.recorder.note(reported.get(label), reported, num_steps)
-        if self.reports_repeats:
-            return False
+        is_over = self._is_over(reported)
         numbers = {name: reported.get(name, math.nan) for name in self.plan.pruned_by}
-        if not all(map(math.isfinite, numbers.values())):
-            return False
+        if self.reports_repeats or not all(map(math.isfinite, numbers.values())):
+            return is_over
         self.step += 1
         self.num_steps = None if num_steps is None else num_steps * self.plan.num_runs
         if self.schedule and self.num_steps and self.step == 1:
             self.study.set(NUM_STEPS, self.num_steps)
         done = {name: [run[name] for run in self.runs if name in run] for name in numbers}
-        return self._tell_step(self.step, {name: statistics.fmean([*done[name], numbers[name]]) for name in numbers})
+        means = {name: statistics.fmean([*done[name], numbers[name]]) for name in numbers}
+        is_to_be_decided = self._note_step(self.step, means)
+        return is_over or (is_to_be_decided and self._decide(self.step))
 
-    def _tell_step(self, step: int, metrics: Mapping[str, float]) -> bool:
+    def _is_over(self, reported: Mapping[str, float]) -> bool:
+        """Notes the best report of the running repeat. Returns whether the trial has had its time."""
+        label, sign = self.plan.label(0), -1 if self.plan.directions[0] == "maximize" else 1
+        if math.isfinite(value := reported.get(label, math.nan)) and sign * value <= sign * self.best.get(
+            label, sign * math.inf
+        ):
+            self.best = dict(reported)
+        seconds = self.plan.settings.trial_seconds
+        self.is_overtime = seconds is not None and self.before + time.monotonic() - self.began >= seconds
+        return self.is_overtime
+
+    def _note_step(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Notes what was reported at a step, once. Returns whether anything may be decided: not of earlier steps."""
         assert self.trial is not None
         if step in self.reported and step != max(self.reported):
             return False
@@ -292,7 +318,11 @@ class RunningTrial:
                 values = [metrics[name] for name in names]
                 self.study.storage.set_trial_user_attr(self.trial_id, f"{REPORT}:{step}", values)
                 self.study.storage.set_trial_intermediate_value(self.trial_id, step, values[0])
-        return self._decide(step)
+        return True
+
+    def _is_pruned(self, number: int) -> bool:
+        """Whether the trial is to end after so many repeats; after the last one it has ended by itself."""
+        return self._decide(number) and number < self.plan.num_runs
 
     def _decide(self, step: int) -> bool:
         """Returns whether the trial is to end after a step.

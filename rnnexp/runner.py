@@ -50,7 +50,7 @@ def run(
     *,
     choices: Mapping[str, str] | None = None,
     hydra_files: HydraFiles | None = None,
-    on_epoch: Callable[[Row], bool] = lambda row: False,
+    on_epoch: Callable[[Row], bool | Status] = lambda row: False,
     test: bool = True,
     callbacks: Sequence[Callback] = (),
     trial: str | None = None,

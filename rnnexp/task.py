@@ -15,11 +15,11 @@ from rnnexp.schema.tree import GROUPS
 
 if TYPE_CHECKING:
     from rnnexp.callbacks import Callback
-    from rnnexp.record.result import RunResult
+    from rnnexp.record.result import RunResult, Status
 
 
 def train(
-    cfg: DictConfig, on_epoch: Callable[[dict[str, float]], bool], callbacks: Sequence[Callback] = ()
+    cfg: DictConfig, on_epoch: Callable[[dict[str, float]], bool | Status], callbacks: Sequence[Callback] = ()
 ) -> RunResult:
     """Runs a configuration in the folder that Hydra has made for it.
 

@@ -78,7 +78,7 @@ def app(cfg: DictConfig) -> dict[str, float]:
     streams.keep_going()
     is_trial = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
-        result = task.train(cfg, partial(hydra_sweep.report, num_steps=cfg.train.epochs))
+        result = task.train(cfg, partial(report, num_steps=cfg.train.epochs))
     except UserError as error:
         if is_trial:
             raise
@@ -95,6 +95,12 @@ def app(cfg: DictConfig) -> dict[str, float]:
     if result.status is Status.DIVERGED:
         sys.exit(1)
     return result.metrics
+
+
+def report(row: dict[str, float], num_steps: int) -> bool | Status:
+    """Reports an epoch to the sweep, if there is one. Returns whether, and how, the run is to end."""
+    is_over = hydra_sweep.report(row, num_steps)
+    return Status.TIMEOUT if hydra_sweep.is_overtime() else is_over
 
 
 @command("rnnexp")

@@ -19,6 +19,7 @@ class Status(str, Enum):
 
     COMPLETE = "complete"
     PRUNED = "pruned"
+    TIMEOUT = "timeout"  # a trial that has had its trial_seconds; its kept epoch counts
     DIVERGED = "diverged"
     FAILED = "failed"
     RUNNING = "running"

@@ -241,6 +241,7 @@ class Config:
     storage: str | None = None
     artifact_store: str | None = None
     repeats: int = number(ge=1)
+    zip: list[Any] = field(default_factory=list)
     resume: str = one_of("auto", "force")
     model: Any = MISSING
     optim: Any = MISSING

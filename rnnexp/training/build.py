@@ -22,7 +22,7 @@ from hydra_sweep.signals import Stop
 from rnnexp.data.dataset import IMAGES, Dataset
 from rnnexp.data.sequences import Normalization, Sequences
 from rnnexp.data.splitting import Part, Parts, split
-from rnnexp.record.result import few_to_validate
+from rnnexp.record.result import Status, few_to_validate
 from rnnexp.schema.config import plain_config
 from rnnexp.training import machine, precision
 from rnnexp.training.attempt import Attempt
@@ -39,7 +39,7 @@ def build(
     *,
     save: Callable[[Trainer], None],
     note: Callable[[Trainer, Row], None],
-    on_epoch: Callable[[Row], bool],
+    on_epoch: Callable[[Row], bool | Status],
     test: bool,
 ) -> Trainer:
     """Returns everything that training needs, at its beginning.

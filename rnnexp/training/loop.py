@@ -71,7 +71,8 @@ class Trainer:
     precision: Precision
     stop: Stop
     save: Callable[[Trainer], None]  # writes a checkpoint
-    on_epoch: Callable[[Row], bool]  # is told each epoch's row, again when the run goes on; True prunes it
+    # Is told each epoch's row, again when the run goes on; True prunes it, or the status with which it is to end.
+    on_epoch: Callable[[Row], bool | Status]
     note: Callable[[Trainer, Row], None] = lambda trainer, row: None  # is told each epoch's row once
     progress: Progress = field(default_factory=Progress)
 
@@ -89,13 +90,15 @@ class Trainer:
         Raises:
             Interrupted: a signal came; the checkpoint is written.
         """
-        p, is_pruned = self.progress, False
+        p = self.progress
+        ended: bool | Status = False
         self.first_paced = p.epoch + (p.batch > 0)
         for row in p.history:
-            is_pruned = self.on_epoch(row)
+            ended = self.on_epoch(row)
         while not self.is_finished():
-            if is_pruned:
-                return Status.PRUNED, f"pruned after epoch {p.epoch}"
+            if ended:
+                status = ended if isinstance(ended, Status) else Status.PRUNED
+                return status, f"{status.value} after epoch {p.epoch}"
             try:
                 self.train_epoch()
                 row = self.finish_epoch()
@@ -106,7 +109,7 @@ class Trainer:
                 raise
             self.save_checkpoint()
             self.note(self, row)
-            is_pruned = self.on_epoch(row)
+            ended = self.on_epoch(row)
         return Status.COMPLETE, None
 
     def train_epoch(self) -> None:

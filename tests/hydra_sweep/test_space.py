@@ -38,9 +38,9 @@ def compose(hydra):
 def build(hydra, compose):
     """Returns a function from what is written to the space."""
 
-    def built(*arguments, params=None, when=None, n_trials=None):
-        loader = hydra.config_loader
-        return declarations.build(arguments, params or {}, when or {}, compose, n_trials=n_trials, config_loader=loader)
+    def built(*arguments, params=None, when=None, n_trials=None, zips=()):
+        options = {"n_trials": n_trials, "zips": zips, "config_loader": hydra.config_loader}
+        return declarations.build(arguments, params or {}, when or {}, compose, **options)
 
     return built
 
@@ -418,3 +418,57 @@ def test_a_search_whose_parameters_are_all_typed_is_a_grid_of_seeds(build):
     found = build(*typed, "train.batch_size=64", "seed=5,6", params=DEFAULT["params"], when=DEFAULT["when"])
     assert not found.is_search
     assert [parameter.key for parameter in found.parameters] == ["seed"]
+
+
+# Keys that go side by side.
+
+
+def texts_of(space):
+    """Returns the overrides of each cell of a grid, sorted."""
+    return [sorted(space.sample(lambda name, _, cell=cell: cell[name])) for cell in space.cells()]
+
+
+def test_zipped_keys_take_their_values_side_by_side(build):
+    typed = ("model.num_layers=1,2,2", "optim.lr=0.1,0.2,0.3", "seed=5,6")
+    space = build(*typed, zips=[["model.num_layers", "optim.lr"]])
+    wanted = [
+        [f"model.num_layers={layers}", f"optim.lr={lr}", f"seed={seed}"]
+        for layers, lr in [(1, 0.1), (2, 0.2), (2, 0.3)]
+        for seed in (5, 6)
+    ]
+    assert sorted(texts_of(space)) == sorted(wanted)
+    assert space.num_cells == 6
+
+
+def test_several_groups_are_zipped_each_for_itself(build):
+    typed = ("model=rnn,gru", "optim.lr=0.1,0.2", "seed=1,2", "train.batch_size=32,64")
+    space = build(*typed, zips=[["model", "optim.lr"], ["seed", "train.batch_size"]])
+    assert space.num_cells == 4
+    assert ["model=gru", "optim.lr=0.2", "seed=1", "train.batch_size=32"] in texts_of(space)
+
+
+def test_a_search_draws_zipped_keys_side_by_side(build):
+    typed = ("model=rnn,gru", "train.batch_size=32,64", "optim.lr=interval(0.1,0.2)")
+    space = build(*typed, zips=[["model", "train.batch_size"]], n_trials=5)
+    for seed in range(30):
+        pair = pairs(space.sample(draw(random.Random(seed))))
+        assert (pair["model"], pair["train.batch_size"]) in {("rnn", "32"), ("gru", "64")}
+
+
+@pytest.mark.parametrize(
+    ("typed", "keys", "line"),
+    [
+        (
+            ["seed=1,2", "optim.lr=0.1,0.2,0.3"],
+            "seed optim.lr",
+            "seed has 2 and optim.lr has 3 values; they must be as many",
+        ),
+        (["seed=1,2"], "seed optim.lr", "optim.lr has no values of its own; give it some, as in optim.lr=A,B"),
+        (["seed=1,2", "optim.lr=0.1,0.2"], "seed", "name two keys"),
+        (["seed=1,1", "model.num_layers=2,2"], "seed model.num_layers", "one key must have values that all differ"),
+    ],
+)
+def test_what_can_not_be_zipped_is_a_line(build, typed, keys, line):
+    with pytest.raises(UserError) as error:
+        build(*typed, zips=[keys.split()])
+    assert error.value.problems == [f"zip=[{keys.replace(' ', ',')}]: {line}"]

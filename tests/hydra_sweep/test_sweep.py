@@ -362,14 +362,29 @@ def test_a_search_ends_when_its_steps_are_spent_and_stays_ended(sweep):
 
 
 @pytest.mark.long
-def test_stop_seconds_gives_running_trials_back_and_the_same_command_goes_on(sweep):
+def test_stop_seconds_gives_running_trials_back_and_counts_all_commands(sweep):
     arguments = ["x=0,1,2,3", "pause=0.3", "steps=4", "hydra.sweeper.stop.seconds=2"]
     done = sweep(PARABOLA, *arguments, launcher=JOBLIB)
     assert "stop.seconds: 2 s have passed" in done.out
     assert sum(trial.state.is_finished() for trial in done.trials()) < 4
+    again = sweep(PARABOLA, *arguments, launcher=JOBLIB)  # the time is that of all its commands
+    assert [trial.state for trial in again.trials()] == [trial.state for trial in done.trials()]
+    assert "stop.seconds: 2 s have passed" in again.out
     more = sweep(PARABOLA, *arguments[:-1])
     assert [trial.value for trial in more.trials()] == [5, 2, 1, 2]
     assert [len(trial.intermediate_values) for trial in more.trials()] == [4] * 4
+
+
+def test_a_trial_that_has_had_its_time_counts_with_its_best_step(sweep):
+    words = ["hydra.sweeper.objective=loss", "hydra.sweeper.trial_seconds=0.5", "pause=0.2", "steps=40"]
+    done = sweep(WALKER, "x=interval(0,4)", *words, budget(2))
+    for trial in done.trials():
+        reported = trial.intermediate_values
+        assert trial.state.name == "COMPLETE"
+        assert 1 <= len(reported) < 40
+        assert trial.value == min(reported.values())
+    assert [row["state"] for row in done.rows()] == ["complete"] * 2
+    assert {row["reason"] for row in done.rows()} == {"timeout: it ran for trial_seconds=0.5"}
 
 
 # Objectives and constraints.

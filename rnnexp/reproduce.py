@@ -106,9 +106,13 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Difference
     data = config["data"]
     validates_apart = data["folds"] is not None or (data["valid_from"] == "train" and data["valid_size"] != 0)
     test = "test_accuracy" in recorded.metrics or not validates_apart
-    pruned_after = recorded.metrics.get("epochs") if recorded.status is Status.PRUNED else None
+    pruned_after = recorded.metrics.get("epochs") if recorded.status in (Status.PRUNED, Status.TIMEOUT) else None
     again = run(
-        config, out, choices=recorded.choices, test=test, on_epoch=lambda row: bool(row["epoch"] == pruned_after)
+        config,
+        out,
+        choices=recorded.choices,
+        test=test,
+        on_epoch=lambda row: row["epoch"] == pruned_after and recorded.status,
     )
     histories = history_differences(before, RunFolder(Path(out)).read_history())
     dataset = dataset_difference(recorded.dataset, again.dataset)

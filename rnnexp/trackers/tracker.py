@@ -174,7 +174,7 @@ def final_metrics(result: RunResult) -> dict[str, float]:
 
 def is_good(result: RunResult) -> bool:
     """Whether a run ended as it was meant to: pruning is one way."""
-    return result.status in (Status.COMPLETE, Status.PRUNED)
+    return result.status in (Status.COMPLETE, Status.PRUNED, Status.TIMEOUT)
 
 
 def hyperparameters(run: RunView) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -53,6 +54,26 @@ def best(plan: Goal, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         if not any(all(a <= b for a, b in zip(costs[t.number], cost, strict=True)) for t in front):
             front.append(trial)
     return front
+
+
+def knee(plan: Goal, front: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    """Returns the trial of a Pareto front that gives up least: the nearest to the best of each objective.
+
+    Each objective is scaled to the front's own range, as in compromise programming (Zeleny 1973). A front of fewer than
+    three has none.
+    """
+    if len(front) < 3:
+        return None
+    signs = [-1 if direction == "maximize" else 1 for direction in plan.directions]
+    columns = list(zip(*([s * v for s, v in zip(signs, t.values, strict=True)] for t in front), strict=True))
+    lows, widths = [min(column) for column in columns], [max(column) - min(column) for column in columns]
+
+    def distance(place: int) -> float:
+        return math.hypot(
+            *((c[place] - low) / width for c, low, width in zip(columns, lows, widths, strict=True) if width)
+        )
+
+    return front[min(range(len(front)), key=distance)]
 
 
 def sampled_texts(plan: Plan, trial: FrozenTrial) -> dict[str, str]:
@@ -111,6 +132,8 @@ def write_best(plan: Plan, trials: Sequence[FrozenTrial]) -> None:
     chosen = top[:1] if len(plan.directions) == 1 else top
     entries = [_best_entry(plan, trial) for trial in chosen]
     content: Any = {"pareto_front": entries}
+    if (middle := knee(plan, chosen)) is not None:
+        content["knee"] = middle.number
     if len(plan.directions) == 1:
         others = [trial for trial in top[1:] if Outcome.of(trial).same_as is None and trial.params != top[0].params]
         content = entries[0] | {"runners_up": [_runner_up(plan, trial) for trial in others[:NUM_RUNNERS_UP]]}

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hydra_sweep.errors import counted
 from hydra_sweep.plan import Plan, key_of
 from hydra_sweep.quantities import duration, number_text, short_number
-from hydra_sweep.results import WORDS, best, best_command, counts, sampled_texts
+from hydra_sweep.results import WORDS, best, best_command, counts, knee, sampled_texts
 from hydra_sweep.storage import hide_password
 from hydra_sweep.study import Outcome, SweepStudy
 from hydra_sweep.text_table import table
@@ -77,6 +77,10 @@ def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) 
     lines += [f"folder   {plan.folder}", f"table    {plan.folder.table}"]
     if top and top[0].values:
         lines += [f"best     {best_command(plan, top[0])}"]
+    if len(plan.directions) > 1 and (middle := knee(plan, top)):
+        lines += [
+            f"knee     {best_command(plan, middle)}  (trial {middle.number}, which gives up least of any objective)"
+        ]
     lines += [f"resume   {plan.resume_command()}"]
     if plan.settings.storage is None:
         missing = "" if find_spec("optuna_dashboard") else "  (pip install optuna-dashboard)"

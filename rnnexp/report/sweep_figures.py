@@ -336,7 +336,7 @@ def importance(shares: Mapping[str, float]) -> Drawing:
 
 
 @styled
-def pareto(trials: pd.DataFrame, labels: Sequence[str], front: Sequence[int]) -> Drawing:
+def pareto(trials: pd.DataFrame, labels: Sequence[str], front: Sequence[int], knee: int | None = None) -> Drawing:
     """Returns two objectives against each other; `trials` has trial and a column for each label."""
     figure, (axes,) = make_axes(width=7)
     is_front = trials["trial"].isin(front)
@@ -358,4 +358,14 @@ def pareto(trials: pd.DataFrame, labels: Sequence[str], front: Sequence[int]) ->
         sample_of("Pareto front", 1, linestyle="", marker="s"),
     ]
     note = "No trial is better in both objectives than one on the Pareto front."
+    at_knee = trials[trials["trial"] == knee]
+    if len(at_knee):
+        axes.annotate(
+            f"knee: trial {knee}",
+            (at_knee[labels[0]].iloc[0], at_knee[labels[1]].iloc[0]),
+            (8, 8),
+            textcoords="offset points",
+            fontsize="small",
+        )
+        note += f" Trial {knee}, its knee, is nearest to the best of each, as parts of the front's own ranges."
     return Drawing("pareto", "Objectives against each other", note, figure, samples, marks)

@@ -174,7 +174,8 @@ def _add_values(page: Page, sweep: Sweep) -> None:
     """Adds what the trials reached, one after the other, or two objectives against each other."""
     if len(sweep.objectives) > 1 and all(name in sweep.trials for name in sweep.objectives):
         front = [entry.get("trial") for entry in sweep.best.get("pareto_front", [])]
-        page.drawings.append(sweep_figures.pareto(sweep.trials, sweep.objectives[:2], front))
+        knee = sweep.best.get("knee") if len(sweep.objectives) == 2 else None  # of more, it is none in two of them
+        page.drawings.append(sweep_figures.pareto(sweep.trials, sweep.objectives[:2], front, knee))
     elif sweep.trials["value"].notna().any():
         shown = sweep.trials.tail(MAX_TRIALS)
         page.drawings.append(sweep_figures.optimization(shown, sweep.label, sweep.is_maximized, sweep.parameters))

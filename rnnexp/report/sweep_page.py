@@ -189,7 +189,9 @@ def _add_runs(page: Page, path: Path, frame: pd.DataFrame, best: str | None, by:
         page.drawings.append(sweep_figures.trial_curves(histories, best))
     complete = frame[frame["status"] == Status.COMPLETE.value]
     metric = "test_accuracy" if len(complete) and complete["test_accuracy"].notna().all() else "valid_accuracy"
-    rows = complete[complete[metric].notna() & complete["train_seconds"].notna()].assign(folder=frame["path"])
+    rows = complete[complete[metric].notna() & complete["train_seconds"].notna()].assign(
+        folder=lambda found: found["path"]
+    )
     if len(rows):
         is_apt = by in rows and rows[by].notna().all() and rows[by].nunique() <= len(COLORS)
         groups = {str(name): group for name, group in rows.groupby(by if is_apt else "model", dropna=False)}

@@ -14,7 +14,7 @@ def inject(record_property):
     return inject
 
 
-@pytest.fixture(params=[1, pytest.param(10, marks=pytest.mark.long)], ids=["some", "many"])
+@pytest.fixture(params=[1, pytest.param(4, marks=pytest.mark.long)], ids=["some", "many"])
 def scale(request):
     """Returns how many times the usual number of generated cases a test is to see."""
     return request.param

@@ -18,7 +18,7 @@ from rnnexp.schema import validation
 from rnnexp.schema.config import register_schemas
 from rnnexp.schema.tree import CONFIG_DIR
 
-NUM_FILES, NUM_SPACES, NUM_SEARCHES = 10, 100, 1  # ten times as many with --long
+NUM_FILES, NUM_SPACES, NUM_SEARCHES = 10, 100, 1  # four times as many with --long
 GLOBAL = "# @package _global_\n"
 KEYS = ["x", "y", "seed", *(f"k{i}" for i in range(200))]
 

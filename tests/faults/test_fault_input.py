@@ -18,7 +18,7 @@ from rnnexp.command_line import CommandLine, without_hydra
 from rnnexp.schema.config import register_schemas
 from rnnexp.schema.tree import CONFIG_DIR
 
-NUM_VALID, NUM_INVALID, NUM_HOSTILE = 400, 400, 200  # ten times as many with --long
+NUM_VALID, NUM_INVALID, NUM_HOSTILE = 200, 200, 100  # four times as many with --long
 
 
 class QuickCommandLine(CommandLine):

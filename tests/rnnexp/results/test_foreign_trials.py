@@ -173,3 +173,7 @@ def test_the_page_of_a_grid_has_the_means_of_its_objective(sweep):
     [cells] = gather(sweep.path).first_tables
     assert cells.columns == ["y", "mean loss", "std loss", "runs", "best loss"]
     assert [[row[i].value for i in (0, 1, 4)] for row in cells.rows] == [[1, 0.5, 0.0], [2, 2.5, 2.0]]
+
+
+def test_a_page_has_no_figure_of_accuracies_that_no_trial_has(sweep):
+    assert "costs" not in [drawing.key for drawing in gather(sweep.path).drawings]

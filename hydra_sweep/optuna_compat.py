@@ -18,6 +18,11 @@ def trial_id(trial: FrozenTrial) -> int:
     return trial._trial_id
 
 
+def renumber(trial: FrozenTrial, number: int) -> None:
+    """Gives a trial that is in no storage a number, and the same as its place in one."""
+    trial.number = trial._trial_id = number
+
+
 def contains(distribution: BaseDistribution, value: Any) -> bool:
     """Whether a parameter may have a value.
 

@@ -267,6 +267,8 @@ def _problems_together(settings: SweeperConfig, space: Space, sampler: str, prun
         yield "sampler grid needs choices or stepped intervals: an interval without a step has no end of values"
     elif space.is_search and settings.n_trials is None and sampler != "grid":
         yield f"a search needs a budget; type {settings.spelling('n_trials')}=40"
+    if settings.start_from and (not space.is_search or sampler == "grid"):
+        yield "start_from tells a sampler what to expect; a grid asks none"
     if settings.custom_search_space and (settings.n_trials is None or sampler == "grid"):
         yield (
             "custom_search_space is for searches: it needs a sampler other than grid, and a budget, such as "

@@ -12,6 +12,7 @@ from filelock import FileLock
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from hydra_sweep import history
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.optuna_compat import contains
 from hydra_sweep.plan import Plan, differences, without_cells
@@ -19,6 +20,7 @@ from hydra_sweep.process import Process
 from hydra_sweep.study import (
     OUTCOME,
     REQUEST,
+    START,
     WORKER,
     Lease,
     Outcome,
@@ -46,7 +48,11 @@ def open_study(plan: Plan) -> SweepStudy:
             study = open_checked(plan.url, plan.study_name, plan.settings.storage_seconds)
             if not study.exists:
                 refuse_orphans(plan.folder)
+                records, lines = history.found(plan)
                 study.create(plan.directions, plan.request)
+                if records:
+                    study.set(START, records)
+                print(*lines, sep="\n", end="\n" * bool(lines), flush=True)
             recorded = study.attrs().get(REQUEST, {})
             changes = differences(*without_cells(recorded, plan.request))
             if changes and plan.settings.resume != "force":

@@ -251,6 +251,7 @@ class SweeperConfig:
     when: Any = field(default_factory=dict)  # "key=value": {key: "...", when: {...}}
     zip: list[Any] = field(default_factory=list)  # keys whose values go side by side: [a,b], or [[a,b],[c,d]]
     enqueue: list[Any] = field(default_factory=list)  # first guesses: "key=value key=value", or lists of overrides
+    start_from: list[Any] = field(default_factory=list)  # other sweeps, whose trials the sampler learns from, too
     enqueue_defaults: bool = False  # try the presets first: the configuration's, and each other of a searched group
     constraints: list[str] = field(default_factory=list)  # "num_parameters <= 50000"
     stop: StopConfig = field(default_factory=StopConfig)

@@ -248,6 +248,30 @@ class Space:
             raise UserError(f"{key} is not searched{nearest(key, keys)}; there are {', '.join(keys)}")
         return found
 
+    def fitting(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Returns the parameters, {name: value}, of a configuration that was run elsewhere.
+
+        Args:
+            texts: of its keys, as overrides have them; other keys don't matter.
+
+        Raises:
+            ValueError: a key that is searched is missing, or its value is not in the space.
+        """
+        found: dict[str, Any] = {}
+        active: dict[str, str] = {}
+        for parameter in self.parameters:
+            if not self.is_active(parameter, active):
+                continue
+            if parameter.key not in texts:
+                raise ValueError(f"{parameter.key} is not known")
+            text = texts[parameter.key]
+            try:
+                found[parameter.name] = parameter.value_of(text)
+            except ValueError as error:
+                raise ValueError(f"{parameter.key}={text}, which {error}") from error
+            active[parameter.key] = parameter.text(found[parameter.name])
+        return found
+
     def defaults(self, compose: Compose) -> list[dict[str, Any]]:
         """Returns the configuration's own values, {name: value}, as far as they are in their distributions.
 

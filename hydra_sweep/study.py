@@ -64,6 +64,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 LEASE, LOSSES, RUNS, OUTCOME, PAUSE = "lease", "losses", "runs", "outcome", "pause"
 REPORT = "report"  # of several objectives at a step, report:STEP; Optuna keeps one number of each
 REQUEST, READY, ASIDE, STOP, FULL, WORKER = "request", "ready", "aside", "stop", "full", "worker"
+START = "start"  # trials of other sweeps that the sampler learns from, as they were when this one began
 SECONDS = "seconds"  # that a command has been at work, seconds:NAME:BORN of its process
 NUM_STEPS = "num_steps"  # of a trial that runs to its end, all its runs together, as its task has said so
 
@@ -188,10 +189,11 @@ class SamplersView:
 
     Args:
         has_reports: whether what was reported at each step is the objective.
+        others: trials of other sweeps, which come first.
     """
 
-    def __init__(self, storage: BaseStorage, has_reports: bool = True) -> None:
-        self._seen, self._has_reports = storage, has_reports
+    def __init__(self, storage: BaseStorage, has_reports: bool = True, others: Sequence[FrozenTrial] = ()) -> None:
+        self._seen, self._has_reports, self._others = storage, has_reports, others
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._seen, name)
@@ -199,7 +201,7 @@ class SamplersView:
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        trials = map(self._shown, self._seen.get_all_trials(study_id, deepcopy=False))
+        trials = map(self._shown, [*self._others, *self._seen.get_all_trials(study_id, deepcopy=False)])
         wanted = [trial for trial in trials if states is None or trial.state in states]
         return copy.deepcopy(wanted) if deepcopy else wanted
 
@@ -302,14 +304,19 @@ class SweepStudy:
         return max(found)[1] if found else None
 
     def optuna(
-        self, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner, has_reports: bool = True
+        self,
+        sampler: optuna.samplers.BaseSampler,
+        pruner: optuna.pruners.BasePruner,
+        has_reports: bool = True,
+        others: Sequence[FrozenTrial] = (),
     ) -> optuna.Study:
         """Returns Optuna's own object for one trial's questions.
 
         Args:
             has_reports: whether the sampler may learn from what was reported at each step.
+            others: trials of other sweeps that it may learn from.
         """
-        storage = cast(BaseStorage, SamplersView(self.storage, has_reports))
+        storage = cast(BaseStorage, SamplersView(self.storage, has_reports, others))
         return optuna.Study(self.name, storage, sampler=sampler, pruner=pruner)
 
     def name_metrics(self, names: Sequence[str]) -> None:

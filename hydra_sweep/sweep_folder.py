@@ -121,6 +121,14 @@ class SweepFolder:
         """Returns what was asked; nothing if there is no sweep. Raises: ValueError if it is damaged."""
         return read_yaml(self.request)
 
+    def read_choices(self) -> dict[str, str]:
+        """Returns the options of groups in the command's configuration. Raises: ValueError if it is damaged."""
+        try:
+            choices = read_yaml(self.multirun)["hydra"]["runtime"]["choices"]
+            return {str(group): str(option) for group, option in choices.items() if option is not None}
+        except (KeyError, TypeError, AttributeError):
+            return {}
+
     def read_best(self) -> dict[str, Any]:
         """Returns the best trial, or the front; nothing if there is none. Raises: ValueError if it is damaged."""
         return read_yaml(self.best)

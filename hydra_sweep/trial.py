@@ -21,7 +21,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 import hydra_sweep
-from hydra_sweep import custom, optuna_compat, returned
+from hydra_sweep import custom, history, optuna_compat, returned
 from hydra_sweep.errors import describe_error, escape_unprintable, safe_str
 from hydra_sweep.plan import CELL, Plan, key_of
 from hydra_sweep.process import Process
@@ -31,7 +31,7 @@ from hydra_sweep.run_record import PAUSED, RUNNING, RunRecord, RunRecorder
 from hydra_sweep.schedules import Move
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import STOPPING, Interrupted, Paused
-from hydra_sweep.study import NUM_STEPS, REPORT, RUNS, Lease, Outcome, Pause, SweepStudy
+from hydra_sweep.study import NUM_STEPS, REPORT, RUNS, START, Lease, Outcome, Pause, SweepStudy
 from hydra_sweep.task import Task
 
 log = logging.getLogger("hydra_sweep")
@@ -131,9 +131,15 @@ class RunningTrial:
     def _recorded_violations(self, trial: FrozenTrial) -> list[float]:
         return self.plan.violations(Outcome.of(trial).metrics())
 
+    def _others(self) -> list[FrozenTrial]:
+        """Returns the trials of other sweeps that the sampler learns from."""
+        if not self.plan.settings.start_from:
+            return []
+        return history.as_trials(self.study.attrs().get(START, ()), self.plan.space)
+
     def sample(self) -> list[str]:
         """Returns the trial's sampled overrides; what an earlier attempt has drawn stays."""
-        study = self.study.optuna(self.sampler(), self.pruner, self.plan.are_reports_objectives)
+        study = self.study.optuna(self.sampler(), self.pruner, self.plan.are_reports_objectives, self._others())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of parameters that a sampler can't model, and of experimental ones
             self.trial = trial = SeededTrial(study, self.trial_id, self.sampler, self.plan.space.fixed_texts())

@@ -546,3 +546,30 @@ def test_a_samplers_parameter_of_a_wrong_type_is_named(sweep, monkeypatch):
     assert "n_startup_trials" in done.err
     assert "Traceback" not in done.err
     assert not done.folder.exists()
+
+
+# What other sweeps have found.
+
+
+def test_a_search_learns_from_another_one(sweep):
+    words = ["hydra.sweeper.objective=loss", "hydra.sweeper.sampler.n_startup_trials=5"]
+    first = sweep(WALKER, "x=interval(0,4)", "y=1,2", budget(8), *words, name="first")
+    alone = sweep(WALKER, "x=interval(0,3)", budget(2), *words, "y=1", name="alone")
+    told = sweep(WALKER, "x=interval(0,3)", budget(2), *words, "y=1", "hydra.sweeper.start_from=[first]", name="told")
+    outside = sum(params["x"] > 3 for params in first.params())
+    assert f"start_from=first: {8 - outside} of 8 finished trials tell the sampler what to expect" in told.out
+    assert not outside or "x=" in told.out.split("the others don't fit:")[1]
+    assert [p["x"] for p in alone.params()] != [p["x"] for p in told.params()]
+    params = told.params()
+    assert len(params) == 2
+    again = sweep(WALKER, "x=interval(0,3)", budget(3), *words, "y=1", "hydra.sweeper.start_from=[first]", name="told")
+    assert again.params()[:2] == params
+    assert "start_from=" not in again.out.splitlines()[0]
+
+
+def test_a_start_from_nothing_is_a_line_and_leaves_nothing(sweep, tmp_path):
+    words = ["x=interval(0,4)", "hydra.sweeper.objective=loss", "hydra.sweeper.start_from=[nowhere]"]
+    done = sweep(WALKER, *words, budget(2), code=2)
+    assert done.err == "sweep: start_from: nowhere holds no sweep\n"
+    grid = sweep(WALKER, "x=1,2", *words[1:], code=2)
+    assert grid.err == "sweep: start_from tells a sampler what to expect; a grid asks none\n"

@@ -282,7 +282,9 @@ def summarize(trainer: Trainer) -> dict[str, float]:
         k: v for k, v in kept.items() if k.startswith("train_") or (k.startswith("valid_") and trainer.data.valid)
     }
     seconds = p.seconds + sum(row["epoch_seconds"] for row in p.history)
-    return metrics | {"epochs": p.epoch, "best_epoch": p.best_epoch, "train_seconds": seconds}
+    midway = [row["epoch"] for row in p.midway if row["epoch"] > p.epoch]  # one that has ended within an epoch
+    epochs = midway[-1] if p.batch and midway else p.epoch
+    return metrics | {"epochs": epochs, "best_epoch": p.best_epoch, "train_seconds": seconds}
 
 
 def finish(trainer: Trainer, status: Status, reason: str | None, folder: RunFolder) -> dict[str, float]:

@@ -78,7 +78,7 @@ def app(cfg: DictConfig) -> dict[str, float]:
     streams.keep_going()
     is_trial = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
-        result = task.train(cfg, partial(report, num_steps=cfg.train.epochs))
+        result = task.train(cfg, partial(report, num_steps=cfg.train.epochs * cfg.train.reports_per_epoch))
     except UserError as error:
         if is_trial:
             raise

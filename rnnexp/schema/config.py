@@ -210,6 +210,7 @@ class TrainConfig:
     monitor: str = MISSING
     keep: str = one_of("best", "last")
     patience: int | None = number(ge=1)
+    reports_per_epoch: int = number(ge=1)
     precision: str = one_of("auto", "fp32", "bf16")
     device: str = one_of("auto", "cpu", "cuda", "mps")
     threads: int | None = number(ge=1)

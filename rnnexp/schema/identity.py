@@ -23,7 +23,8 @@ VOLATILE = (
     *("train.checkpoint_seconds", "train.resume"),
     *WATCHING,
 )
-NOT_IN_FINGERPRINT = (*SWEEP_KEYS, "experiment", *VOLATILE)
+# A sweep can't go on with other reports, but a run is the same whatever it reports.
+NOT_IN_FINGERPRINT = (*SWEEP_KEYS, "experiment", "train.reports_per_epoch", *VOLATILE)
 
 
 def is_computed(key: str) -> bool:

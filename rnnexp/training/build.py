@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from hydra_sweep.errors import UserError
+from hydra_sweep.errors import UserError, counted
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import Stop
 from rnnexp.data.dataset import IMAGES, Dataset
@@ -54,6 +55,10 @@ def build(
     """
     cfg, config, device = attempt.cfg, attempt.config, attempt.device
     parts = split(dataset, cfg.data, device, with_test=test)
+    num_batches = math.ceil(len(parts.train) / cfg.train.batch_size)
+    if cfg.train.reports_per_epoch > num_batches:
+        here = counted(num_batches, "batch", "batches")
+        raise UserError(f"train.reports_per_epoch={cfg.train.reports_per_epoch} is more than the {here} of an epoch")
     machine.keep_memory()  # from here on: what the dataset was made of is given back
     normalization = Normalization.of(cfg.data, parts.train, dataset.kind)
     sequences = Sequences(cfg.data, dataset.kind, dataset.shape, normalization)

@@ -46,12 +46,21 @@ class Progress:
     num_seen: int = 0
     seconds: float = 0.0
     history: list[Row] = field(default_factory=list)
+    midway: list[Row] = field(default_factory=list)  # what was reported within epochs, `epoch` being a fraction
     best_epoch: int = 0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Diverged(Exception):
     """The loss is no longer a number."""
+
+
+class Ended(Exception):
+    """A report within an epoch was answered by this status."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status.value)
+        self.status = status
 
 
 @dataclass
@@ -71,7 +80,8 @@ class Trainer:
     precision: Precision
     stop: Stop
     save: Callable[[Trainer], None]  # writes a checkpoint
-    # Is told each epoch's row, again when the run goes on; True prunes it, or the status with which it is to end.
+    # Is told each epoch's row, and what `reports_per_epoch` asks for within epochs, again when the run goes on; True
+    # prunes it, or the status with which it is to end.
     on_epoch: Callable[[Row], bool | Status]
     note: Callable[[Trainer, Row], None] = lambda trainer, row: None  # is told each epoch's row once
     progress: Progress = field(default_factory=Progress)
@@ -93,17 +103,21 @@ class Trainer:
         p = self.progress
         ended: bool | Status = False
         self.first_paced = p.epoch + (p.batch > 0)
-        for row in p.history:
+        for row in sorted([*p.midway, *p.history], key=lambda row: row["epoch"]):
             ended = self.on_epoch(row)
         while not self.is_finished():
             if ended:
-                status = ended if isinstance(ended, Status) else Status.PRUNED
-                return status, f"{status.value} after epoch {p.epoch}"
+                status = as_status(ended)
+                where = f"after epoch {p.epoch}" if not p.batch else f"in epoch {p.epoch + 1}, after batch {p.batch}"
+                return status, f"{status.value} {where}"
             try:
                 self.train_epoch()
                 row = self.finish_epoch()
             except Diverged as diverged:
                 return Status.DIVERGED, str(diverged)
+            except Ended as midway:
+                ended = midway.status
+                continue
             except Interrupted:
                 self.save(self)
                 raise
@@ -113,12 +127,18 @@ class Trainer:
         return Status.COMPLETE, None
 
     def train_epoch(self) -> None:
-        """Goes through the training examples once, from the batch where `progress` is."""
+        """Goes through the training examples once, from the batch where `progress` is.
+
+        Raises:
+            Ended: a report within the epoch was answered so.
+        """
         p, cfg, train = self.progress, self.cfg, self.data.train
         order = batches(train, cfg.batch_size, generator(self.seed, "batches", p.epoch))
         num_batches = len(order)
         started = time.perf_counter() - p.seconds
         title = f"epoch {p.epoch + 1}/{cfg.epochs}"
+        parts = cfg.reports_per_epoch
+        reports = {num_batches * part // parts: p.epoch + part / parts for part in range(1, parts)}
         self.model.train()
         with tqdm(
             total=num_batches,
@@ -129,6 +149,8 @@ class Trainer:
             bar_format=BAR_FORMAT,
         ) as bar:
             for index in order[p.batch :]:
+                if p.batch in reports:
+                    self.report_midway(reports[p.batch])
                 self.stop.check()
                 loss, num_correct = self.train_batch(index, p.epoch * num_batches + p.batch, num_batches)
                 p.loss_sum += loss * len(index)
@@ -141,6 +163,26 @@ class Trainer:
                     bar.update()
                 if time.monotonic() - self.saved_at > cfg.checkpoint_seconds:
                     self.save_checkpoint()
+
+    def report_midway(self, epoch: float) -> None:
+        """Validates within an epoch and reports that, once; the run is the same as without.
+
+        Raises:
+            Ended: the answer was to end the run.
+            Diverged: the loss is not finite.
+        """
+        p = self.progress
+        if self.data.valid is None or any(row["epoch"] == epoch for row in p.midway):
+            return
+        valid = self.evaluate(self.data.valid, "validation")
+        self.model.train()
+        if not math.isfinite(valid["loss"]):
+            raise Diverged(f"validation loss was {valid['loss']} in epoch {p.epoch + 1}, after batch {p.batch}")
+        row = {"epoch": epoch} | {f"valid_{name}": value for name, value in valid.items()}
+        p.midway.append(row)
+        self.save_checkpoint()
+        if ended := self.on_epoch(row):
+            raise Ended(as_status(ended))
 
     def train_batch(self, index: Tensor, step: int, num_batches: int) -> tuple[float, int]:
         """Takes one optimizer step on a batch of training examples. Returns and raises what `step` does."""
@@ -307,6 +349,11 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
+
+
+def as_status(ended: bool | Status) -> Status:
+    """Returns how a run ends, by the answer to a report that is to end it."""
+    return ended if isinstance(ended, Status) else Status.PRUNED
 
 
 def seed_device(seed: int, device: torch.device) -> None:

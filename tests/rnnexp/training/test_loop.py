@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import inspect
 import math
+import signal
 
 import pytest
 import torch
@@ -510,3 +511,49 @@ def test_a_resumed_run_has_no_pace_before_it_has_done_a_whole_epoch_itself(train
     t.fit()
     assert left[0] == ", about 5 s left"  # and no millions of seconds
     assert t.first_paced == 1
+
+
+def test_reports_within_epochs_change_nothing_of_the_run(trainer):
+    told = []
+    plain = trainer("train.epochs=2", "train.batch_size=50")
+    often = trainer(
+        "train.epochs=2", "train.batch_size=50", "train.reports_per_epoch=3", on_epoch=lambda row: told.append(row)
+    )
+    assert plain.fit() == often.fit() == (Status.COMPLETE, None)
+    assert all(torch.equal(a, b) for a, b in zip(weights(plain.model), weights(often.model), strict=True))
+    without_times = [
+        [{k: v for k, v in row.items() if k != "epoch_seconds"} for row in t.progress.history] for t in (plain, often)
+    ]
+    assert without_times[0] == without_times[1]
+    assert [row["epoch"] for row in told] == [1 / 3, 2 / 3, 1, 1 + 1 / 3, 1 + 2 / 3, 2]
+    assert {"valid_loss", "valid_accuracy"} <= told[0].keys()
+
+
+def test_a_run_may_end_within_an_epoch_and_says_where(trainer):
+    found = trainer(
+        "train.epochs=2", "train.batch_size=50", "train.reports_per_epoch=3", on_epoch=lambda row: row["epoch"] > 1.5
+    )
+    assert found.fit() == (Status.PRUNED, "pruned in epoch 2, after batch 2")
+
+
+def test_a_run_that_is_stopped_at_a_report_reports_it_again_and_goes_on_the_same(trainer):
+    def options(told, fatal=None):
+        def on_epoch(row):
+            told.append(row["epoch"])
+            if row["epoch"] == fatal:
+                raise Interrupted(signal.SIGTERM)
+
+        return {"on_epoch": on_epoch}
+
+    words = ["train.epochs=2", "train.batch_size=50", "train.reports_per_epoch=3"]
+    whole, first, again = [], [], []
+    undisturbed = trainer(*words, **options(whole))
+    undisturbed.fit()
+    stopped = trainer(*words, **options(first, fatal=1 + 1 / 3))
+    with pytest.raises(Interrupted):
+        stopped.fit()
+    resumed = trainer(*words, **options(again))
+    resumed.load_state_dict(copy.deepcopy(stopped.state_dict()))
+    resumed.fit()
+    assert again == whole
+    assert all(torch.equal(a, b) for a, b in zip(weights(undisturbed.model), weights(resumed.model), strict=True))

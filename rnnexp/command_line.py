@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 SPLIT_KEYS = tuple(
     f"data.{key}" for key in ("split_seed", "valid_seed", "valid_size", "valid_from", "test_size", "fold", "folds")
 )
+DIRECTIONS = {"loss": "minimize", "accuracy": "maximize"}  # in which a metric gets better, by how its name ends
 LAUNCHER_PLUGINS = {"slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}  # those that are extras
 
 
@@ -261,8 +262,17 @@ class CommandLine:
             if name not in METRICS and name not in own and not name.startswith("test_"):
                 allowed = [metric for metric in (*METRICS, *own) if not metric.startswith("test_")]
                 yield f"objective must be one of {', '.join(allowed)}, got {name}{nearest(name, allowed)}"
+        if metric := plan.settings.prune_by:
+            better = DIRECTIONS.get(metric.rpartition("_")[2], plan.pruned_by[metric])
+            if metric not in METRICS and metric not in own:
+                allowed = [name for name in (*METRICS, *own) if not name.startswith("test_")]
+                known = f"{', '.join(allowed)}, got {metric}{nearest(metric, allowed)}"
+                yield f"hydra.sweeper.prune_by must be one of {known}"
+            elif plan.pruned_by[metric] != better:
+                line = f"hydra.sweeper.prune_by={metric} would keep the worst"
+                yield f"{line}; type hydra.sweeper.prune_direction={better}"
         for name, direction in zip(plan.objectives, plan.directions, strict=False):  # no objective has a direction, too
-            better = {"loss": "minimize", "accuracy": "maximize"}.get(name.rpartition("_")[2], direction)
+            better = DIRECTIONS.get(name.rpartition("_")[2], direction)
             better = "maximize" if name in own else better
             if direction != better:
                 yield f"direction={direction} would look for the worst {name}; type direction={better}"

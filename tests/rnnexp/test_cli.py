@@ -180,6 +180,20 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
             "-m search=quick hydra/sweeper/pruner=asho",
             "hydra/sweeper/pruner=asho: no such hydra/sweeper/pruner (did you mean asha?)",
         ),
+        (
+            "-m search=default hydra.sweeper.prune_by=valid_loss",
+            "hydra.sweeper.prune_by=valid_loss would keep the worst; type hydra.sweeper.prune_direction=minimize",
+        ),
+        (
+            "-m search=default hydra.sweeper.prune_by=valid_los",
+            "hydra.sweeper.prune_by must be one of valid_accuracy, valid_loss, ",
+        ),
+        (
+            "-m search=default hydra.sweeper.prune_by=test_loss",
+            "test_loss would choose by the test set; try valid_loss",
+        ),
+        ("-m model=gru,lstm seed=1,2,3 zip=[model,seed]", "zip=[model,seed]: model has 2 and seed has 3 values; they "),
+        ("-m model=gru,lstm zip=[model,seed]", "zip=[model,seed]: seed has no values of its own; give it some"),
         ("-m search=quick model.hidden_size=interval(-5,5.5)", "model.hidden_size must be a whole number"),
         ("-m search=quick optim.lrr=interval(1,2)", "there is no key optim.lrr"),
         ("search=quick", "search=quick is a search over model, optim, model.hidden_size, model.num_layers; add -m"),

@@ -14,7 +14,7 @@ from hydra_sweep.errors import UserError, describe_error
 from hydra_sweep.plan import Plan
 from hydra_sweep.results import write_best, write_results
 from hydra_sweep.study import SweepStudy
-from hydra_sweep.summary import finished_text, headline, line, summary
+from hydra_sweep.summary import finished_text, headline, line, paused_line, summary
 from hydra_sweep.tally import Tally
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class Progress(Background):
         began = time.monotonic()
         try:
             ended = self.tally.update(self.study.within_budget(self.plan.n_trials))
+            for trial in self.tally.paused:
+                self._print(paused_line(self.plan, trial))
             for trial in ended:
                 is_best = bool(self.tally.top) and self.tally.top[0].number == trial.number
                 self._print(line(self.plan, trial, is_best))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
@@ -19,6 +20,8 @@ from hydra_sweep.plan import Plan, differences, without_cells
 from hydra_sweep.process import Process
 from hydra_sweep.study import (
     OUTCOME,
+    PAUSE,
+    REPORT,
     REQUEST,
     START,
     WORKER,
@@ -144,7 +147,7 @@ def copied(
         values=list(values) if values is not None and state is not TrialState.FAIL else None,
         params=kept,
         distributions={name: distributions[name] for name in kept},
-        user_attrs=trial.user_attrs,
+        user_attrs=trial.user_attrs if reports else _without_reports(trial.user_attrs),
         system_attrs=trial.system_attrs,
         intermediate_values=trial.intermediate_values if reports else {},
     )
@@ -152,6 +155,11 @@ def copied(
     if recorded := trial.user_attrs.get(OUTCOME):
         outcome = Outcome(**recorded)
         outcome.crc32 = outcome.sum(made, made.values if state is TrialState.COMPLETE else None)
-        made.user_attrs = trial.user_attrs | {OUTCOME: asdict(outcome)}
+        made.user_attrs = made.user_attrs | {OUTCOME: asdict(outcome)}
     made.datetime_start, made.datetime_complete = trial.datetime_start, trial.datetime_complete
     return made
+
+
+def _without_reports(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a trial's attributes without what they say of reports: that it is paused, and what was reported."""
+    return {key: value for key, value in attrs.items() if key != PAUSE and key.partition(":")[0] != REPORT}

@@ -395,21 +395,22 @@ class SweepStudy:
             Its id and lease, or None.
         """
         trials = self.within_budget(n_trials)
+        pauses = schedule is not None and schedule.pauses
         for trial in trials:
-            if only and trial.number not in only:
+            if trial.state is not TrialState.WAITING or (only and trial.number not in only):
                 continue
-            if trial.state is TrialState.WAITING and not is_paused(trial) and (held := self._take(trial, process)):
+            if not is_paused(trial) and (held := self._take(trial, process)):
                 return held
+            if is_paused(trial) and not pauses and (held := self._resume(trial, process, Move.GO_ON)):
+                return held  # what an earlier command has paused
         if only:
             return None
         is_spent = max_steps is not None and sum(len(trial.intermediate_values) for trial in trials) >= max_steps
-        if schedule and schedule.pauses:
+        if schedule and pauses:
             num_unbegun = 0 if is_spent else n_trials - len(trials)
             if turn := schedule.next_turn(self.situation(trials, num_unbegun, directions)):
                 trial = next(trial for trial in trials if trial.number == turn.number)
-                if held := self._take(trial, process):
-                    pause = replace(Pause.of(trial) or Pause(0), then=turn.move)
-                    self.storage.set_trial_user_attr(held[0], PAUSE, pause.recorded())
+                if held := self._resume(trial, process, turn.move):
                     return held
                 return self.claim(process, n_trials, only, max_steps, schedule, directions)  # another worker was faster
         if is_spent or len(trials) >= n_trials:
@@ -449,6 +450,13 @@ class SweepStudy:
         before = Lease.of(trial)
         lease = Lease(process, before.attempt + 1, before.seconds) if before else Lease(process)
         return self._hold(optuna_compat.trial_id(trial), lease)
+
+    def _resume(self, trial: FrozenTrial, process: Process, move: Move) -> tuple[int, Lease] | None:
+        """Takes a paused trial, unless another worker was faster, and notes what is to become of it."""
+        if held := self._take(trial, process):
+            pause = replace(Pause.of(trial) or Pause(0), then=move)
+            self.storage.set_trial_user_attr(held[0], PAUSE, pause.recorded())
+        return held
 
     def unacknowledged_claim(self, process: Process) -> tuple[int, Lease] | None:
         """Returns a trial that an idle worker holds without knowing: the storage gave it, but its answer was lost."""

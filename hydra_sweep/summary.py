@@ -13,6 +13,7 @@ from hydra_sweep.errors import counted
 from hydra_sweep.plan import Plan, key_of
 from hydra_sweep.quantities import duration, number_text, short_number
 from hydra_sweep.results import WORDS, best, best_command, counts, knee, sampled_texts
+from hydra_sweep.run_record import PAUSED
 from hydra_sweep.storage import hide_password
 from hydra_sweep.study import Outcome, SweepStudy
 from hydra_sweep.text_table import table
@@ -57,6 +58,16 @@ def line(plan: Plan, trial: FrozenTrial, is_best: bool) -> str:
     parts.append(f"{outcome.seconds:.1f} s")
     parts += [f"({outcome.reason})"] if outcome.reason else []
     return "  ".join(parts) + ("  best so far" if is_best else "")
+
+
+def paused_line(plan: Plan, trial: FrozenTrial) -> str:
+    """Returns a trial that its schedule has paused as one line, with what it was paused for."""
+    step = max(trial.intermediate_values, default=0)
+    value = f"{next(iter(plan.pruned_by))} {number_text(trial.intermediate_values[step])}" if step else ""
+    width = len(str(plan.n_trials - 1))
+    sampled = [f"{key}={short_number(text)}" for key, text in sampled_texts(plan, trial).items()]
+    parts = [f"trial {trial.number:>{width}} {PAUSED:<8}", value, f"after {counted(step, 'report')}", *sampled]
+    return "  ".join(filter(None, parts))
 
 
 def summary(plan: Plan, study: SweepStudy, signum: int | None, why: str | None) -> list[str]:

@@ -47,6 +47,8 @@ class Tally:
         self.counts = dict.fromkeys(STATES, 0)
         self.top: list[FrozenTrial] = []  # the best so far, or the Pareto front
         self.running: list[Running] = []
+        self.paused: list[FrozenTrial] = []  # since the last time
+        self._steps_paused: dict[int, int] = {}  # after which a trial was seen to be paused last
         self._durations: deque[float] = deque(maxlen=max(NUM_RECENT, 2 * num_workers))  # s, of the latest to end
         self._ended: set[int] = set()
         self._num_settled = 0  # first trials that have all ended
@@ -60,10 +62,11 @@ class Tally:
         """Takes note of the trials within the budget, by number. Returns those that have ended since the last time."""
         now = time.monotonic()
         counts: Counter[str] = Counter()
-        ended, running = [], []
+        ended, running, paused = [], [], []
         for trial in trials[self._num_settled :]:
             if not trial.state.is_finished():
                 counts[state_of(trial)] += 1
+                paused += [trial] if state_of(trial) == PAUSED else []
                 running += [trial] if trial.state is TrialState.RUNNING else []
             elif trial.number not in self._ended:
                 ended.append(trial)
@@ -73,6 +76,9 @@ class Tally:
         counts["waiting"] += self.n_trials - len(trials)
         self.counts |= {state: counts[state] for state in ("running", PAUSED, "waiting")}
         self._look_at(running, now)
+        steps = {trial.number: len(trial.intermediate_values) for trial in paused}
+        self.paused = [trial for trial in paused if self._steps_paused.get(trial.number) != steps[trial.number]]
+        self._steps_paused |= steps
         return ended
 
     def _add(self, ended: Sequence[FrozenTrial]) -> None:

@@ -1,6 +1,7 @@
 """Trials that are paused at a rung go on from their checkpoint, count as paused wherever they are shown, and end."""
 
 import json
+import re
 import signal
 
 import optuna
@@ -57,7 +58,7 @@ def test_a_sweep_that_is_stopped_keeps_its_paused_trials_and_shows_them(start, c
     wait_for(lambda: num_runs(command) >= 3, "three trials to begin")
     command.signal(signal.SIGTERM)
     out = command.end(128 + signal.SIGTERM)
-    assert "paused" in out
+    assert re.search(r"^trial \d paused    loss \d+\.\d+  after 1 report  x=", out, re.M)
     paused = [trial.number for trial in trials(command.folder) if state_of(trial) == "paused"]
     assert paused
     for number in paused:
@@ -164,3 +165,15 @@ def test_another_metric_than_the_objective_may_decide(sweep):
 def test_what_does_not_fit_is_a_line(sweep, words, line):
     done = sweep(TRADE, "x=interval(-10,10)", "hydra.sweeper.objective=loss", *words, budget(3), code=2)
     assert done.err.splitlines() == [f"sweep: {line}"]
+
+
+def test_a_command_without_pauses_goes_on_with_what_another_one_has_paused(start):
+    words = (*SPACE, *ASHA, budget(4), *BASIC, "pause=0.3", "hydra/sweeper/sampler=random")
+    command = start(*words)
+    wait_for(lambda: num_runs(command) >= 2, "two trials to begin")
+    command.signal(signal.SIGTERM)
+    command.end(128 + signal.SIGTERM)
+    assert any(state_of(trial) == "paused" for trial in trials(command.folder))
+    start(*words, "hydra/sweeper/pruner=none").end()
+    assert [len(trial.intermediate_values) for trial in trials(command.folder)] == [9] * 4
+    assert {trial.state.name for trial in trials(command.folder)} == {"COMPLETE"}

@@ -9,7 +9,7 @@ from optuna.trial import TrialState, create_trial
 from hydra_sweep import tally as tally_module
 from hydra_sweep.plan import Goal
 from hydra_sweep.process import Process
-from hydra_sweep.study import LEASE, OUTCOME, Lease, Outcome
+from hydra_sweep.study import LEASE, OUTCOME, PAUSE, Lease, Outcome, Pause
 from hydra_sweep.tally import Tally, seconds_left
 
 COMPLETE, PRUNED, FAIL, RUNNING, WAITING = (
@@ -36,9 +36,25 @@ def test_trials_are_counted_by_state_and_what_nobody_has_begun_waits():
     tally = Tally(MINIMIZED, 10, 2)
     ended = tally.update([trial(0), trial(1, PRUNED), trial(2, RUNNING), trial(3, FAIL), trial(4, WAITING)])
     assert [one.number for one in ended] == [0, 1, 3]
-    assert tally.counts == {COMPLETE: 1, PRUNED: 1, FAIL: 1, RUNNING: 1, WAITING: 6}
+    assert tally.counts == {"complete": 1, "pruned": 1, "failed": 1, "running": 1, "paused": 0, "waiting": 6}
     assert [one.trial.number for one in tally.running] == [2]
     assert tally.num_ended == 3
+
+
+def test_a_paused_trial_is_told_once_for_each_step_that_it_is_paused_after():
+    tally = Tally(MINIMIZED, 4, 1)
+    paused = trial(0, WAITING)
+    paused.user_attrs = {PAUSE: Pause(1).recorded()}
+    paused.intermediate_values = {1: 0.5}
+    seen = []
+    for _ in range(2):
+        tally.update([paused])
+        seen.append([one.number for one in tally.paused])
+    paused.intermediate_values = {1: 0.5, 2: 0.4, 3: 0.3}
+    tally.update([paused])
+    seen.append([one.number for one in tally.paused])
+    assert seen == [[0], [], [0]]
+    assert (tally.counts["paused"], tally.counts["waiting"]) == (1, 3)
 
 
 def test_a_trial_ends_once_however_often_it_is_looked_at_and_the_best_stays():
@@ -49,7 +65,7 @@ def test_a_trial_ends_once_however_often_it_is_looked_at_and_the_best_stays():
     later = [first[0], trial(1, values=[5.0]), trial(2, values=[2.0]), trial(3, RUNNING)]
     assert [one.number for one in tally.update(later)] == [1, 2]
     assert [one.number for one in tally.top] == [2]
-    assert tally.counts[COMPLETE] == 3
+    assert tally.counts["complete"] == 3
 
 
 def test_of_equal_trials_the_first_is_the_best():

@@ -52,6 +52,12 @@ def typed_problems(protocol: Protocol, args: argparse.Namespace) -> Iterator[str
                 f"{text}: each arm sets {key_of(text)} itself; leave it out, or name the arms: "
                 f"{arms_text([text, others[0]])}"
             )
+    if settings.budget == "seconds" and settings.seconds is None:
+        yield "compare.budget=seconds gives each search the same time; say how long: compare.seconds=600"
+    elif settings.budget != "seconds" and settings.seconds is not None:
+        yield f"compare.seconds={settings.seconds:g} is of compare.budget=seconds; type that, too"
+    if settings.budget == "seconds" and settings.epochs is not None:
+        yield "compare.epochs sets the trials of each search, and compare.budget=seconds their time; leave one out"
     if settings.trials and not isinstance(protocol.cfg.objective, str):
         yield f"a comparison needs one objective, got {protocol.cfg.objective}; try objective=valid_accuracy"
     if not protocol.cfg.wait:
@@ -65,7 +71,7 @@ def typed_problems(protocol: Protocol, args: argparse.Namespace) -> Iterator[str
         yield "compare.trials=0 has nothing to choose by folds; leave data.folds out"
     if "search" in map(key_of, protocol.overrides):
         yield "compare.trials=0 runs the arms as they are; leave search=... out, or type compare.trials=20"
-    for key in ("searches", "top", "splits", "budget", "epochs"):
+    for key in ("searches", "top", "splits", "budget", "epochs", "seconds"):
         if f"compare.{key}" in typed:
             yield f"compare.trials=0 runs the arms as they are; leave compare.{key} out"
 
@@ -141,14 +147,20 @@ def cost_lines(comparisons: Mapping[str, Protocol], args: argparse.Namespace) ->
     if len(costs) == 1:
         first: dict[str, list[str]] = {arms: [cost.part for cost in whole]}
         first |= {
-            "runs": [f"{cost.runs:,}" for cost in whole],
-            "epochs each": [f"{cost.epochs_each:,}" for cost in whole],
+            "runs": ["as fit" if cost.seconds_each else f"{cost.runs:,}" for cost in whole],
+            "epochs each": [
+                f"{cost.seconds_each:g} s" if cost.seconds_each else f"{cost.epochs_each:,}" for cost in whole
+            ],
         }
-        first["epochs"] = [f"{cost.epochs:,}" for cost in whole]
+        first["epochs"] = ["" if cost.seconds_each else f"{cost.epochs:,}" for cost in whole]
     else:
-        first = {f"{arms}, on": list(costs), "runs": [f"{sum(c.runs for c in found):,}" for found in costs.values()]}
+        first = {
+            f"{arms}, on": list(costs),
+            "runs": [f"{sum(c.runs for c in found if not c.seconds_each):,}" for found in costs.values()],
+        }
         first["epochs"] = [f"{sum(c.epochs for c in found):,}" for found in costs.values()]
-    total = {"runs": f"{sum(c.runs for c in whole):,}", "epochs": f"{sum(c.epochs for c in whole):,}"}
+    known = [cost for cost in whole if not cost.seconds_each]
+    total = {"runs": f"{sum(c.runs for c in known):,}", "epochs": f"{sum(c.epochs for c in known):,}"}
     names = list(first)
     return table({name: [*first[name], "all" if name == names[0] else total.get(name, "")] for name in names}, 80)
 

@@ -242,7 +242,8 @@ class Comparison:
                 self.choice(arm, int(n), chosen[n]) for n in sorted(chosen, key=int) if int(n) in wanted.values()
             ]
             arms.append(Arm(arm.name, runs, choices))
-        warnings += recorded.unequal_budgets(arms)
+        if protocol.cfg.compare.budget != "seconds":
+            warnings += recorded.unequal_budgets(arms)
         if protocol.num_searches and protocol.cfg.data.folds is None:
             warnings += recorded.few_validate(arms)
         return judge.judge(

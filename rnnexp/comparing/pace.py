@@ -67,6 +67,8 @@ class Pace:
         Args:
             how: what is taken of the configurations: their mean, the fastest or the slowest.
         """
+        if cost.seconds_each:
+            return cost.runs * cost.seconds_each
         typical = how(self.search) if self.search else 1.0
         return cost.epochs * (typical if cost.part == "searches" else self.final * typical / (self.search or [1.0])[0])
 

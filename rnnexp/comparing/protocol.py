@@ -10,7 +10,7 @@ Nothing is run here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rnnexp.schema.identity import WATCHING
 
 VOLATILE = ("workers", "resume", "hydra/launcher", *WATCHING)  # may change when a comparison goes on
 # May change, or are recorded otherwise.
+MOST_TRIALS = 1000  # of a search that has its time
 EXTENDABLE = ("arms", "data", "epochs", "searches", "seeds", "smallest_effect", "estimate")
 SEEDS_PER_LOOK = 5  # of compare.seeds=auto with one search
 AGAIN = 1000  # after the first fresh seed come the seeds of final runs, and from here on those of the best few
@@ -43,11 +44,12 @@ def is_volatile(override: str) -> bool:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one kind of a comparison's sweeps takes: so many runs of so many epochs at most."""
+    """What one kind of a comparison's sweeps takes: so many runs of so many epochs at most, or searches of so long."""
 
     part: str
     runs: int
     epochs_each: int
+    seconds_each: float = 0.0  # of a search that has its time, and not its trials
 
     @property
     def epochs(self) -> int:
@@ -124,6 +126,8 @@ class Protocol:
         if settings.budget == "epochs":
             epochs = settings.trials * self.epochs_of_a_trial(arm)
             budget = [f"n_trials={epochs}", f"hydra.sweeper.stop.steps={epochs}"]
+        elif settings.budget == "seconds":
+            budget = [f"n_trials={MOST_TRIALS}", f"hydra.sweeper.stop.seconds={settings.seconds:g}"]
         seeds = [f"seed={own.seed + search * own.repeats}", f"hydra.sweeper.seed={own.hydra.sweeper.seed + search}"]
         place = self.named(self.folder.search(arm.name, search))
         presets = ["hydra.sweeper.enqueue_defaults=true"]  # what every user has without a search is tried first
@@ -196,13 +200,13 @@ class Protocol:
         Args:
             final_epochs: of a final run of each arm.
         """
-        found: dict[tuple[str, int], int] = {}
+        found: dict[Cost, int] = {}
         for arm in self.arms:
             for cost in self.costs_of(arm, final_epochs[arm.name]):
-                found[cost.part, cost.epochs_each] = found.get((cost.part, cost.epochs_each), 0) + cost.runs
+                kind = replace(cost, runs=0)
+                found[kind] = found.get(kind, 0) + cost.runs
         return [
-            Cost(part, runs, epochs)
-            for (part, epochs), runs in sorted(found.items(), key=lambda item: PARTS.index(item[0][0]))
+            replace(kind, runs=runs) for kind, runs in sorted(found.items(), key=lambda item: PARTS.index(item[0].part))
         ]
 
     def costs_of(self, arm: ArmSpec, final_epochs: int) -> list[Cost]:
@@ -211,12 +215,15 @@ class Protocol:
         tuned, runs = self.num_tuned(replicates), own.repeats * (own.data.folds or 1)
         again = min(settings.top, settings.trials) if settings.top > 1 else 0
         finals = replicates * (self.seeds_each if self.replicate == "search" else 1)
-        numbers = (
-            (tuned * settings.trials * runs, int(own.train.epochs)),
-            (tuned * again * runs, final_epochs),
-            (finals, final_epochs),
-        )
-        return [Cost(part, number, epochs) for part, (number, epochs) in zip(PARTS, numbers, strict=True) if number]
+        searches, again_, final = PARTS
+        found = [
+            Cost(searches, tuned * settings.trials * runs, int(own.train.epochs)),
+            Cost(again_, tuned * again * runs, final_epochs),
+            Cost(final, finals, final_epochs),
+        ]
+        if settings.budget == "seconds" and settings.trials:
+            found[0] = Cost(searches, tuned, 0, settings.seconds)
+        return [cost for cost in found if cost.runs]
 
     def method(self) -> list[str]:
         """Returns how the arms were compared, a sentence each."""
@@ -235,6 +242,7 @@ class Protocol:
         budget = {
             "trials": f"{trials} of at most {most}, none of them pruned",
             "epochs": f"{total} in all, in as many trials as pruning makes of them",
+            "seconds": f"{settings.seconds or 0:g} s on this machine, in as many trials as fit into that",
         }[settings.budget]
         had = "a search of its own" if self.num_searches == 1 else "independent searches of its own, all"
         yield (

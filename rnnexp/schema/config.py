@@ -264,8 +264,9 @@ class CompareConfig:
     data: Any = MISSING  # null, a list of options or overrides, or a mapping from names to overrides
     searches: int = number(ge=1, le=1000)
     trials: int = number(ge=0)
-    budget: str = one_of("trials", "epochs")
+    budget: str = one_of("trials", "epochs", "seconds")
     epochs: int | None = number(ge=1)
+    seconds: float | None = number(gt=0)
     top: int = number(ge=1, le=10)
     splits: str = one_of("resample", "same")
     seeds: Any = MISSING  # a number, or auto

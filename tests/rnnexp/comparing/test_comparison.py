@@ -86,6 +86,12 @@ def test_of_overrides_the_last_list_that_has_a_key_wins():
         ("compare.trails=3", "there is no key compare.trails (did you mean compare.trials?)"),
         ("compare.trials=-1", "compare.trials must be >= 0, got -1"),
         ("compare.trials=0 search=quick", "compare.trials=0 runs the arms as they are; leave search=... out"),
+        ("compare.budget=seconds", "compare.budget=seconds gives each search the same time; say how long: compare.sec"),
+        ("compare.seconds=60", "compare.seconds=60 is of compare.budget=seconds; type that, too"),
+        (
+            "compare.budget=seconds compare.seconds=9 compare.epochs=99",
+            "compare.epochs sets the trials of each search, ",
+        ),
         ("compare.seeds=few", "compare.seeds must be a whole number from 1 to 1,000, or auto, got 'few'"),
         ("compare.seeds=true", "compare.seeds must be a whole number from 1 to 1,000, or auto, got True"),
         (
@@ -105,7 +111,7 @@ def test_of_overrides_the_last_list_that_has_a_key_wins():
         ("compare.data=[mnist]", "compare.data must name at least two different data sets, got mnist"),
         ("compare.data=mnist", "compare.data must be a list such as [mnist,fashion_mnist], or name overrides, such as"),
         ("compare.data=[mnist,mnits]", "mnits: data=mnits: no such data (did you mean mnist?)"),
-        ("compare.budget=hours", "compare.budget must be trials or epochs, got hours"),
+        ("compare.budget=hours", "compare.budget must be trials or epochs or seconds, got hours"),
         ("n_trials=9", "n_trials=9: a comparison's searches have compare.trials each; type compare.trials=..."),
         ("compare.first_seed=0", "compare.first_seed=0: the searches use seed 4; take another"),
         ("repeats=3 compare.first_seed=2", "compare.first_seed=2: the searches use seed 14; take another"),
@@ -392,6 +398,19 @@ def test_a_budget_of_epochs_lets_pruning_try_more(tmp_path):
         assert 9 <= search["epochs"] <= 9 + 2  # the last trial runs to its end
         assert search["trials"] == search["complete"] + search["pruned"]
     assert any("9 epochs in all" in text for text in found["method"])
+
+
+@pytest.mark.long
+def test_each_search_may_have_the_same_time(tmp_path):
+    printed = compare(tmp_path, "name=c", TWO, *ALONE, "compare.budget=seconds", "compare.seconds=6")
+    assert re.search(r"^searches +as fit +6 s", printed, re.M)
+    found = result(tmp_path)
+    for search in (choice["search"] for arm in found["arms"] for choice in arm["choices"]):
+        assert search["complete"] >= 1
+    assert any("6 s on this machine" in text for text in found["method"])
+    again = compare(tmp_path, "name=c", TWO, *ALONE, "compare.budget=seconds", "compare.seconds=6")
+    assert "trial" not in again.split("page")[0].split("epochs")[-1]
+    assert result(tmp_path) == found
 
 
 @pytest.mark.long

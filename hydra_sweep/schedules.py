@@ -58,11 +58,13 @@ class Situation:
     Args:
         num_unbegun: trials of the budget that nobody has begun.
         num_steps: of a trial that runs to its end, as far as the task has said so.
+        is_spent: whether all that the search may train is trained: nothing is begun, and nothing promoted, any more.
     """
 
     curves: Sequence[Curve]
     num_unbegun: int = 0
     num_steps: int | None = None
+    is_spent: bool = False
 
     def with_phase(self, number: int, phase: Phase) -> Situation:
         """Returns the situation if a trial were in another phase."""
@@ -165,9 +167,10 @@ class Pausing(Schedule):
         paused = situation.in_phase(Phase.PAUSED)
         if not paused:
             return None
-        turns = (self.promotion(situation), self.worthless(situation), self.surplus(paused, situation))
-        if found := next(filter(None, turns), None):
-            return found
+        turns = (self.promotion, self.worthless, lambda situation: self.surplus(paused, situation))
+        found = (turn(situation) for turn in turns) if not situation.is_spent else ()
+        if turn := next(filter(None, found), None):
+            return turn
         if situation.num_unbegun or situation.in_phase(Phase.OPEN):
             return None
         return self.last_turn(paused, situation)

@@ -407,8 +407,8 @@ class SweepStudy:
             return None
         is_spent = max_steps is not None and sum(len(trial.intermediate_values) for trial in trials) >= max_steps
         if schedule and pauses:
-            num_unbegun = 0 if is_spent else n_trials - len(trials)
-            if turn := schedule.next_turn(self.situation(trials, num_unbegun, directions)):
+            situation = self.situation(trials, 0 if is_spent else n_trials - len(trials), directions)
+            if turn := schedule.next_turn(replace(situation, is_spent=is_spent)):
                 trial = next(trial for trial in trials if trial.number == turn.number)
                 if held := self._resume(trial, process, turn.move):
                     return held

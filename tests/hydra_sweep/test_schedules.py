@@ -171,6 +171,15 @@ def test_if_nothing_is_complete_in_the_end_the_best_of_the_highest_rung_runs_to_
     assert Asha().next_turn(Situation([*paused, curve(2, [0.05] * 9, COMPLETE)], 0, 9)).move is Move.END
 
 
+def test_when_all_is_spent_nothing_is_promoted_but_the_best_one_if_none_is_complete():
+    three = rung(0.5, 0.4, 0.6)
+    assert Asha().next_turn(Situation([*three, curve(3, [0.9], OPEN)], 0, 9, is_spent=True)) is None
+    assert Asha().next_turn(Situation(three, 0, 9, is_spent=True)) == Turn(1, Move.GO_ON)
+    done = curve(3, [0.9] * 9, COMPLETE)
+    assert Asha().next_turn(Situation([*three, done], 0, 9)) == Turn(1, Move.GO_ON)
+    assert Asha().next_turn(Situation([*three, done], 0, 9, is_spent=True)) == Turn(0, Move.END)
+
+
 def test_one_epoch_waits_for_all_and_lets_the_best_few_go_on():
     schedule = OneEpoch(keep=2)
     some = rung(0.3, 0.1)

@@ -236,14 +236,14 @@ class SweepStudy:
 
     def stop(self, how: StopMode) -> None:
         """Tells all sweepers and workers of this sweep to stop."""
-        for name in self.told():
+        for name in self.stop_modes():
             self.set(f"{STOP}:{name}", how)
 
-    def told(self) -> dict[str, int]:
+    def stop_modes(self) -> dict[str, int]:
         """Returns how each sweeper that has ever worked at this sweep was told to stop; 0 for one that was not."""
         attrs = self.attrs()
-        told = {value["sweeper"]: 0 for key, value in attrs.items() if key.startswith(f"{WORKER}:")}
-        return told | {key.removeprefix(f"{STOP}:"): how for key, how in attrs.items() if key.startswith(f"{STOP}:")}
+        found = {value["sweeper"]: 0 for key, value in attrs.items() if key.startswith(f"{WORKER}:")}
+        return found | {key.removeprefix(f"{STOP}:"): how for key, how in attrs.items() if key.startswith(f"{STOP}:")}
 
     def trials(self) -> list[FrozenTrial]:
         """Returns all trials, by number; they are the storage's own objects, to be read only."""

@@ -28,7 +28,7 @@ from omegaconf import AnyNode, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_sweep.compat import group_options
-from hydra_sweep.compose import ComposeError, composing, flat_without_hydra
+from hydra_sweep.compose import CachedComposer, ComposeError, flat_without_hydra
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, nearest_key, unreadable
 from rnnexp.arguments import join_spaced, listed_options, own_data, with_quoted_labels
@@ -69,6 +69,23 @@ def is_missing_extra(launcher: str) -> bool:
     return plugin is not None and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None
 
 
+Composers = dict[tuple[str, RunMode], CachedComposer]  # by the name of the primary configuration
+
+
+def own_hydra(config_dir: str, extra_dir: Path | None) -> tuple[Hydra, Composers]:
+    """Returns Hydra for a config tree and, before it, another folder; and no composers yet."""
+    search_path = create_config_search_path(config_dir)
+    if extra_dir and extra_dir.is_dir():
+        search_path.prepend("command-line", f"file://{extra_dir}", SearchPathQuery(provider="schema"))
+    GlobalHydra.instance().clear()
+    hydra = Hydra.create_main_hydra2(task_name="rnnexp", config_search_path=search_path)
+    GlobalHydra.instance().clear()
+    return hydra, {}
+
+
+shipped_hydra = functools.cache(own_hydra)  # a comparison has dozens of command lines
+
+
 class CommandLine:
     """One command line of rnnexp, composed but not run.
 
@@ -88,12 +105,11 @@ class CommandLine:
         self.overrides = expand_aliases(joined)
         self.config_name = args.config_name or "config"
         self.extra_dir = Path(args.config_dir).absolute() if args.config_dir else None
-        search_path = create_config_search_path(args.config_path or str(config_dir))
-        if self.extra_dir and self.extra_dir.is_dir():
-            search_path.prepend("command-line", f"file://{self.extra_dir}", SearchPathQuery(provider="schema"))
-        GlobalHydra.instance().clear()
-        self.hydra = Hydra.create_main_hydra2(task_name="rnnexp", config_search_path=search_path)
-        GlobalHydra.instance().clear()
+        place = args.config_path or str(config_dir)
+        # A user's own files may change while Python goes on, in a notebook: they are read again.
+        self.hydra, self.composers = (own_hydra if self.extra_dir or args.config_path else shipped_hydra)(
+            place, self.extra_dir
+        )
 
     def options(self, group: str) -> list[str]:
         """Returns the options of a group that are meant to be chosen."""
@@ -106,8 +122,12 @@ class CommandLine:
             ComposeError: a file or an override is faulty.
         """
         mode = RunMode.MULTIRUN if self.multirun else RunMode.RUN
-        with composing():
-            return self.hydra.compose_config(self.config_name, overrides, run_mode=mode)
+        if (self.config_name, mode) not in self.composers:
+            load = functools.partial(self.hydra.compose_config, self.config_name, run_mode=mode)
+            self.composers[self.config_name, mode] = CachedComposer(self.hydra.config_loader, load)
+        full = self.composers[self.config_name, mode](overrides)
+        full.hydra.runtime.cwd = os.getcwd()
+        return full
 
     def problems(self) -> list[str]:
         """Returns one line for each thing that is wrong with the command."""

@@ -18,8 +18,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.config_search_path import SearchPathQuery
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -28,11 +26,11 @@ from omegaconf import AnyNode, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_sweep.compat import group_options
-from hydra_sweep.compose import CachedComposer, ComposeError, flat_without_hydra
+from hydra_sweep.compose import ComposeError, flat_without_hydra
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, nearest_key, unreadable
 from rnnexp.arguments import join_spaced, listed_options, own_data, with_quoted_labels
-from rnnexp.compat import Hydra, create_config_search_path
+from rnnexp.composition import ConfigTree, shipped_tree
 from rnnexp.overrides import literal
 from rnnexp.preconditions import (
     folder_problem,
@@ -69,23 +67,6 @@ def is_missing_extra(launcher: str) -> bool:
     return plugin is not None and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None
 
 
-Composers = dict[tuple[str, RunMode], CachedComposer]  # by the name of the primary configuration
-
-
-def own_hydra(config_dir: str, extra_dir: Path | None) -> tuple[Hydra, Composers]:
-    """Returns Hydra for a config tree and, before it, another folder; and no composers yet."""
-    search_path = create_config_search_path(config_dir)
-    if extra_dir and extra_dir.is_dir():
-        search_path.prepend("command-line", f"file://{extra_dir}", SearchPathQuery(provider="schema"))
-    GlobalHydra.instance().clear()
-    hydra = Hydra.create_main_hydra2(task_name="rnnexp", config_search_path=search_path)
-    GlobalHydra.instance().clear()
-    return hydra, {}
-
-
-shipped_hydra = functools.cache(own_hydra)  # a comparison has dozens of command lines
-
-
 class CommandLine:
     """One command line of rnnexp, composed but not run.
 
@@ -105,11 +86,11 @@ class CommandLine:
         self.overrides = expand_aliases(joined)
         self.config_name = args.config_name or "config"
         self.extra_dir = Path(args.config_dir).absolute() if args.config_dir else None
-        place = args.config_path or str(config_dir)
-        # A user's own files may change while Python goes on, in a notebook: they are read again.
-        self.hydra, self.composers = (own_hydra if self.extra_dir or args.config_path else shipped_hydra)(
-            place, self.extra_dir
+        is_own = self.extra_dir or args.config_path
+        self.tree = (
+            ConfigTree(args.config_path or str(config_dir), self.extra_dir) if is_own else shipped_tree(str(config_dir))
         )
+        self.hydra = self.tree.hydra
 
     def options(self, group: str) -> list[str]:
         """Returns the options of a group that are meant to be chosen."""
@@ -121,13 +102,7 @@ class CommandLine:
         Raises:
             ComposeError: a file or an override is faulty.
         """
-        mode = RunMode.MULTIRUN if self.multirun else RunMode.RUN
-        if (self.config_name, mode) not in self.composers:
-            load = functools.partial(self.hydra.compose_config, self.config_name, run_mode=mode)
-            self.composers[self.config_name, mode] = CachedComposer(self.hydra.config_loader, load)
-        full = self.composers[self.config_name, mode](overrides)
-        full.hydra.runtime.cwd = os.getcwd()
-        return full
+        return self.tree.compose(self.config_name, overrides, RunMode.MULTIRUN if self.multirun else RunMode.RUN)
 
     def problems(self) -> list[str]:
         """Returns one line for each thing that is wrong with the command."""

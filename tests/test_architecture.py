@@ -44,7 +44,7 @@ SWEEPER = (
 # Of what is built on it: its packages, and the modules that are in none.
 RNNEXP = (
     {"compat", "arguments", "overrides", "schedules", "metrics", "schema", "models", "proxy", "child", "bars", "guest"},
-    {"record", "data", "fetch"},
+    {"record", "data", "fetch", "composition"},
     {"training", "results", "callbacks", "status", "stop"},
     {"verdict", "trackers", "tag"},
     {"preconditions", "report"},

@@ -1,6 +1,6 @@
 """Small comparisons, whole and live: how often is an arm better than itself, and do verdicts agree when all is redone?
 
-    python benchmarks/live.py                      twenty and four of them, an hour on two cores; it goes on
+    python benchmarks/live.py                      twenty and four of them, two hours on two cores; it goes on
     python benchmarks/live.py --number 4 --again 2 --outputs outputs
 
 Each is an ordinary comparison by the default protocol, but for six trials a search, on 2,000 images of MNIST. In

@@ -22,7 +22,8 @@ from pathlib import Path
 from bench import ROOT
 from storage import STORAGES, url_of
 
-from hydra_sweep.study import Outcome, SweepStudy
+from hydra_sweep.records import Outcome
+from hydra_sweep.study import SweepStudy
 
 APP = ROOT / "tests" / "apps" / "walker.py"
 

@@ -38,9 +38,10 @@ from tqdm import tqdm
 
 from hydra_sweep.plan import Plan
 from hydra_sweep.process import Process
+from hydra_sweep.records import Outcome
 from hydra_sweep.schedules import Move
 from hydra_sweep.signals import Paused
-from hydra_sweep.study import Outcome, SweepStudy
+from hydra_sweep.study import SweepStudy
 from hydra_sweep.trial import RunningTrial
 from rnnexp.command_line import CommandLine
 from rnnexp.schema.config import register_schemas

@@ -29,7 +29,8 @@ from bench import RESULTS, ROOT, machine
 from tqdm import tqdm
 
 from hydra_sweep.process import Process
-from hydra_sweep.study import Outcome, SweepStudy
+from hydra_sweep.records import Outcome
+from hydra_sweep.study import SweepStudy
 
 sys.path.insert(0, str(ROOT / "tests"))
 import servers

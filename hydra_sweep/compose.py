@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -20,6 +22,7 @@ from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
 
 KEPT = 64  # combinations of groups
+OF_COMPOSING = ("hydra.searchpath", "hydra.job.env_copy")  # keys that Hydra reads as it composes
 FILE = re.compile(r"^In '(.+?)':(?: \w+ raised while composing config:)? *")
 NOISE = re.compile(r"(object_type|reference_type|full_key|Config search path|provider=).*|\w+_schema|")
 
@@ -65,19 +68,21 @@ def flat_without_hydra(full: DictConfig) -> dict[str, Any]:
     return flatten({str(key): value for key, value in container.items() if key != "hydra"})
 
 
-class Composer:
-    """Gives what `ConfigLoader.load_sweep_config` gives, ten times faster when only values differ.
+class CachedComposer:
+    """Gives what Hydra composes from overrides, ten times faster when only values differ.
 
     Hydra composes the chosen groups first and applies values at the very end; so a composition of the same groups can
     be used again.
 
     Args:
-        master: the configuration of the multirun.
+        load: composes, as Hydra does.
+        typed: Hydra's own overrides that are recorded before those of each configuration.
     """
 
-    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
-        self.loader, self.master = loader, master
-        self.typed: Any = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
+    def __init__(
+        self, loader: ConfigLoader, load: Callable[[list[str]], DictConfig], typed: Sequence[str] = ()
+    ) -> None:
+        self.loader, self.load, self.typed = loader, load, typed
         self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:
@@ -87,12 +92,12 @@ class Composer:
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(list(overrides))
-        values = [o for o in parsed if o.package is None and not o.is_delete() and not self._is_group(o.key_or_group)]
+        values = [override for override in parsed if self._is_value(override)]
         rest = tuple(o.input_line or "" for o in parsed if o not in values)
         if rest not in self.composed:
             if len(self.composed) >= KEPT:
                 self.composed.clear()
-            self.composed[rest] = self.loader.load_sweep_config(self.master, list(rest))
+            self.composed[rest] = self.load(list(rest))
         cfg = copy.deepcopy(self.composed[rest])
         apply_values(values, cfg)
         of_task = [o for o in parsed if not o.is_hydra_override()]
@@ -108,5 +113,23 @@ class Composer:
             )
         return cfg
 
+    def _is_value(self, override: Override) -> bool:
+        """Whether an override changes a composition at its end alone, and not what it is made of."""
+        is_more = override.package is not None or override.is_delete() or override.is_sweep_override()
+        return not (is_more or override.key_or_group in OF_COMPOSING or self._is_group(override.key_or_group))
+
     def _is_group(self, key: str) -> bool:
         return bool(group_options(self.loader, key))
+
+
+class Composer(CachedComposer):
+    """Gives what `ConfigLoader.load_sweep_config` gives.
+
+    Args:
+        master: the configuration of the multirun.
+    """
+
+    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
+        typed: Any = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
+        super().__init__(loader, partial(loader.load_sweep_config, master), typed)
+        self.master = master

@@ -19,9 +19,10 @@ from hydra_sweep import optuna_compat
 from hydra_sweep.background import Background
 from hydra_sweep.process import Process
 from hydra_sweep.processes import kill_children
+from hydra_sweep.records import Lease
 from hydra_sweep.settings import SweeperConfig
 from hydra_sweep.signals import STOPPING
-from hydra_sweep.study import Lease, StopMode, SweepStudy
+from hydra_sweep.study import StopMode, SweepStudy
 from hydra_sweep.trial import RunningTrial
 
 log = logging.getLogger("hydra_sweep")

@@ -11,9 +11,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_sweep.plan import Goal, Plan, key_of
+from hydra_sweep.records import Outcome, is_paused
 from hydra_sweep.run_record import PAUSED
 from hydra_sweep.storage import hide_password
-from hydra_sweep.study import Outcome, is_paused
 
 WORDS = {
     TrialState.COMPLETE: "complete",

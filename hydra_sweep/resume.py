@@ -11,26 +11,19 @@ from typing import Any
 
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from hydra_sweep import history
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.optuna_compat import contains
 from hydra_sweep.plan import Plan, differences, without_cells
 from hydra_sweep.process import Process
-from hydra_sweep.study import (
-    OUTCOME,
-    PAUSE,
-    REPORT,
-    REQUEST,
-    START,
-    WORKER,
-    Lease,
-    Outcome,
-    SweepStudy,
-    open_checked,
-)
-from hydra_sweep.sweep_folder import SweepFolder
+from hydra_sweep.records import OUTCOME, PAUSE, REPORT, Lease, Outcome
+from hydra_sweep.storage import hide_password
+from hydra_sweep.study import REQUEST, START, WORKER, SweepStudy
+from hydra_sweep.sweep_folder import SQLITE, SweepFolder
 
 
 def open_study(plan: Plan) -> SweepStudy:
@@ -163,3 +156,23 @@ def copied(
 def _without_reports(attrs: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a trial's attributes without what they say of reports: that it is paused, and what was reported."""
     return {key: value for key, value in attrs.items() if key != PAUSE and key.partition(":")[0] != REPORT}
+
+
+def open_checked(url: str, name: str, seconds: float) -> SweepStudy:
+    """Returns a study whose every trial can be read and is as it was written.
+
+    Raises:
+        UserError: it is damaged, or its storage can't be opened.
+    """
+    try:
+        study = SweepStudy(url, name, seconds)
+        study.check()
+    except UserError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, SQLAlchemyError, StorageInternalError) as error:
+        cause = " ".join(str(error.__cause__ or error).split())[:160]
+        where = hide_password(url).removeprefix(SQLITE)
+        raise UserError(
+            f"the study in {where} can't be read ({cause}); put a copy of it back, or choose another name"
+        ) from error
+    return study

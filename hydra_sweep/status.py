@@ -18,9 +18,11 @@ from hydra_sweep.commands import Parser, command
 from hydra_sweep.errors import UserError, counted
 from hydra_sweep.plan import Goal
 from hydra_sweep.quantities import about, number_text, short_number
+from hydra_sweep.records import Lease, Outcome
 from hydra_sweep.results import best, counts
+from hydra_sweep.resume import open_checked
 from hydra_sweep.storage import hide_password
-from hydra_sweep.study import REQUEST, STOP, Lease, Outcome, open_checked
+from hydra_sweep.study import REQUEST, STOP
 from hydra_sweep.summary import finished_text
 from hydra_sweep.sweep_folder import SQLITE, SweepFolder
 from hydra_sweep.text_table import table

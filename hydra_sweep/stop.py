@@ -28,8 +28,8 @@ def run(program: str, sweeps: Path) -> int:
     if len(trials) >= sweep.n_trials and all(trial.state.is_finished() for trial in trials):
         print(f"{headline(sweep)}\nit has finished: there is nothing to stop")
         return 0
-    if all(sweep.study.told().values()) and not any(trial.state is TrialState.RUNNING for trial in trials):
-        print(f"{headline(sweep)}\nit has stopped: there is nothing to stop; the command that began it goes on")
+    if all(sweep.study.stop_modes().values()) and not any(trial.state is TrialState.RUNNING for trial in trials):
+        print(f"{headline(sweep)}\nnobody is at work on it: there is nothing to stop; type its command again to go on")
         return 0
     with explained(sweep.study.url):
         sweep.study.stop(StopMode.PREEMPT if args.now else StopMode.DRAIN)

@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hydra_sweep import results
 from hydra_sweep.errors import counted
 from hydra_sweep.plan import Plan
-from hydra_sweep.study import Outcome, StopMode, is_paused
+from hydra_sweep.records import Outcome, is_paused
+from hydra_sweep.study import StopMode
 
 
 class Cause(Enum):

@@ -12,10 +12,11 @@ from optuna.trial import FrozenTrial, TrialState
 from hydra_sweep.errors import counted
 from hydra_sweep.plan import Plan, key_of
 from hydra_sweep.quantities import duration, number_text, short_number
+from hydra_sweep.records import Outcome
 from hydra_sweep.results import WORDS, best, best_command, counts, knee, sampled_texts
 from hydra_sweep.run_record import PAUSED
 from hydra_sweep.storage import hide_password
-from hydra_sweep.study import Outcome, SweepStudy
+from hydra_sweep.study import SweepStudy
 from hydra_sweep.text_table import table
 
 

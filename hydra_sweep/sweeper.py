@@ -29,18 +29,11 @@ from hydra_sweep.plan import Plan
 from hydra_sweep.planning import code_version, make, refuse_official
 from hydra_sweep.process import Process
 from hydra_sweep.progress import Progress
+from hydra_sweep.records import LOSSES, Lease, is_paused
 from hydra_sweep.resume import open_study
 from hydra_sweep.signals import STOPPING, handling
 from hydra_sweep.stop_rules import Cause, End, due, too_many_failures
-from hydra_sweep.study import (
-    FULL,
-    LOSSES,
-    STOP,
-    WORKER,
-    Lease,
-    StopMode,
-    is_paused,
-)
+from hydra_sweep.study import FULL, STOP, WORKER, StopMode
 from hydra_sweep.summary import dry_run
 from hydra_sweep.worker import Worker, prepare
 

@@ -15,9 +15,9 @@ from datetime import datetime
 from optuna.trial import FrozenTrial, TrialState
 
 from hydra_sweep.plan import Goal
+from hydra_sweep.records import Lease, Outcome
 from hydra_sweep.results import STATES, best, state_of
 from hydra_sweep.run_record import PAUSED
-from hydra_sweep.study import Lease, Outcome
 
 NUM_RECENT = 20  # trials that an estimate is made from, at least; two of each worker where there are many
 

@@ -25,13 +25,14 @@ from hydra_sweep import custom, history, optuna_compat, returned
 from hydra_sweep.errors import describe_error, escape_unprintable, safe_str
 from hydra_sweep.plan import CELL, Plan, key_of
 from hydra_sweep.process import Process
+from hydra_sweep.records import REPORT, RUNS, Lease, Outcome, Pause
 from hydra_sweep.results import WORDS
 from hydra_sweep.returned import Failed
 from hydra_sweep.run_record import PAUSED, RUNNING, RunRecord, RunRecorder
 from hydra_sweep.schedules import Move
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import STOPPING, Interrupted, Paused
-from hydra_sweep.study import NUM_STEPS, REPORT, RUNS, START, Lease, Outcome, Pause, SweepStudy
+from hydra_sweep.study import NUM_STEPS, START, SweepStudy
 from hydra_sweep.task import Task
 
 log = logging.getLogger("hydra_sweep")

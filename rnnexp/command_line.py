@@ -18,8 +18,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.config_search_path import SearchPathQuery
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -28,11 +26,11 @@ from omegaconf import AnyNode, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_sweep.compat import group_options
-from hydra_sweep.compose import ComposeError, composing, flat_without_hydra
+from hydra_sweep.compose import ComposeError, flat_without_hydra
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, nearest_key, unreadable
 from rnnexp.arguments import join_spaced, listed_options, own_data, with_quoted_labels
-from rnnexp.compat import Hydra, create_config_search_path
+from rnnexp.composition import ConfigTree, shipped_tree
 from rnnexp.overrides import literal
 from rnnexp.preconditions import (
     folder_problem,
@@ -89,12 +87,11 @@ class CommandLine:
         self.overrides = expand_aliases(joined)
         self.config_name = args.config_name or "config"
         self.extra_dir = Path(args.config_dir).absolute() if args.config_dir else None
-        search_path = create_config_search_path(args.config_path or str(config_dir))
-        if self.extra_dir and self.extra_dir.is_dir():
-            search_path.prepend("command-line", f"file://{self.extra_dir}", SearchPathQuery(provider="schema"))
-        GlobalHydra.instance().clear()
-        self.hydra = Hydra.create_main_hydra2(task_name="rnnexp", config_search_path=search_path)
-        GlobalHydra.instance().clear()
+        is_own = self.extra_dir or args.config_path
+        self.tree = (
+            ConfigTree(args.config_path or str(config_dir), self.extra_dir) if is_own else shipped_tree(str(config_dir))
+        )
+        self.hydra = self.tree.hydra
 
     def options(self, group: str) -> list[str]:
         """Returns the options of a group that are meant to be chosen."""
@@ -106,9 +103,7 @@ class CommandLine:
         Raises:
             ComposeError: a file or an override is faulty.
         """
-        mode = RunMode.MULTIRUN if self.multirun else RunMode.RUN
-        with composing():
-            return self.hydra.compose_config(self.config_name, overrides, run_mode=mode)
+        return self.tree.compose(self.config_name, overrides, RunMode.MULTIRUN if self.multirun else RunMode.RUN)
 
     def problems(self) -> list[str]:
         """Returns one line for each thing that is wrong with the command."""

@@ -126,12 +126,15 @@ def proxy(url):
     return listening("grpc", sys.executable, "-m", "hydra_sweep.proxy", url)
 
 
+RAY_ENV = os.environ | {"RAY_worker_niceness": "0"}  # by default other tests would keep its workers from working at all
+
+
 @contextmanager
 def ray():
     """Yields the address of a Ray cluster of one node."""
     program, port = shutil.which("ray", path=str(Path(sys.executable).parent)), free_port()
     words = f"start --head --block --port={port} --num-cpus=2 --include-dashboard=false --disable-usage-stats".split()
-    env = os.environ | {"RAY_AUTH_MODE": "disabled"}  # else it wants a token of its home folder's
+    env = RAY_ENV | {"RAY_AUTH_MODE": "disabled"}  # else it wants a token of its home folder's
     process = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, env=env, start_new_session=True)
     try:
         wait_until(lambda: answers(port), "ray")

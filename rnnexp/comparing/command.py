@@ -150,6 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found += [f"{where}{problem}" for problem in checks.problems(protocol, args)]
     if found:
         raise UserError(found)
+    streams.keep_going()  # from here on it works for hours: not for want of a screen is that to end
     shares = {name: comparison.share_left() for name, comparison in comparisons.items()}
     is_timed = not args.cfg and full.compare.estimate and any(shares.values())
     if is_timed:
@@ -180,7 +181,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             fail("rnnexp compare", error)
 
     sys.argv[1:] = arguments
-    streams.keep_going()
     app()
     return 0
 

@@ -25,7 +25,7 @@ from rnnexp.data.sequences import Normalization, Sequences
 from rnnexp.data.splitting import Part, Parts, split
 from rnnexp.record.result import Status, few_to_validate
 from rnnexp.schema.config import plain_config
-from rnnexp.training import machine, precision
+from rnnexp.training import compiler, machine, precision
 from rnnexp.training.attempt import Attempt
 from rnnexp.training.loop import Row, Trainer
 
@@ -128,6 +128,7 @@ def make_optimizer(config: Mapping[str, Any], model: nn.Module) -> torch.optim.O
             the learning rate of an optimizer that has none.
     """
     name, schedule = config["optim"]["_target_"], config["schedule"]["_target_"]
+    compiler.put_off()
     optimizer = instantiate(config["optim"], _partial_=True, _convert_="all")(model.parameters())
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UserError(f"optim: {name} returned a {type(optimizer).__name__}, which is not a torch.optim.Optimizer")

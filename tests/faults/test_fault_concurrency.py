@@ -26,8 +26,9 @@ from sweeps import (
 
 from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.process import Process
+from hydra_sweep.records import Lease
 from hydra_sweep.status import open_sweep, status
-from hydra_sweep.study import Lease, SweepStudy
+from hydra_sweep.study import SweepStudy
 from rnnexp.data.idx import MNIST_MD5
 from rnnexp.record.result import METRICS
 from rnnexp.record.run_folder import RunFolder

@@ -19,8 +19,9 @@ from omegaconf import OmegaConf
 from hydra_sweep import status
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import read_json, read_yaml, with_json_checksum, yaml_text
+from hydra_sweep.records import Outcome
+from hydra_sweep.resume import open_checked
 from hydra_sweep.signals import Interrupted
-from hydra_sweep.study import Outcome, open_checked
 from rnnexp.data import idx
 from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.record.result import HISTORY_COLUMNS, Status

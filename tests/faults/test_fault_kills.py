@@ -60,22 +60,27 @@ def some(cases, number):
 
 # A comparison: it takes longest, so it begins first.
 
-# Of a search for each arm, its best two again, and the winner's final runs: six sweeps.
-COMPARISON = ["name=c", TWO, "workers=1", *SMALL_COMPARISON, "compare.searches=1", "compare.trials=2"]
+ALONE = "hydra/launcher=basic"  # in fewer processes, where none is killed
+COMPARISON = ["name=c", TWO, "workers=1", *SMALL_COMPARISON, "compare.trials=2"]
+KINDS = {  # which have all that a comparison goes through, in fewer sweeps than one of both kinds
+    "one search, its best two again": ("compare.searches=1", "compare.top=2"),
+    "two searches, their bests": ("compare.searches=2", "compare.top=1"),
+}
 
 
-@pytest.fixture(scope="module")
-def whole_comparison(tmp_path_factory):
-    """Returns the folder of a comparison that nothing has disturbed."""
-    folder = tmp_path_factory.mktemp("whole")
-    compare(folder, *COMPARISON)
-    return folder
+@pytest.fixture(scope="module", params=KINDS)
+def whole_comparison(request, tmp_path_factory):
+    """Returns the command of a comparison, and the folder of one that nothing has disturbed."""
+    folder, words = tmp_path_factory.mktemp("whole"), [*COMPARISON, *KINDS[request.param]]
+    compare(folder, *words, ALONE)
+    return words, folder
 
 
-@seeds(0, 1)
-def test_a_comparison_killed_at_drawn_moments_ends_alike(whole_comparison, tmp_path, inject, seed):
-    command = [sys.executable, "-m", "rnnexp.compare", *COMPARISON]
-    draw, kills = random.Random(seed), 0
+@pytest.mark.long
+def test_a_comparison_killed_at_drawn_moments_ends_alike(whole_comparison, tmp_path, inject):
+    words, whole = whole_comparison
+    command = [sys.executable, "-m", "rnnexp.compare", *words]
+    draw, kills = random.Random(words[-1]), 0
     for is_all in (False, True):  # of itself alone, or of its sweep and their workers, too
         with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
@@ -86,8 +91,8 @@ def test_a_comparison_killed_at_drawn_moments_ends_alike(whole_comparison, tmp_p
                 kills += 1
     inject("kill of a comparison", kills)
     wait_for(lambda: not family(tmp_path), "the sweep to hear of it and to save its runs")
-    compare(tmp_path, *COMPARISON)
-    assert result(tmp_path) == result(whole_comparison)
+    compare(tmp_path, *words, ALONE)
+    assert result(tmp_path) == result(whole)
     for file in tmp_path.rglob("study.db"):
         for name in optuna.get_all_study_names(f"sqlite:///{file}"):
             found = optuna.load_study(study_name=name, storage=f"sqlite:///{file}").trials
@@ -148,7 +153,7 @@ def whole_run(train, tmp_path_factory):
     return folder
 
 
-@seeds(1, 5)
+@seeds(1, 3)
 def test_a_run_killed_at_drawn_moments_ends_with_the_same_bits(train, whole_run, tmp_path, inject, seed):
     draw, kills, number = random.Random(seed), 0, 0
     seconds = sum(row["epoch_seconds"] for row in history(whole_run)) + 1  # files and the test set

@@ -10,9 +10,9 @@ import yaml
 from sweeps import APPS, BASIC, JOBLIB, SPACE, WALKER, budget, num_runs, opened, rows, runs, trials, wait_for
 
 from hydra_sweep import status
+from hydra_sweep.curves import dominates
 from hydra_sweep.results import state_of
 from hydra_sweep.run_record import RunRecord
-from hydra_sweep.schedules import dominates
 
 TRADE = APPS / "trade.py"
 ASHA = ("hydra/sweeper/pruner=asha", "hydra.sweeper.objective=loss", "steps=9")

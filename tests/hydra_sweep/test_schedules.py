@@ -5,20 +5,8 @@ import random
 
 import pytest
 
-from hydra_sweep.schedules import (
-    Asha,
-    Curve,
-    Hyperband,
-    Move,
-    OneEpoch,
-    Pasha,
-    Phase,
-    Schedule,
-    Situation,
-    Stopping,
-    Turn,
-    ranked,
-)
+from hydra_sweep.curves import Curve, Phase, Situation, ranked
+from hydra_sweep.schedules import Asha, Hyperband, Move, OneEpoch, Pasha, Schedule, Stopping, Turn
 
 OPEN, PAUSED, COMPLETE, ENDED = Phase.OPEN, Phase.PAUSED, Phase.COMPLETE, Phase.ENDED
 

@@ -17,9 +17,9 @@ from terminals import RealTerminal
 
 from hydra_sweep.plan import Goal
 from hydra_sweep.process import Process
+from hydra_sweep.records import LEASE, OUTCOME, Lease, Outcome
 from hydra_sweep.run_record import RunRecord, RunRecorder
 from hydra_sweep.screen import Screen, above, spark
-from hydra_sweep.study import LEASE, OUTCOME, Lease, Outcome
 from hydra_sweep.sweep_folder import SweepFolder
 from hydra_sweep.tally import Tally
 

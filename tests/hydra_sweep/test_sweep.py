@@ -61,7 +61,7 @@ def test_a_sweep_that_has_stopped_has_nothing_to_stop(sweep, monkeypatch, capsys
     done = sweep(WALKER, "x=interval(0,4)", budget(9), "hydra.sweeper.objective=loss", "hydra.sweeper.stop.value=1e9")
     monkeypatch.setattr(sys, "argv", ["hydra_sweep.stop", str(done.folder)])
     assert stop.main() == 0
-    assert "\nit has stopped: there is nothing to stop; " in capsys.readouterr().out
+    assert "\nnobody is at work on it: there is nothing to stop; " in capsys.readouterr().out
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ from optuna.trial import create_trial
 from hydra_sweep import machine, planning, status
 from hydra_sweep.errors import UserError
 from hydra_sweep.machine import num_physical_cores
-from hydra_sweep.study import OUTCOME, Outcome
+from hydra_sweep.records import OUTCOME, Outcome
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from optuna.trial import TrialState, create_trial
 from hydra_sweep import tally as tally_module
 from hydra_sweep.plan import Goal
 from hydra_sweep.process import Process
-from hydra_sweep.study import LEASE, OUTCOME, PAUSE, Lease, Outcome, Pause
+from hydra_sweep.records import LEASE, OUTCOME, PAUSE, Lease, Outcome, Pause
 from hydra_sweep.tally import Tally, seconds_left
 
 COMPLETE, PRUNED, FAIL, RUNNING, WAITING = (

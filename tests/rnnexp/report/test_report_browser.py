@@ -1,8 +1,6 @@
 """Pages in a real browser: they run without an error, load nothing, sort, hide, and fit a phone."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from browsers import chromium
@@ -10,7 +8,6 @@ from browsers import chromium
 from rnnexp.report.pages import write
 
 pytestmark = pytest.mark.external
-RUN = "data.limit=400 data.valid_size=100 model.hidden_size=8 model.num_layers=1 train.epochs=2".split()
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +17,10 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def pages(whole, tmp_path_factory):
     """Returns the pages of a real comparison, of one of its searches and of one of its runs."""
     folder = tmp_path_factory.mktemp("pages")
-    command = [sys.executable, "-m", "rnnexp.compare", "name=c", "search=quick", *RUN, "compare.trials=3"]
-    command += ["compare.searches=2", "compare.seeds=2", 'compare.arms=["model=gru","model=rnn"]']
-    command += ["compare.estimate=false", "hydra/launcher=basic"]  # in fewer processes
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    place = folder / "outputs" / "compare" / "c"
+    place = whole[0] / "outputs" / "compare" / "c"
     parts = {
         "comparison": place,
         "sweep": place / "search" / "model_gru" / "1",

@@ -128,6 +128,9 @@ class Outcome:
         return {name: statistics.fmean(run[name] for run in self.runs) for name in shared}
 
 
+CHANGED = (TrialState.WAITING, TrialState.PRUNED)  # what a sampler may see otherwise than it is
+
+
 class SamplersView:
     """A storage as samplers are to see it: a paused trial is one that was pruned, from which they learn.
 
@@ -147,7 +150,8 @@ class SamplersView:
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        trials = map(self._shown, [*self._others, *self._seen.get_all_trials(study_id, deepcopy=False)])
+        found = [*self._others, *self._seen.get_all_trials(study_id, deepcopy=False)]
+        trials = (self._shown(trial) if trial.state in CHANGED else trial for trial in found)
         wanted = [trial for trial in trials if states is None or trial.state in states]
         return copy.deepcopy(wanted) if deepcopy else wanted
 

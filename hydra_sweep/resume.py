@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+import optuna
 from filelock import FileLock
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -59,10 +61,19 @@ def open_study(plan: Plan) -> SweepStudy:
             if differences(recorded, plan.request):
                 migrate(plan, study)
             study.set_aside(plan.aside(study.trials()))
-            study.name_metrics([plan.label(i) for i in range(len(plan.directions))])
+            name_metrics(study, [plan.label(i) for i in range(len(plan.directions))])
     except OSError as error:
         raise UserError(f"cannot write {error.filename or plan.folder}: {error.strerror or error}") from error
     return study
+
+
+def name_metrics(study: SweepStudy, names: Sequence[str]) -> None:
+    """Tells Optuna's own tools, such as its dashboard, what the objectives are called, unless they know."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        found = optuna.Study(study.name, study.storage)
+        if found.metric_names is None:
+            found.set_metric_names(list(names))
 
 
 def refuse_orphans(folder: SweepFolder) -> None:

@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import functools
 import time
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
@@ -40,7 +39,7 @@ from typing import Any, cast
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -162,7 +161,7 @@ class SweepStudy:
     def _latest(self) -> str | None:
         """Returns the name of the newest study of this sweep that was made to its end."""
         found = []
-        for study in optuna.get_all_study_summaries(self.storage, include_best_trial=False):
+        for study in self.storage.get_all_studies():  # Optuna's summaries would count the trials, one by one
             base, _, number = study.study_name.rpartition("~")
             if study.study_name == self.base:
                 found.append((1, study.study_name))
@@ -185,14 +184,6 @@ class SweepStudy:
         """
         storage = cast(BaseStorage, SamplersView(self.storage, has_reports, others))
         return optuna.Study(self.name, storage, sampler=sampler, pruner=pruner)
-
-    def name_metrics(self, names: Sequence[str]) -> None:
-        """Tells Optuna's own tools, such as its dashboard, what the objectives are called, unless they know."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            study = optuna.Study(self.name, self.storage)
-            if study.metric_names is None:
-                study.set_metric_names(list(names))
 
     def attrs(self) -> dict[str, Any]:
         return self.storage.get_study_user_attrs(self.id)
@@ -232,14 +223,19 @@ class SweepStudy:
             self.set(ASIDE, list(numbers))
             self.aside = frozenset(numbers)
 
-    def num_failed(self, n_trials: int) -> int:
+    # Those that take `trials` take all of them as they were just now; None: as they are.
+
+    def num_failed(self, n_trials: int, trials: list[FrozenTrial] | None = None) -> int:
         """Returns how many trials within the budget have failed, those aside that were refused as duplicates."""
-        failed = [trial for trial in self.within_budget(n_trials) if trial.state is TrialState.FAIL]
+        failed = [trial for trial in self.within_budget(n_trials, trials) if trial.state is TrialState.FAIL]
         return sum(Outcome.of(trial).same_as is None for trial in failed)
 
-    def within_budget(self, n_trials: int) -> list[FrozenTrial]:
+    def within_budget(self, n_trials: int, trials: list[FrozenTrial] | None = None) -> list[FrozenTrial]:
         """Returns the trials within the budget that the command asks for, by number."""
-        return [trial for trial in self.trials() if trial.number not in self.aside][:n_trials]
+        found = self.trials() if trials is None else trials
+        return (
+            [trial for trial in found if trial.number not in self.aside][:n_trials] if self.aside else found[:n_trials]
+        )
 
     def claim(
         self,
@@ -249,6 +245,7 @@ class SweepStudy:
         max_steps: int | None = None,
         schedule: Schedule | None = None,
         directions: Sequence[str] = (),
+        trials: list[FrozenTrial] | None = None,
     ) -> tuple[int, Lease] | None:
         """Takes a trial that waits for a worker, or one that its schedule wants, or a new one, within the budget.
 
@@ -261,7 +258,7 @@ class SweepStudy:
         Returns:
             Its id and lease, or None.
         """
-        trials = self.within_budget(n_trials)
+        trials = self.within_budget(n_trials, trials)
         pauses = schedule is not None and schedule.pauses
         for trial in trials:
             if trial.state is not TrialState.WAITING or (only and trial.number not in only):
@@ -326,9 +323,11 @@ class SweepStudy:
             self.storage.set_trial_user_attr(held[0], PAUSE, pause.recorded())
         return held
 
-    def unacknowledged_claim(self, process: Process) -> tuple[int, Lease] | None:
+    def unacknowledged_claim(
+        self, process: Process, trials: list[FrozenTrial] | None = None
+    ) -> tuple[int, Lease] | None:
         """Returns a trial that an idle worker holds without knowing: the storage gave it, but its answer was lost."""
-        for trial in self.trials():
+        for trial in self.trials() if trials is None else trials:
             held = Lease.of(trial) if trial.state is TrialState.RUNNING else None
             if held and held.process == process:
                 return optuna_compat.trial_id(trial), held

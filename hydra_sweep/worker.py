@@ -100,15 +100,17 @@ class Worker:
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
             with Heartbeat(self.study, settings, self.parent, is_alone, self.stop_requested) as heartbeat:
                 while self.has_room and STOPPING.signum is None and not self.stop_requested() and not limit.is_near():
-                    if self.study.num_failed(self.plan.n_trials) >= self.max_failed:
+                    trials = self.study.trials()
+                    if self.study.num_failed(self.plan.n_trials, trials) >= self.max_failed:
                         return
-                    claimed = self.study.unacknowledged_claim(self.process) or self.study.claim(
+                    claimed = self.study.unacknowledged_claim(self.process, trials) or self.study.claim(
                         self.process,
                         self.plan.n_trials,
                         self.only,
                         settings.stop.steps,
                         self.schedule,
                         list(self.plan.pruned_by.values()),
+                        trials,
                     )
                     if claimed is None and self.may_come():
                         time.sleep(WAIT_SECONDS)

@@ -312,7 +312,7 @@ MOMENTS_OF_A_SWEEP = [
     [LOST, ("before", f"{STUDY}.requeue_or_fail", 1, "")],
     [LOST, ("before", f"{STUDY}.release", 1, "")],
     [LOST, ("after", f"{STUDY}.release", 1, "")],  # reaped, not taken up again
-    [LOST, ("before", f"{STUDY}._hold", 1, "")],  # taken up again, by nobody that is known
+    [LOST, ("after", f"{STUDY}._start", 1, "")],  # taken up again, by nobody that is known
     [("before", REPLACE, 1, "results.csv")],
     [("after", REPLACE, 1, "results.csv")],
     [("before", REPLACE, 1, "best.yaml")],

@@ -4,6 +4,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from hydra_sweep.resume import name_metrics
 from hydra_sweep.study import SweepStudy
 
 
@@ -19,7 +20,7 @@ def by_optuna(study):
 
 
 def test_optunas_tools_are_told_what_the_objectives_are_called(study):
-    study.name_metrics(["valid_accuracy", "num_parameters"])
+    name_metrics(study, ["valid_accuracy", "num_parameters"])
     assert by_optuna(study).metric_names == ["valid_accuracy", "num_parameters"]
     study.storage.create_new_trial(study.id, optuna.trial.create_trial(state=TrialState.COMPLETE, values=[0.5, 10.0]))
     assert "values_valid_accuracy" in by_optuna(study).trials_dataframe()
@@ -29,5 +30,5 @@ def test_a_study_of_an_earlier_version_gets_its_names_and_one_that_has_some_keep
     assert by_optuna(study).metric_names is None
     with pytest.warns(optuna.exceptions.ExperimentalWarning):
         by_optuna(study).set_metric_names(["accuracy", "size"])
-    study.name_metrics(["valid_accuracy", "num_parameters"])
+    name_metrics(study, ["valid_accuracy", "num_parameters"])
     assert by_optuna(study).metric_names == ["accuracy", "size"]

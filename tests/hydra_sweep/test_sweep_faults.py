@@ -177,13 +177,14 @@ def test_a_claimed_trial_is_never_seen_with_the_lease_of_its_last_attempt(study,
     """Or a watcher would take it away again, in the moment before the new lease is written."""
     study.claim(gone(), 1)
     study.requeue_or_fail(study.trials()[0], 3)
-    watch, hold = StaleTrialDetector(30), SweepStudy._hold
+    watch, start = StaleTrialDetector(30), SweepStudy._start
 
     def watched(self, *arguments):
+        has_started = start(self, *arguments)
         assert not watch.lost(self)
-        return hold(self, *arguments)
+        return has_started
 
-    monkeypatch.setattr(SweepStudy, "_hold", watched)
+    monkeypatch.setattr(SweepStudy, "_start", watched)
     assert study.claim(HERE, 1)[1].attempt == 2
 
 

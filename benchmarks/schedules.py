@@ -4,8 +4,8 @@
     python benchmarks/schedules.py --seeds 20 --only asha none     fewer, for a look
 
 Everything that decides is what decides in a real search: the study, its claims and pauses, the schedules, the samplers.
-What trains is not: a worker's clock goes on by the recorded seconds of each epoch (results/curves.npz, written by
-benchmarks/curves.py), and reports are the recorded ones. What a sampler proposes is answered by the recorded
+What trains is not: a worker's clock goes on by what an epoch of the configuration takes (results/curves.npz, written
+by benchmarks/curves.py), and reports are the recorded ones. What a sampler proposes is answered by the recorded
 configuration that is nearest to it, among those with the same cell and optimizer.
 
 All have the same time: what forty trials take on four workers if nothing is pruned. A search with the regret r has
@@ -107,7 +107,12 @@ class Curves:
     @property
     def budget(self) -> float:
         """The time that NUM_FULL trials take on NUM_WORKERS workers, in s."""
-        return float(np.nanmean(np.nansum(self.seconds, 1)) + START_SECONDS) * NUM_FULL / NUM_WORKERS
+        return (self.whole + START_SECONDS) * NUM_FULL / NUM_WORKERS
+
+    @property
+    def whole(self) -> float:
+        """The time that a trial takes that nobody stops, in s, on average."""
+        return float(np.mean(self.seconds * np.isfinite(self.values).sum(1)))
 
     def nearest(self, params: dict[str, Any]) -> int:
         mine = point(params)
@@ -174,10 +179,9 @@ def plan_of(arm: Arm) -> Plan:
 def num_begun(arm: Arm) -> int:
     """Returns a number of trials that the time can't be too long for; of one_epoch, what it is just enough for."""
     found = curves()
-    first = float(np.nanmean(found.seconds[:, 0])) + START_SECONDS
-    whole = float(np.nanmean(np.nansum(found.seconds, 1)))
+    first = float(np.mean(found.seconds)) + START_SECONDS
     room = found.budget * NUM_WORKERS
-    return int((room - 3 * whole) / first) if arm.pruner == "one_epoch" else int(room / first)
+    return int((room - 3 * found.whole) / first) if arm.pruner == "one_epoch" else int(room / first)
 
 
 def replay(task: tuple[Arm, int]) -> list[tuple[float, float]]:
@@ -216,8 +220,7 @@ def replay(task: tuple[Arm, int]) -> list[tuple[float, float]]:
                 trial.tell(TrialState.PRUNED, outcome(found.values[places[trial.number], : trial.step]))
                 heapq.heappush(events, (now, next(order), worker, None))
                 continue
-        pace = found.seconds[places[trial.number], trial.step]
-        heapq.heappush(events, (now + (pace if math.isfinite(pace) else 0.0), next(order), worker, trial))
+        heapq.heappush(events, (now + found.seconds[places[trial.number]], next(order), worker, trial))
     return trace
 
 

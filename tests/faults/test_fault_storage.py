@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import functools
 import io
 import itertools
 import os
@@ -30,6 +31,7 @@ from sweeps import (
 
 from hydra_sweep.errors import UserError
 from hydra_sweep.files import atomic
+from hydra_sweep.records import is_paused
 from rnnexp.data import idx
 from rnnexp.record.result import Status
 from rnnexp.record.run_folder import RunFolder
@@ -60,8 +62,8 @@ def history(folder):
     return [{k: v for k, v in row.items() if k != "epoch_seconds"} for row in RunFolder(folder).read_history()]
 
 
-def rnnexp(*arguments, cwd, **environment):
-    command = [sys.executable, "-W", "error", "-m", "rnnexp", *TINY, "train.epochs=1", *arguments]
+def rnnexp(*arguments, cwd, base=(*TINY, "train.epochs=1"), **environment):
+    command = [sys.executable, "-W", "error", "-m", "rnnexp", *base, *arguments]
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300
     )
@@ -187,6 +189,31 @@ def test_a_disk_that_fills_up_in_a_sweep_ends_it_in_a_line_and_it_goes_on(tmp_pa
             assert essence(disk / "sweep", 6) == essence(disk / "undisturbed", 6)
         finally:
             start.kill()
+
+
+@pytest.mark.long
+def test_paused_trials_that_fill_a_disk_end_the_search_in_a_line_and_it_goes_on(tmp_path, inject):
+    """Nine checkpoints of half a megabyte, most of them of paused trials."""
+    inject("disk full of paused trials")
+    words = ["-m", "optim=adam", "optim.lr=tag(log,interval(1e-3,1e-1))", "n_trials=9", "hydra/sweeper/pruner=asha"]
+    words += ["workers=1", "hydra/launcher=basic", "name=s"]
+    search = functools.partial(rnnexp, *words, base=[*TINY[:2], *TINY[3:], "model.hidden_size=96", "train.epochs=4"])
+    with mounted(tmp_path / "disk", "size=3m") as disk:
+        done = search(cwd=disk)
+        assert done.returncode in (1, 2)
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "No space left on device" in done.stdout + done.stderr
+        sweep = disk / "outputs" / "sweeps" / "s"
+        assert sum(map(is_paused, trials(sweep))) > 1
+        remount(disk, "size=30m")
+        assert search(cwd=disk).returncode == 0
+        assert search(cwd=tmp_path).returncode == 0
+        found = [
+            [[row[key] for key in ("trial", "state", "optim.lr", "valid_accuracy", "epochs")] for row in rows(place)]
+            for place in (sweep, tmp_path / "outputs" / "sweeps" / "s")
+        ]
+        assert found[0] == found[1]
+        assert len(found[0]) == 9
 
 
 @pytest.fixture

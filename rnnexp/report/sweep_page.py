@@ -134,13 +134,14 @@ def page(folder: SweepFolder, collect: Callable[[Path], pd.DataFrame] = collect)
     if not sweep.is_finished and "resume" in request:
         page.commands.append(("go on", str(request["resume"])))
     frame = collect(path)
-    running = int((frame["status"] == Status.RUNNING.value).sum())
+    numbers = [(state, int((frame["status"] == state).sum())) for state in (Status.RUNNING.value, Status.PAUSED.value)]
+    under_way = [(str(state), str(number)) for state, number in numbers if number]
     if not len(trials):
-        page.tiles += [("running", str(running))] if running else []
+        page.tiles += under_way
         page.missing.append("No trial has finished yet.")
         return page
     page.tiles += [(str(state), str(n)) for state, n in trials["state"].value_counts().items()]
-    page.tiles += [("running", str(running))] if running else []
+    page.tiles += under_way
     if isinstance(value := sweep.best.get(sweep.objective), (int, float)):
         page.tiles.append((f"best {sweep.objective.replace('_', ' ')}", tile(value, sweep.objective)))
     if "command" in sweep.best:

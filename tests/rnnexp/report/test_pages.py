@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from hydra_sweep.errors import UserError
+from hydra_sweep.run_record import RunRecord, RunRecorder
 from hydra_sweep.sweep_folder import SweepFolder
 from rnnexp.record.result import TestOutcomes
 from rnnexp.record.run_folder import RunFolder
@@ -164,6 +165,16 @@ def test_a_sweeps_page_shows_its_search(sweep_folder, tmp_path):
     axes = page.drawings[0].figure.axes[0]
     assert axes.get_ylabel() == "validation accuracy (%)"
     assert max(axes.lines[-1].get_ydata()) == pytest.approx(100 * 0.77)
+
+
+def test_the_page_of_a_search_under_way_counts_its_paused_trials(sweep_folder, tmp_path):
+    folder = tmp_path / "search"
+    shutil.copytree(sweep_folder, folder)
+    (folder / "3" / "result.json").unlink()
+    with RunRecorder(SweepFolder(folder).run_record("3"), RunRecord(3, "running", {}, "valid_accuracy")) as recorder:
+        recorder.end("paused", reason="paused after step 1")
+    assert ("paused", "1") in gather(folder).tiles
+    assert "paused" not in dict(gather(sweep_folder).tiles)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ class Trainer:
         while not self.is_finished():
             if ended:
                 status = as_status(ended)
-                where = f"after epoch {p.epoch}" if not p.batch else f"in epoch {p.epoch + 1}, after batch {p.batch}"
+                is_within = any(row["epoch"] > p.epoch for row in p.midway)
+                where = f"in epoch {p.epoch + 1}, after batch {p.batch}" if is_within else f"after epoch {p.epoch}"
                 return status, f"{status.value} {where}"
             try:
                 self.train_epoch()

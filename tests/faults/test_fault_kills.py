@@ -61,26 +61,22 @@ def some(cases, number):
 # A comparison: it takes longest, so it begins first.
 
 ALONE = "hydra/launcher=basic"  # in fewer processes, where none is killed
-COMPARISON = ["name=c", TWO, "workers=1", *SMALL_COMPARISON, "compare.trials=2"]
-KINDS = {  # which have all that a comparison goes through, in fewer sweeps than one of both kinds
-    "one search, its best two again": ("compare.searches=1", "compare.top=2"),
-    "two searches, their bests": ("compare.searches=2", "compare.top=1"),
-}
+# All that a comparison goes through, in fewer sweeps than with several searches: those are in test_comparison.py.
+COMPARISON = ["name=c", TWO, "workers=1", *SMALL_COMPARISON, "compare.trials=2", "compare.searches=1", "compare.top=2"]
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def whole_comparison(request, tmp_path_factory):
-    """Returns the command of a comparison, and the folder of one that nothing has disturbed."""
-    folder, words = tmp_path_factory.mktemp("whole"), [*COMPARISON, *KINDS[request.param]]
-    compare(folder, *words, ALONE)
-    return words, folder
+@pytest.fixture(scope="module")
+def whole_comparison(tmp_path_factory):
+    """Returns the folder of a comparison that nothing has disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    compare(folder, *COMPARISON, ALONE)
+    return folder
 
 
 @pytest.mark.long
 def test_a_comparison_killed_at_drawn_moments_ends_alike(whole_comparison, tmp_path, inject):
-    words, whole = whole_comparison
-    command = [sys.executable, "-m", "rnnexp.compare", *words]
-    draw, kills = random.Random(words[-1]), 0
+    command = [sys.executable, "-m", "rnnexp.compare", *COMPARISON]
+    draw, kills = random.Random(0), 0
     for is_all in (False, True):  # of itself alone, or of its sweep and their workers, too
         with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
@@ -91,8 +87,8 @@ def test_a_comparison_killed_at_drawn_moments_ends_alike(whole_comparison, tmp_p
                 kills += 1
     inject("kill of a comparison", kills)
     wait_for(lambda: not family(tmp_path), "the sweep to hear of it and to save its runs")
-    compare(tmp_path, *words, ALONE)
-    assert result(tmp_path) == result(whole)
+    compare(tmp_path, *COMPARISON, ALONE)
+    assert result(tmp_path) == result(whole_comparison)
     for file in tmp_path.rglob("study.db"):
         for name in optuna.get_all_study_names(f"sqlite:///{file}"):
             found = optuna.load_study(study_name=name, storage=f"sqlite:///{file}").trials
@@ -258,7 +254,7 @@ def assert_alike(folder, whole, n):
     assert all(times <= attempts[trial] for trial, times in runs(folder).items())
 
 
-@seeds(1, 3)
+@seeds(1, 2)
 @pytest.mark.parametrize("victim", some(VICTIMS, 3))  # a worker, both, and with paused trials; the others with --long
 def test_a_sweep_killed_at_drawn_moments_ends_alike(start, whole_sweep, inject, victim, seed):
     draw = random.Random(f"{victim} {seed}")

@@ -110,7 +110,7 @@ def check(folder, draw):
     assert set(typist.ended.values()) == {1}
 
 
-@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(5, 25, 5))])
+@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(5, 15, 5))])
 def test_the_last_command_ends_with_its_cells_each_run_once(store, tmp_path, first):
     for seed in range(first, first + 5):
         try:

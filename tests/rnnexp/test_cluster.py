@@ -343,7 +343,7 @@ def test_two_hosts_that_share_no_folder_share_one_budget_and_end_with_all_runs(h
     begun = [own_runs(sweep) for sweep in sweeps]
     assert all(begun)
     assert Counter([*begun[0], *begun[1]]) == Counter(range(24))
-    workers = {Outcome.of(trial).worker.partition("-")[0] for trial in sweeps[0].study.trials()}
+    workers = {Outcome.of(trial).worker.partition("-")[0] for trial in sweeps[0].study.trials()[:24]}
     assert workers == {"host1", "host2"}
     for sweep in sweeps:
         for number in range(24):

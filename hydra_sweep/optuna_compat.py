@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
+HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
 # All that a storage does; Optuna's cache in front of a database calls the last three, too.
 STORAGE_CALLS = (*BaseStorage.__abstractmethods__, "_get_trials", "_set_trial_param", "_create_new_trial")
 

@@ -14,6 +14,7 @@ from optuna.distributions import distribution_to_json
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from hydra_sweep import optuna_compat
 from hydra_sweep.curves import Curve, Phase
 from hydra_sweep.process import Process
 from hydra_sweep.schedules import Move
@@ -151,7 +152,10 @@ class SamplersView:
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         found = [*self._others, *self._seen.get_all_trials(study_id, deepcopy=False)]
-        trials = (self._shown(trial) if trial.state in CHANGED else trial for trial in found)
+        trials = [self._shown(trial) if trial.state in CHANGED else trial for trial in found]
+        if not optuna_compat.HAS_CONSTRAINTS and len(self._seen.get_study_directions(study_id)) > 1:
+            # Optuna 4.9 has TPE compute with the values of those that are pruned, which have none.
+            trials = [trial for trial in trials if trial.state is not TrialState.PRUNED]
         wanted = [trial for trial in trials if states is None or trial.state in states]
         return copy.deepcopy(wanted) if deepcopy else wanted
 

@@ -36,7 +36,6 @@ from hydra_sweep.study import NUM_STEPS, START, SweepStudy
 from hydra_sweep.task import Task
 
 log = logging.getLogger("hydra_sweep")
-HAS_CONSTRAINTS = hasattr(optuna.Trial, "set_constraint")  # Optuna 5; 4.9 has constraints_func instead
 KEEPS_CONSTRAINTS = ("tpe", "gp", "nsgaii")
 
 
@@ -122,7 +121,7 @@ class RunningTrial:
             }
         elif name in ("gp", "cmaes"):
             options["independent_sampler"] = optuna.samplers.RandomSampler(seed=seed)
-        if self.plan.constraints and not HAS_CONSTRAINTS and name in KEEPS_CONSTRAINTS:
+        if self.plan.constraints and not optuna_compat.HAS_CONSTRAINTS and name in KEEPS_CONSTRAINTS:
             options["constraints_func"] = self._recorded_violations
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
@@ -363,7 +362,7 @@ class RunningTrial:
         if values is None and state is TrialState.COMPLETE and not self.plan.is_grid:
             state, outcome.reason = TrialState.FAIL, "a repeat lacks the objective"
         self.study.note(trial_id, outcome, values)
-        if self.plan.constraints and HAS_CONSTRAINTS and state is not TrialState.FAIL and self.trial:
+        if self.plan.constraints and optuna_compat.HAS_CONSTRAINTS and state is not TrialState.FAIL and self.trial:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # set by an earlier attempt already
                 for constraint in self.plan.constraints:

@@ -100,9 +100,9 @@ class RunningTrial:
         """Returns the parameters that are not left to the sampler; records them, for the trial to keep them."""
         cell = self.plan.cell_of(frozen)
         if cell is None:
-            is_planned = bool(self.plan.wanted)  # else all is left to the sampler, whatever others have
-            trials = self.study.within_budget(self.plan.n_trials) if is_planned else []
-            cell = self.plan.next_cell(self.number, trials) if is_planned else ()
+            cell = ()  # where nothing is planned, all is left to the sampler, whatever others have
+            if self.plan.wanted:
+                cell = self.plan.next_cell(self.number, self.study.within_budget(self.plan.n_trials))
             self.study.storage.set_trial_user_attr(self.trial_id, CELL, list(cell))
         return self.plan.wanted.get(cell, {})
 

@@ -38,6 +38,7 @@ from tqdm import tqdm
 
 from hydra_sweep.plan import Plan
 from hydra_sweep.process import Process
+from hydra_sweep.records import Curves as RecordedCurves
 from hydra_sweep.records import Outcome
 from hydra_sweep.schedules import Move
 from hydra_sweep.signals import Paused
@@ -147,7 +148,7 @@ class ReplayStudy(SweepStudy):
     def __init__(self, plan: Plan) -> None:
         self.url, self.base, self.name = "", plan.study_name, plan.study_name
         self.storage = optuna.storages.InMemoryStorage()
-        self.start_lock = nullcontext()
+        self.start_lock, self.curves = nullcontext(), RecordedCurves()
         self._create(self.name, plan.directions, {}, [])
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shlex
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,13 @@ class Command:
         return shlex.join([*self.program, *self.flags, *arguments])
 
 
+def made(kind: partial[Any], **options: Any) -> Any:
+    """Returns a new sampler or pruner, which shares nothing with those made before."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return kind.func(**copy.deepcopy(kind.keywords) | options)
+
+
 @dataclass
 class Goal:
     """What a sweep is to improve, within which bounds."""
@@ -130,10 +138,25 @@ class Plan(Goal):
 
     def schedule(self) -> tuple[Schedule | None, optuna.pruners.BasePruner]:
         """Returns the schedule of ours that its pruner is, if it is one, and what Optuna asks."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            found = instantiate(self.pruner_config)
+        found = made(self._pruner)
         return (found, optuna.pruners.NopPruner()) if isinstance(found, Schedule) else (None, found)
+
+    def sampler(self, **options: Any) -> optuna.samplers.BaseSampler:
+        """Returns a new sampler, with these arguments beside those that are configured."""
+        found: optuna.samplers.BaseSampler = made(self._sampler, **options)
+        return found
+
+    # Hydra takes 2 ms to make an object, and a trial wants a sampler for each of its parameters.
+
+    @cached_property
+    def _sampler(self) -> partial[Any]:
+        found: partial[Any] = instantiate(self.sampler_config, _partial_=True)
+        return found
+
+    @cached_property
+    def _pruner(self) -> partial[Any]:
+        found: partial[Any] = instantiate(self.pruner_config, _partial_=True)
+        return found
 
     @property
     def pruned_by(self) -> dict[str, str]:

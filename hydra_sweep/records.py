@@ -6,7 +6,8 @@ import copy
 import json
 import statistics
 import zlib
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -90,6 +91,24 @@ def curve_of(trial: FrozenTrial, directions: Sequence[str]) -> Curve:
     return Curve(trial.number, costs, phase)
 
 
+class Curves:
+    """Trials as their schedule sees them; one that has ended is looked at once."""
+
+    def __init__(self) -> None:
+        self._ended: dict[tuple[int, tuple[str, ...]], Curve] = {}
+
+    def of(self, trials: Iterable[FrozenTrial], directions: Sequence[str]) -> list[Curve]:
+        return [self._of(trial, tuple(directions)) for trial in trials]
+
+    def _of(self, trial: FrozenTrial, directions: tuple[str, ...]) -> Curve:
+        key = trial.number, directions
+        if (curve := self._ended.get(key)) is None:
+            curve = curve_of(trial, directions)
+            if trial.state.is_finished():
+                self._ended[key] = curve
+        return curve
+
+
 @dataclass
 class Outcome:
     """How a trial ended, beside what Optuna records itself.
@@ -144,6 +163,7 @@ class SamplersView:
 
     def __init__(self, storage: BaseStorage, has_reports: bool = True, others: Sequence[FrozenTrial] = ()) -> None:
         self._seen, self._has_reports, self._others = storage, has_reports, others
+        self._kept: list[FrozenTrial] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._seen, name)
@@ -151,13 +171,26 @@ class SamplersView:
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
+        trials = self._trials(study_id) if self._kept is None else self._kept
+        wanted = [trial for trial in trials if states is None or trial.state in states]
+        return copy.deepcopy(wanted) if deepcopy else wanted
+
+    @contextmanager
+    def kept(self, study_id: int) -> Iterator[None]:
+        """Has all that is asked meanwhile answered from one look at the trials: samplers ask for each parameter."""
+        self._kept = self._trials(study_id)
+        try:
+            yield
+        finally:
+            self._kept = None
+
+    def _trials(self, study_id: int) -> list[FrozenTrial]:
         found = [*self._others, *self._seen.get_all_trials(study_id, deepcopy=False)]
         trials = [self._shown(trial) if trial.state in CHANGED else trial for trial in found]
         if not optuna_compat.HAS_CONSTRAINTS and len(self._seen.get_study_directions(study_id)) > 1:
             # Optuna 4.9 has TPE compute with the values of those that are pruned, which have none.
             trials = [trial for trial in trials if trial.state is not TrialState.PRUNED]
-        wanted = [trial for trial in trials if states is None or trial.state in states]
-        return copy.deepcopy(wanted) if deepcopy else wanted
+        return trials
 
     def _shown(self, trial: FrozenTrial) -> FrozenTrial:
         is_pruned = trial.state is TrialState.PRUNED or is_paused(trial)

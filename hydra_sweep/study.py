@@ -54,11 +54,11 @@ from hydra_sweep.records import (
     OUTCOME,
     PAUSE,
     RUNS,
+    Curves,
     Lease,
     Outcome,
     Pause,
     SamplersView,
-    curve_of,
     is_paused,
 )
 from hydra_sweep.schedules import Move, Schedule
@@ -100,6 +100,7 @@ class SweepStudy:
         # SQLite has no row to lock between Optuna's look at a trial's state and its change of it.
         self.start_lock: AbstractContextManager[Any] = FileLock(f"{file}.lock") if file != url else nullcontext()
         self.name = self._latest() or name
+        self.curves = Curves()
 
     @property
     def exists(self) -> bool:
@@ -169,21 +170,15 @@ class SweepStudy:
                 found.append((int(number), study.study_name))
         return max(found)[1] if found else None
 
-    def optuna(
-        self,
-        sampler: optuna.samplers.BaseSampler,
-        pruner: optuna.pruners.BasePruner,
-        has_reports: bool = True,
-        others: Sequence[FrozenTrial] = (),
-    ) -> optuna.Study:
-        """Returns Optuna's own object for one trial's questions.
+    def view(self, has_reports: bool = True, others: Sequence[FrozenTrial] = ()) -> SamplersView:
+        """Returns the storage as samplers are to see it."""
+        return SamplersView(self.storage, has_reports, others)
 
-        Args:
-            has_reports: whether the sampler may learn from what was reported at each step.
-            others: trials of other sweeps that it may learn from.
-        """
-        storage = cast(BaseStorage, SamplersView(self.storage, has_reports, others))
-        return optuna.Study(self.name, storage, sampler=sampler, pruner=pruner)
+    def optuna(
+        self, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner, view: SamplersView
+    ) -> optuna.Study:
+        """Returns Optuna's own object for one trial's questions."""
+        return optuna.Study(self.name, cast(BaseStorage, view), sampler=sampler, pruner=pruner)
 
     def attrs(self) -> dict[str, Any]:
         return self.storage.get_study_user_attrs(self.id)
@@ -296,7 +291,7 @@ class SweepStudy:
             num_unbegun: trials of the budget that are still to come.
             directions: of what trials have reported at each step.
         """
-        curves = [curve_of(trial, directions) for trial in trials]
+        curves = self.curves.of(trials, directions)
         return Situation(curves, num_unbegun, self.attrs().get(NUM_STEPS))
 
     def pause(self, trial_id: int, step: int) -> None:

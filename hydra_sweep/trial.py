@@ -15,7 +15,6 @@ from contextlib import suppress
 from typing import Any
 
 import optuna
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
@@ -123,12 +122,10 @@ class RunningTrial:
             options["independent_sampler"] = optuna.samplers.RandomSampler(seed=seed)
         if self.plan.constraints and not optuna_compat.HAS_CONSTRAINTS and name in KEEPS_CONSTRAINTS:
             options["constraints_func"] = self._recorded_violations
+        sampler = self.plan.sampler(**options)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            sampler: optuna.samplers.BaseSampler = instantiate(self.plan.sampler_config, **options)
-            if self.fixed:
-                sampler = optuna.samplers.PartialFixedSampler(self.fixed, sampler)
-        return sampler
+            return optuna.samplers.PartialFixedSampler(self.fixed, sampler) if self.fixed else sampler
 
     def _recorded_violations(self, trial: FrozenTrial) -> list[float]:
         return self.plan.violations(Outcome.of(trial).metrics())
@@ -141,8 +138,9 @@ class RunningTrial:
 
     def sample(self) -> list[str]:
         """Returns the trial's sampled overrides; what an earlier attempt has drawn stays."""
-        study = self.study.optuna(self.sampler(), self.pruner, self.plan.are_reports_objectives, self._others())
-        with warnings.catch_warnings():
+        view = self.study.view(self.plan.are_reports_objectives, self._others())
+        study = self.study.optuna(self.sampler(), self.pruner, view)
+        with view.kept(self.study.id), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of parameters that a sampler can't model, and of experimental ones
             self.trial = trial = SeededTrial(study, self.trial_id, self.sampler, self.plan.space.fixed_texts())
             _ = trial.relative_params  # now, so that they don't depend on which parameters are drawn already
@@ -370,7 +368,8 @@ class RunningTrial:
         if state is TrialState.COMPLETE and values is None:  # a grid whose task returns nothing
             self.study.end(trial_id, state, None, outcome)
             return
-        study = self.study.optuna(self.sampler("after"), self.pruner, self.plan.are_reports_objectives)
+        view = self.study.view(self.plan.are_reports_objectives)
+        study = self.study.optuna(self.sampler("after"), self.pruner, view)
         with warnings.catch_warnings(), suppress(ValueError):  # ValueError: ended by another in the meantime
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.tell(self.number, values, state=state)

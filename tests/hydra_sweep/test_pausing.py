@@ -74,11 +74,11 @@ def test_a_sweep_that_is_stopped_keeps_its_paused_trials_and_shows_them(start, c
 
 def test_the_sampler_learns_from_paused_trials(tmp_path):
     study = opened_new(tmp_path)
-    trial = study.optuna(optuna.samplers.RandomSampler(), optuna.pruners.NopPruner()).ask()
+    trial = study.optuna(optuna.samplers.RandomSampler(), optuna.pruners.NopPruner(), study.view()).ask()
     trial.report(3.0, 1)
     study.pause(trial._trial_id, 1)
     study.storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.WAITING)
-    seen = study.optuna(optuna.samplers.TPESampler(), optuna.pruners.NopPruner())
+    seen = study.optuna(optuna.samplers.TPESampler(), optuna.pruners.NopPruner(), study.view())
     assert [found.state.name for found in seen.get_trials(deepcopy=False)] == ["PRUNED"]
     assert [found.state.name for found in study.trials()] == ["WAITING"]
     assert seen.get_trials(states=(optuna.trial.TrialState.WAITING,)) == []

@@ -58,7 +58,8 @@ def test_a_finished_sweep_has_nothing_to_stop(sweep, monkeypatch, capsys):
 
 
 def test_a_sweep_that_has_stopped_has_nothing_to_stop(sweep, monkeypatch, capsys):
-    done = sweep(WALKER, "x=interval(0,4)", budget(9), "hydra.sweeper.objective=loss", "hydra.sweeper.stop.value=1e9")
+    ends = ("hydra.sweeper.objective=loss", "hydra.sweeper.stop.value=1e9", "steps=1", "pause=0.3")
+    done = sweep(WALKER, "x=interval(0,4)", budget(40), *ends)
     monkeypatch.setattr(sys, "argv", ["hydra_sweep.stop", str(done.folder)])
     assert stop.main() == 0
     assert "\nnobody is at work on it: there is nothing to stop; " in capsys.readouterr().out

@@ -1,25 +1,36 @@
-"""Forty trials of one search by rnnexp, the official Optuna sweeper and Ray Tune, in turn, with one run function.
+"""One search by rnnexp, the official Optuna sweeper and Ray Tune, in turn, with one run function: who finds it sooner?
 
-All search cell, learning rate, size and batch size on 2,000 images, up to 27 epochs, with TPE on all cores: rnnexp by
-ASHA with a worker for each core; hydra-optuna-sweeper with the basic launcher (one trial at a time, on all cores) and
-with joblib (batches of as many trials as cores, one thread each); Ray Tune with ASHA and OptunaSearch. Wall time is
-that of the whole command. What a search found is its best validation accuracy; `to the same accuracy` is the time until
-the worst of the four bests of the round was reached.
+All search cell, learning rate, size and batch size on 2,000 images, up to 27 epochs, with TPE on all cores:
+hydra-optuna-sweeper with the basic launcher (one trial at a time, on all cores) and with joblib (batches of as many
+trials as cores, one thread each); Ray Tune with ASHA and OptunaSearch; rnnexp as its search=default is, with a worker
+for each core.
+
+In each round the basic launcher runs forty trials to their end. What counts is how long each takes, start included, to
+the validation accuracy of the best of them; the others end as soon as they come there, or once they have had as much
+time as the basic launcher took for all forty, which then counts as theirs: less than it would take them. Every epoch's
+accuracy counts, for all of them. A round is kept in results/search-rounds.json when it is done: the command goes on.
 """
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench import HERE, ROOT, Row, environment
+import psutil
+from bench import HERE, RESULTS, ROOT, Row, environment
 from data_root import data_root
+from scipy.stats import t as student
 from search_space import BATCH_SIZES, CELLS, FIXED, HIDDEN_SIZE, LR, NUM_TRIALS
 from tqdm import tqdm
 
@@ -27,65 +38,136 @@ from hydra_sweep.machine import num_physical_cores
 
 RELEASE = ("hydra-core==1.4.0rc3", "hydra-optuna-sweeper==1.4.0rc3", "hydra-joblib-launcher==1.4.0rc3")
 PEERS = HERE / "peers"
+ROUNDS = RESULTS / "search-rounds.json"
+MANY = 10 * NUM_TRIALS  # trials, for those that have time instead
+GOALS = {"hydra-optuna-sweeper, basic": 3.0, "hydra-optuna-sweeper, joblib": 2.0, "Ray Tune, ASHA": 1.0}
 Found = list[tuple[float, float]]  # seconds since the start, best validation accuracy so far
 
 
-def measure(rounds: int = 3) -> Iterator[Row]:
+@dataclass
+class Search:
+    """A command that searches, and how to ask what it has found so far."""
+
+    command: Sequence[str | Path]
+    best: Callable[[], float]
+    env: dict[str, str]
+
+    def run(self, wanted: float = math.inf, seconds: float = math.inf) -> Found:
+        """Runs it to its end, or until it has found something good enough, or for so long."""
+        with tempfile.TemporaryFile() as errors:
+            began = time.monotonic()
+            process = psutil.Popen(self.command, env=os.environ | self.env, stdout=subprocess.DEVNULL, stderr=errors)
+            found: Found = [(0.0, 0.0)]
+            while (code := process.poll()) is None and time.monotonic() - began < seconds and found[-1][1] < wanted:
+                time.sleep(0.25)
+                if (best := self.best()) > found[-1][1]:
+                    found.append((time.monotonic() - began, best))
+            found.append((time.monotonic() - began, max(self.best(), found[-1][1])))
+            if code:
+                errors.seek(0)
+                sys.exit(f"{' '.join(map(str, self.command))}: {errors.read().decode()[-3000:]}")
+        if code is None:
+            stop([process, *process.children(recursive=True)])
+        return found
+
+
+def stop(family: list[psutil.Process]) -> None:
+    for signal in ("terminate", "kill"):
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                getattr(process, signal)()
+        _, family = psutil.wait_procs(family, timeout=20)
+
+
+def measure(rounds: int = 5) -> Iterator[Row]:
     data_root()  # unpacked before any clock runs
-    official, ray = environment("official", *RELEASE), environment("ray", "ray[tune]", "optuna")
-    engines = {
-        "rnnexp": lambda folder, seed: ours(folder, seed),
-        "hydra-optuna-sweeper, basic": lambda folder, seed: theirs(official, "basic", folder, seed),
-        "hydra-optuna-sweeper, joblib": lambda folder, seed: theirs(official, "joblib", folder, seed),
-        "Ray Tune, ASHA": lambda folder, seed: on_ray(ray, folder),
-    }
-    walls: dict[str, list[float]] = {name: [] for name in engines}
-    bests: dict[str, list[float]] = {name: [] for name in engines}
-    until: dict[str, list[float]] = {name: [] for name in engines}
+    known = json.loads(ROUNDS.read_text()) if ROUNDS.exists() else []
     for seed in tqdm(range(rounds), "search", disable=None):
-        found: dict[str, Found] = {}
-        for name, search in engines.items():
-            with tempfile.TemporaryDirectory() as folder:
-                began = time.time()
-                found[name] = [(end - began, accuracy) for end, accuracy in search(Path(folder), seed)]
-                walls[name].append(time.time() - began)
-            bests[name].append(100 * max(accuracy for _, accuracy in found[name]))
-        same = min(max(accuracy for _, accuracy in one) for one in found.values())
-        for name, one in found.items():
-            until[name].append(min(end for end, accuracy in one if accuracy >= same))
-    what = f"a search of {NUM_TRIALS} trials"
-    for name in list(engines)[1:]:
-        goal = 4.0 if name.startswith("hydra") else 1.0
-        yield Row(f"{what}, wall time", name, "s", walls["rnnexp"], walls[name], goal=goal)
-    for name in list(engines)[1:]:
-        yield Row("to the same accuracy", name, "s", until["rnnexp"], until[name])
-    for name in list(engines)[1:]:
-        yield Row("best validation accuracy", name, "%", bests["rnnexp"], bests[name], note="x is theirs / ours")
+        if seed >= len(known):
+            known.append(one_round(seed))
+            ROUNDS.write_text(json.dumps(known) + "\n")
+    known = known[:rounds]
+    ours = [found["rnnexp"] for found in known]
+    wanted = [max(best for _, best in found["hydra-optuna-sweeper, basic"]) for found in known]
+    for name, goal in GOALS.items():
+        theirs = [found[name] for found in known]
+        a, b = ([until(found, best) for found, best in zip(them, wanted, strict=True)] for them in (ours, theirs))
+        never = sum(found[-1][1] < best for found, best in zip(theirs, wanted, strict=True))
+        note = f"mean {ratio(a, b)}" + f"; {never} of {rounds} never came there" * bool(never)
+        yield Row("a search, to the accuracy of the best of forty trials", name, "s", a, b, goal=goal, note=note)
+    yield Row("that accuracy", "hydra-optuna-sweeper, basic", "%", [100 * best for best in wanted])
 
 
-def ours(folder: Path, seed: int) -> Found:
+def until(found: Found, wanted: float) -> float:
+    """Returns when a search came to an accuracy; for one that did not, when it ended."""
+    return next((seconds for seconds, best in found if best >= wanted), found[-1][0])
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Returns the geometric mean of theirs / ours, with its 95 % interval (Student's t of the logarithms)."""
+    logs = [math.log(b / a) for a, b in zip(ours, theirs, strict=True)]
+    mean = statistics.mean(logs)
+    if len(logs) < 2:
+        return f"{math.exp(mean):.1f}"
+    half = student.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return f"{math.exp(mean):.1f} [{math.exp(mean - half):.1f}, {math.exp(mean + half):.1f}]"
+
+
+def one_round(seed: int) -> dict[str, Found]:
+    """Returns what each engine found, and when."""
+    official, ray = environment("official", *RELEASE), environment("ray", "ray[tune]", "optuna")
+    found: dict[str, Found] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        found["hydra-optuna-sweeper, basic"] = theirs(official, "basic", NUM_TRIALS, Path(folder), seed).run()
+    seconds, best = found["hydra-optuna-sweeper, basic"][-1]
+    engines: dict[str, Callable[[Path], Search]] = {
+        "rnnexp": lambda folder: ours(folder, seed),
+        "hydra-optuna-sweeper, joblib": lambda folder: theirs(official, "joblib", MANY, folder, seed),
+        "Ray Tune, ASHA": lambda folder: on_ray(ray, folder),
+    }
+    for name, search in engines.items():
+        with tempfile.TemporaryDirectory() as folder:
+            found[name] = search(Path(folder)).run(best, seconds)
+    return found
+
+
+def ours(folder: Path, seed: int) -> Search:
     cells, batches = ",".join(CELLS), ",".join(map(str, BATCH_SIZES))
     command = [
-        *(sys.executable, "-m", "rnnexp", "-m", *FIXED, f"n_trials={NUM_TRIALS}", "name=search"),
+        *(sys.executable, "-m", "rnnexp", "-m", *FIXED, f"n_trials={MANY}", "name=search"),
         *(f"model=choice({cells})", f"train.batch_size=choice({batches})"),
         f"optim.lr=tag(log,interval({LR[0]},{LR[1]}))",
         f"model.hidden_size=tag(log,int(interval({HIDDEN_SIZE[0]},{HIDDEN_SIZE[1]})))",
-        *("hydra/sweeper/pruner=asha", f"hydra.sweeper.seed={seed}", f"hydra.sweep.dir={folder}/sweep"),
+        *(f"hydra.sweeper.seed={seed}", f"hydra.sweep.dir={folder}/sweep", *PRUNED),
     ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    results = (folder / "sweep").glob("*/result.json")
-    return sorted((path.stat().st_mtime, json.loads(path.read_text())["metrics"]["valid_accuracy"]) for path in results)
+    return Search(command, lambda: recorded(folder), {})
 
 
-def theirs(python: Path, launcher: str, folder: Path, seed: int) -> Found:
-    for name in ("rnnexp", "conf"):  # and not hydra_plugins, where our sweeper would take the name of theirs
+PRUNED = ("hydra/sweeper/pruner=asha",)
+
+
+def recorded(folder: Path) -> float:
+    """Returns the best validation accuracy of any epoch that is in a run's history."""
+    best = 0.0
+    for path in folder.glob("sweep/*/history.csv"):
+        with path.open() as file:
+            best = max([best, *(float(row["valid_accuracy"] or 0) for row in csv.DictReader(file) if row["crc32"])])
+    return best
+
+
+def theirs(python: Path, launcher: str, num_trials: int, folder: Path, seed: int) -> Search:
+    for name in (
+        "rnnexp",
+        "hydra_sweep",
+        "conf",
+    ):  # and not hydra_plugins, where our sweeper would take the name of theirs
         (folder / name).symlink_to(ROOT / name)
     cores = num_physical_cores()
     at_once, threads = (1, cores) if launcher == "basic" else (cores, 1)
     cells, batches = ",".join(CELLS), ",".join(map(str, BATCH_SIZES))
     command = [
         *(python, PEERS / "official_search.py", "-m", *FIXED, f"train.threads={threads}"),
-        *(f"hydra/launcher={launcher}", f"hydra.sweeper.n_trials={NUM_TRIALS}", f"hydra.sweeper.n_jobs={at_once}"),
+        *(f"hydra/launcher={launcher}", f"hydra.sweeper.n_trials={num_trials}", f"hydra.sweeper.n_jobs={at_once}"),
         *("hydra.sweeper.direction=maximize", "hydra/sweeper/sampler=tpe", f"hydra.sweeper.sampler.seed={seed}"),
         *(f"model=choice({cells})", f"train.batch_size=choice({batches})"),
         f"optim.lr=tag(log,interval({LR[0]},{LR[1]}))",
@@ -96,15 +178,12 @@ def theirs(python: Path, launcher: str, folder: Path, seed: int) -> Found:
     return logged(command, folder, {"RNNEXP_CONF": str(ROOT / "conf"), "PYTHONPATH": str(folder)})
 
 
-def on_ray(python: Path, folder: Path) -> Found:
-    command = [python, PEERS / "ray_search.py", folder, str(num_physical_cores())]
+def on_ray(python: Path, folder: Path) -> Search:
+    command = [python, PEERS / "ray_search.py", folder, str(num_physical_cores()), str(MANY)]
     return logged(command, folder, {"PYTHONPATH": f"{HERE}:{ROOT}"})
 
 
-def logged(command: list[str | Path], folder: Path, env: dict[str, str]) -> Found:
+def logged(command: Sequence[str | Path], folder: Path, env: dict[str, str]) -> Search:
     log = folder / "log"
-    env = os.environ | env | {"SEARCH_LOG": str(log), "SEARCH_DIR": str(folder / "sweep")}
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}: {done.stderr[-3000:]}")
-    return [(float(end), float(accuracy)) for end, accuracy in map(str.split, log.read_text().splitlines())]
+    env = env | {"SEARCH_LOG": str(log), "SEARCH_DIR": str(folder / "sweep")}
+    return Search(command, lambda: max(map(float, log.read_text().split()), default=0.0) if log.exists() else 0.0, env)

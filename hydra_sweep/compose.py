@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,19 +11,15 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from hydra_sweep.compat import apply_values, group_options, override_dirname
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
+from hydra_sweep.hydra_errors import one_line
 
 KEPT = 64  # combinations of groups
 OF_COMPOSING = ("hydra.searchpath", "hydra.job.env_copy")  # keys that Hydra reads as it composes
-FILE = re.compile(r"^In '(.+?)':(?: \w+ raised while composing config:)? *")
-NOISE = re.compile(r"(object_type|reference_type|full_key|Config search path|provider=).*|\w+_schema|")
 
 
 class ComposeError(UserError):
@@ -46,19 +41,6 @@ def composing() -> Iterator[None]:
         raise
     except Exception as error:
         raise ComposeError(one_line(error)) from error
-
-
-def one_line(error: Exception) -> str:
-    """Returns what Hydra, OmegaConf or YAML say as one line, with the key and the file that it is about in front."""
-    lines = [line.strip() for e in (error, error.__cause__) if e for line in str(e).splitlines()]
-    keys = [line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")]
-    files = [match[1] for line in lines if (match := FILE.match(line))]
-    texts = [FILE.sub("", line).rstrip(".:") for line in lines]
-    said = "; ".join(dict.fromkeys(text for text in texts if not NOISE.fullmatch(text)))
-    if not isinstance(error, (HydraException, OmegaConfBaseException, YAMLError, ValueError)):
-        said = f"Hydra stumbles over it ({type(error).__name__}: {said:.200})"
-    where = " in ".join([*keys[:1], *files[:1]])
-    return f"{where}: {said}" if where else said
 
 
 def flat_without_hydra(full: DictConfig) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hydra_sweep import compat
-from hydra_sweep.compose import one_line
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest, unreadable
+from hydra_sweep.hydra_errors import one_line
 
 MAX_VALUES = 10_000  # of one parameter: each is tried out before a sweep begins
 

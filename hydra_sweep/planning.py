@@ -25,10 +25,10 @@ from omegaconf.errors import OmegaConfBaseException
 from hydra_sweep import artifacts as artifact_stores
 from hydra_sweep import custom, declarations, official, sources, storage
 from hydra_sweep.compat import group_options
-from hydra_sweep.compose import one_line
 from hydra_sweep.differences import as_recorded, flatten, plain_values
 from hydra_sweep.errors import UserError
 from hydra_sweep.hints import nearest
+from hydra_sweep.hydra_errors import one_line
 from hydra_sweep.plan import Command, Plan, constraint_of, key_of
 from hydra_sweep.settings import ALLOWED, PRUNERS, SAMPLERS, SweeperConfig
 from hydra_sweep.space import Space

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib.util
 import site
+import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -64,7 +65,11 @@ def find(name: str) -> tuple[str, Path] | None:
         full = f"{full}.{part}".lstrip(".")
         try:
             found = PathFinder.find_spec(full, folders) if spec else importlib.util.find_spec(full)
-        except (ImportError, ValueError):  # of a module without a spec, such as __main__
+        except (
+            ImportError,
+            ValueError,
+            KeyError,
+        ):  # of a module without a spec, such as __main__; of a folder without code
             found = None
         if found is None:
             break
@@ -104,5 +109,7 @@ def _imports(package: str, path: Path) -> Iterator[str]:
 
 @cache
 def _foreign_folders() -> list[Path]:
-    paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    # Another environment's packages, too, which a .pth file or PYTHONPATH may have added.
+    paths |= {path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")}
     return [Path(path).resolve() for path in {*paths, *site.getsitepackages(), str(Path(__file__).parent)}]

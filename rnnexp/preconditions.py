@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hydra_sweep.compose import one_line
+from hydra_sweep.hydra_errors import one_line
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.schema.config import data_arguments, plain_config
 from rnnexp.schema.identity import dataset_difference, difference

@@ -18,6 +18,7 @@ SWEEPER = (
         "optuna_compat",
         "curves",
         "errors",
+        "hydra_errors",
         "hints",
         "process",
         "quantities",

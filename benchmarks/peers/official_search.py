@@ -1,11 +1,10 @@
 """The official sweeper's task: the same run function, called by hydra-optuna-sweeper.
 
 python official_search.py -m hydra/launcher=basic|joblib ...; rnnexp is found through PYTHONPATH, its config tree
-through RNNEXP_CONF. Each trial writes its end (UNIX time) and validation accuracy into the file SEARCH_LOG.
+through RNNEXP_CONF. Each epoch's validation accuracy goes into the file SEARCH_LOG.
 """
 
 import os
-import time
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,11 +19,13 @@ register_schemas()
 def app(cfg: DictConfig) -> float:
     from rnnexp.runner import run
 
-    result = run(cfg, HydraConfig.get().runtime.output_dir, test=False)
-    accuracy = result.metrics.get("valid_accuracy", 0.0)
-    with open(os.environ["SEARCH_LOG"], "a") as log:
-        log.write(f"{time.time()} {accuracy}\n")
-    return accuracy
+    def note(row: dict) -> bool:
+        with open(os.environ["SEARCH_LOG"], "a") as log:
+            log.write(f"{row['valid_accuracy']}\n")
+        return False
+
+    result = run(cfg, HydraConfig.get().runtime.output_dir, on_epoch=note, test=False)
+    return result.metrics.get("valid_accuracy", 0.0)
 
 
 if __name__ == "__main__":

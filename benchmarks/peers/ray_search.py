@@ -1,12 +1,11 @@
-"""Ray Tune with ASHA and OptunaSearch, the same run function: `python ray_search.py FOLDER CPUS`.
+"""Ray Tune with ASHA and OptunaSearch, the same run function: `python ray_search.py FOLDER CPUS TRIALS`.
 
-Actors are reused, so that a trial doesn't import torch anew. The end of each epoch goes into SEARCH_LOG with the
-trial's best validation accuracy so far, as each trial's in official_search.py.
+Actors are reused, so that a trial doesn't import torch anew. Each epoch's validation accuracy goes into the file
+SEARCH_LOG, as in official_search.py.
 """
 
 import os
 import sys
-import time
 from pathlib import Path
 
 from rnnexp.schema.config import register_schemas
@@ -18,9 +17,9 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
-from search_space import BATCH_SIZES, CELLS, EPOCHS, FIXED, HIDDEN_SIZE, LR, NUM_TRIALS
+from search_space import BATCH_SIZES, CELLS, EPOCHS, FIXED, HIDDEN_SIZE, LR
 
-folder, num_cpus = Path(sys.argv[1]).absolute(), int(sys.argv[2])
+folder, num_cpus, num_trials = Path(sys.argv[1]).absolute(), int(sys.argv[2]), int(sys.argv[3])
 log = os.environ["SEARCH_LOG"]
 
 
@@ -36,20 +35,17 @@ def trial(sample: dict) -> None:
     overrides = [*FIXED, "train.threads=1", *(f"{key}={value}" for key, value in sample.items())]
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         cfg = compose("config", overrides=overrides)
-    best = 0.0
 
     def report(row: dict) -> bool:
-        nonlocal best
-        best = max(best, row["valid_accuracy"])
         with open(log, "a") as out:
-            out.write(f"{time.time()} {best}\n")
+            out.write(f"{row['valid_accuracy']}\n")
         tune.report({"valid_accuracy": row["valid_accuracy"]})
         return False
 
     run(cfg, folder / "runs" / tune.get_context().get_trial_id(), on_epoch=report, test=False)
 
 
-ray.init(num_cpus=num_cpus, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+ray.init("local", num_cpus=num_cpus, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
 space = {
     "model": tune.choice(CELLS),
     "optim.lr": tune.loguniform(*LR),
@@ -62,7 +58,7 @@ tuner = tune.Tuner(
     tune_config=tune.TuneConfig(
         metric="valid_accuracy",
         mode="max",
-        num_samples=NUM_TRIALS,
+        num_samples=num_trials,
         search_alg=ConcurrencyLimiter(OptunaSearch(), max_concurrent=num_cpus),
         scheduler=ASHAScheduler(max_t=EPOCHS, grace_period=1, reduction_factor=3),
         reuse_actors=True,

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 
 Cost = tuple[float, ...]  # of one objective, or of several
 
@@ -30,7 +31,7 @@ class Curve:
     costs: Mapping[int, Cost]
     phase: Phase
 
-    @property
+    @cached_property
     def last(self) -> int:
         """The latest step that it has reported; 0: none."""
         return max(self.costs, default=0)
@@ -72,11 +73,12 @@ def ranked(curves: Sequence[Curve], step: int) -> list[Curve]:
     return [curve for front in fronts(members, step) for curve in spread(front, step)]
 
 
-def num_ahead(curve: Curve, order: Sequence[Curve], step: int) -> int:
-    """Returns how many of a rung come before a trial, whoever else may come to it."""
-    if len(curve.costs[step]) == 1:
-        return order.index(curve)
-    return sum(dominates(other.costs[step], curve.costs[step]) for other in order)  # within a front, places may change
+def num_ahead(rank: int, order: Sequence[Curve], step: int) -> int:
+    """Returns how many of a rung come before the one of this rank, whoever else may come to it."""
+    cost = order[rank].costs[step]
+    if len(cost) == 1:
+        return rank
+    return sum(dominates(other.costs[step], cost) for other in order)  # within a front, places may change
 
 
 def fronts(members: Sequence[Curve], step: int) -> Iterator[list[Curve]]:

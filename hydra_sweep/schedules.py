@@ -149,8 +149,8 @@ class Pausing(Schedule):
                     step not in curve.costs and curve.phase in (Phase.OPEN, Phase.PAUSED) for curve in group
                 )
                 most = max(1, self.most_promoted(len(order) + to_come))
-                for curve in order[most:]:
-                    if curve.phase is Phase.PAUSED and curve.last == step and num_ahead(curve, order, step) >= most:
+                for rank, curve in enumerate(order[most:], most):
+                    if curve.phase is Phase.PAUSED and curve.last == step and num_ahead(rank, order, step) >= most:
                         return Turn(curve.number, Move.END)
         return None
 
@@ -220,9 +220,9 @@ class Pasha(Asha):
         """Whether the rung below has those that have come to a rung in the same order, but for the noise."""
         below = step // self.reduction_factor
         before = ranked(order, below)
-        noise = self.noise(order)
-        differences = (now.costs[below][0] - then.costs[below][0] for now, then in zip(order, before, strict=True))
-        return all(abs(difference) <= noise for difference in differences)
+        pairs = zip(order, before, strict=True)
+        largest = max((abs(now.costs[below][0] - then.costs[below][0]) for now, then in pairs), default=0.0)
+        return largest == 0 or largest <= self.noise(order)
 
     def noise(self, curves: Sequence[Curve]) -> float:
         """Returns what two curves differ by for no reason."""

@@ -33,8 +33,7 @@ def run(rnn: nn.RNNBase, x_BTI: Tensor, lengths_B: Tensor, is_fused: bool) -> Te
         out_BTH, _ = pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=x_BTI.shape[1])
         return out_BTH
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_BTI.dtype
-    step_T1 = torch.arange(x_BTI.shape[1], device=x_BTI.device)[:, None]
-    back_TB = torch.where(step_T1 < lengths_B, lengths_B - 1 - step_T1, step_T1)
+    back_TB = backward_order(x_BTI.shape[1], lengths_B)
     out_TBH = x_BTI.transpose(0, 1).to(dtype if is_fused else x_BTI.dtype).contiguous()
     with torch.autocast(device, dtype, enabled=torch.is_autocast_enabled(device) and not is_fused):
         for layer in range(rnn.num_layers):
@@ -42,8 +41,8 @@ def run(rnn: nn.RNNBase, x_BTI: Tensor, lengths_B: Tensor, is_fused: bool) -> Te
                 out_TBH = dropout(out_TBH, rnn.dropout)
             directions = [_direction(rnn, out_TBH, f"l{layer}", is_fused)]
             if rnn.bidirectional:
-                read = _direction(rnn, _reorder(out_TBH, back_TB), f"l{layer}_reverse", is_fused)
-                directions.append(_reorder(read, back_TB))
+                read = _direction(rnn, reorder(out_TBH, back_TB), f"l{layer}_reverse", is_fused)
+                directions.append(reorder(read, back_TB))
             out_TBH = directions[0] if len(directions) == 1 else torch.cat(directions, 2)
     return out_TBH.transpose(0, 1)
 
@@ -63,7 +62,14 @@ def mean(out_BTH: Tensor, lengths_B: Tensor) -> Tensor:
     return out_BTH.masked_fill(~is_real_BT[..., None], 0).sum(1) / lengths_B[:, None]
 
 
-def _reorder(x_TBH: Tensor, place_TB: Tensor) -> Tensor:
+def backward_order(num_steps: int, lengths_B: Tensor) -> Tensor:
+    """Returns which step is read when by the direction that begins at each sequence's end, (T, B); padding stays."""
+    step_T1 = torch.arange(num_steps, device=lengths_B.device)[:, None]
+    return torch.where(step_T1 < lengths_B, lengths_B - 1 - step_T1, step_T1)
+
+
+def reorder(x_TBH: Tensor, place_TB: Tensor) -> Tensor:
+    """Returns the steps of each sequence in another order."""
     return x_TBH.gather(0, place_TB[..., None].expand_as(x_TBH))
 
 

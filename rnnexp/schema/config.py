@@ -64,6 +64,40 @@ class LstmSchema(RecurrentSchema):
 
 
 @dataclass
+class LinearSchema:
+    _target_: str = MISSING
+    cell: str = one_of("mingru", "minlstm", "lru", "rglru")
+    hidden_size: int = number(ge=1)
+    num_layers: int = number(ge=1)
+    bidirectional: bool = MISSING
+    dropout: float = number(ge=0, lt=1)
+    readout: str = one_of("last", "mean")
+
+
+@dataclass
+class MinGruSchema(LinearSchema):
+    cell: str = one_of("mingru")
+
+
+@dataclass
+class MinLstmSchema(LinearSchema):
+    cell: str = one_of("minlstm")
+
+
+@dataclass
+class LruSchema(LinearSchema):
+    cell: str = one_of("lru")
+    r_min: float = number(ge=0, lt=1)
+    r_max: float = number(gt=0, lt=1)
+    max_phase: float = number(gt=0, le=6.2832)
+
+
+@dataclass
+class RgLruSchema(LinearSchema):
+    cell: str = one_of("rglru")
+
+
+@dataclass
 class OptimSchema:
     _target_: str = MISSING
     lr: float = number(gt=0)
@@ -285,7 +319,15 @@ class ComparisonConfig(Config):
 
 
 SCHEMAS: dict[str, dict[str, type]] = {
-    "model": {"rnn": RnnSchema, "gru": GruSchema, "lstm": LstmSchema},
+    "model": {
+        "rnn": RnnSchema,
+        "gru": GruSchema,
+        "lstm": LstmSchema,
+        "mingru": MinGruSchema,
+        "minlstm": MinLstmSchema,
+        "lru": LruSchema,
+        "rglru": RgLruSchema,
+    },
     "optim": {"adadelta": AdadeltaSchema, "adam": AdamSchema, "sgd": SgdSchema},
     "schedule": {
         "constant": ConstantSchema,

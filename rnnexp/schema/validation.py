@@ -26,6 +26,7 @@ from rnnexp.schema.config import (
     SCHEMAS,
     AdamSchema,
     ImagesSchema,
+    LruSchema,
     SeriesSchema,
     SgdSchema,
     data_arguments,
@@ -264,6 +265,8 @@ def _joint_problems(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
     if cfg.train.monitor not in monitors:
         hint = nearest(cfg.train.monitor, monitors)
         yield "train.monitor", f"must be {' or '.join(monitors)}, got {cfg.train.monitor}{hint}", monitors[0]
+    if OmegaConf.get_type(cfg.model) is LruSchema and cfg.model.r_min >= cfg.model.r_max:
+        yield "model.r_min", f"must be < model.r_max={cfg.model.r_max:g}, got {cfg.model.r_min:g}", 0.0
     if OmegaConf.get_type(optim) is AdamSchema and len(optim.betas) != 2:
         yield "optim.betas", f"must be two numbers, got {optim.betas}", [0.9, 0.999]
     if OmegaConf.get_type(optim) is SgdSchema and optim.nesterov and (optim.momentum == 0 or optim.dampening != 0):

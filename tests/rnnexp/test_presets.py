@@ -39,3 +39,15 @@ def test_two_hundred_trials_of_the_shipped_space_stay_within_their_own_branch():
         assert 32 <= int(trial["model.hidden_size"]) <= 256
         seen |= {(trial["model"], trial["optim"])}
     assert len(seen) == 9
+
+
+def test_a_hundred_trials_of_the_linear_cells_are_valid_configurations():
+    line = CommandLine(get_args_parser().parse_args(["-m", "search=linear", "name=x"]), CONFIG_DIR)
+    assert not line.problems()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen = set()
+    for _ in range(100):
+        trial = dict(text.split("=", 1) for text in line.plan.space.sample(ask(study).draw))
+        assert ("model.r_min" in trial) == (trial["model"] == "lru")
+        seen.add(trial["model"])
+    assert seen == {"mingru", "minlstm", "lru", "rglru"}

@@ -6,28 +6,30 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from rnnexp.models import RecurrentClassifier, unequal
+from rnnexp.models import LinearClassifier, RecurrentClassifier, unequal
 
 LENGTHS = (1, 7, 4, 9, 2)
 CELLS = [("rnn", "torch"), ("rnn", "fused"), ("gru", "torch"), ("gru", "fused"), ("lstm", "torch")]
+CELLS += [(cell, "linear") for cell in ("mingru", "minlstm", "lru", "rglru")]
 KINDS = list(itertools.product(CELLS, (False, True), ("last", "mean")))
 each_kind = pytest.mark.parametrize(("cell", "is_bidirectional", "readout"), KINDS, ids=str)
 
 
-def network(cell, is_bidirectional, readout, dropout=0.0):
+def network(cell, is_bidirectional, readout, dropout=0.0, num_layers=2):
     torch.manual_seed(0)
     kind, backend = cell
     options = {"nonlinearity": "relu"} if kind == "rnn" else {}
-    return RecurrentClassifier(
+    if backend != "linear":
+        options["backend"] = backend
+    return (LinearClassifier if backend == "linear" else RecurrentClassifier)(
         cell=kind,
         input_size=3,
         num_classes=4,
         hidden_size=5,
-        num_layers=2,
+        num_layers=num_layers,
         bidirectional=is_bidirectional,
         dropout=dropout,
         readout=readout,
-        backend=backend,
         **options,
     )
 
@@ -74,7 +76,9 @@ def test_what_the_padding_holds_changes_no_bit(cell, is_bidirectional, readout):
 
 @each_kind
 def test_how_much_padding_there_is_changes_no_mask_of_dropout(cell, is_bidirectional, readout):
-    model = network(cell, is_bidirectional, readout, dropout=0.4).train()
+    """Of the first that is drawn: between two layers, or after a block."""
+    num_layers = 1 if cell[1] == "linear" else 2
+    model = network(cell, is_bidirectional, readout, dropout=0.4, num_layers=num_layers).train()
     found = []
     for steps in (9, 30):
         torch.manual_seed(3)

@@ -35,8 +35,9 @@ from rnnexp.schema.config import plain_config, with_schema
 from rnnexp.schema.identity import computed, dataset_difference, difference
 from rnnexp.training.attempt import Attempt
 from rnnexp.training.build import build, describe, num_parameters
-from rnnexp.training.loop import Row, Trainer
+from rnnexp.training.loop import Trainer
 from rnnexp.training.machine import pick_device
+from rnnexp.training.progress import Row
 
 NUM_MISTAKES = 20  # that are recorded as they are, for the run's page, as far as they fit into
 MISTAKES_BYTES = 32 * 2**20

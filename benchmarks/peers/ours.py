@@ -15,8 +15,9 @@ from rnnexp.data.splitting import split
 from rnnexp.schema.config import plain_config, register_schemas
 from rnnexp.schema.tree import CONFIG_DIR
 from rnnexp.training import machine
-from rnnexp.training.loop import Progress, Trainer
+from rnnexp.training.loop import Trainer
 from rnnexp.training.precision import Precision
+from rnnexp.training.progress import Progress
 
 register_schemas()
 with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):

@@ -288,7 +288,8 @@ def timed(cfg: DictConfig) -> tuple[float, int | None]:
 def _train_seconds(trainer: Trainer) -> float:
     """Returns about how long all training batches take."""
     from rnnexp.data.sequences import batches
-    from rnnexp.training.loop import Diverged, generator
+    from rnnexp.training.loop import generator
+    from rnnexp.training.progress import Diverged
 
     order = batches(trainer.data.train, trainer.cfg.batch_size, generator(trainer.seed, "batches", 0))
     timed = 0

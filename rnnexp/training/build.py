@@ -27,7 +27,8 @@ from rnnexp.record.result import Status, few_to_validate
 from rnnexp.schema.config import plain_config
 from rnnexp.training import compiler, machine, precision
 from rnnexp.training.attempt import Attempt
-from rnnexp.training.loop import Row, Trainer
+from rnnexp.training.loop import Trainer
+from rnnexp.training.progress import Row
 
 log = logging.getLogger("rnnexp")
 CONSTANT = "rnnexp.schedules.constant"  # the schedule that asks for no learning rate

@@ -24,43 +24,14 @@ from rnnexp.data.splitting import Part, Parts
 from rnnexp.record.result import Status
 from rnnexp.schema.config import TrainConfig
 from rnnexp.training.precision import Inputs, Precision, forward
+from rnnexp.training.progress import Diverged, Ended, Progress, Row, Taken
 
 Schedule = Callable[[int, int, int], float]  # (step, num_steps, epoch) -> factor of the learning rate
 Metric = Callable[[Any, Any], float]  # (labels, probabilities of shape (N, O)) -> the larger, the better
-Row = dict[str, float]  # one epoch: HISTORY_COLUMNS, and valid_NAME of each metric
 BAR_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # in 80 columns
 NUM_PACED = 5  # latest epochs that the time left is judged by
-
-
-@dataclass
-class Progress:
-    """How far a run is: with the weights and the optimizer, all that a checkpoint must hold.
-
-    The random streams need no state, since each is drawn from (seed, name, epoch or step).
-    """
-
-    epoch: int = 0  # epochs done
-    batch: int = 0  # batches done of the next one
-    loss_sum: float = 0.0  # nats, over the examples of those batches
-    num_correct: int = 0
-    num_seen: int = 0
-    seconds: float = 0.0
-    history: list[Row] = field(default_factory=list)
-    midway: list[Row] = field(default_factory=list)  # what was reported within epochs, `epoch` being a fraction
-    best_epoch: int = 0
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-
-
-class Diverged(Exception):
-    """The loss is no longer a number."""
-
-
-class Ended(Exception):
-    """A report within an epoch was answered by this status."""
-
-    def __init__(self, status: Status) -> None:
-        super().__init__(status.value)
-        self.status = status
+# Steps whose losses may be on their way from a device: to wait for each one would leave a GPU idle meanwhile.
+STEPS_AHEAD = {"cuda": 32, "mps": 32}
 
 
 @dataclass
@@ -89,6 +60,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.base_lrs = [group.get("lr") for group in self.optimizer.param_groups]  # None: it has none to scale
         self.saved_at = time.monotonic()
+        self.taken: list[Taken] = []  # that `progress` doesn't count yet
         self.first_paced = 0  # epochs that other attempts have done, maybe elsewhere, are no measure of the pace here
 
     def fit(self) -> tuple[Status, str | None]:
@@ -132,6 +104,8 @@ class Trainer:
 
         Raises:
             Ended: a report within the epoch was answered so.
+            Diverged: the loss is not finite.
+            Interrupted: a signal came.
         """
         p, cfg, train = self.progress, self.cfg, self.data.train
         order = batches(train, cfg.batch_size, generator(self.seed, "batches", p.epoch))
@@ -151,19 +125,23 @@ class Trainer:
         ) as bar:
             for index in order[p.batch :]:
                 if p.batch in reports:
+                    self.settle()
                     self.report_midway(reports[p.batch])
-                self.stop.check()
-                loss, num_correct = self.train_batch(index, p.epoch * num_batches + p.batch, num_batches)
-                p.loss_sum += loss * len(index)
-                p.num_correct += num_correct
-                p.num_seen += len(index)
+                if self.stop.signum is not None:
+                    self.settle()
+                    self.stop.check()
+                self.train_batch(index, p.epoch * num_batches + p.batch, num_batches)
                 p.batch += 1
                 p.seconds = time.perf_counter() - started
                 if not bar.disable:
-                    bar.set_postfix_str(f"loss={p.loss_sum / p.num_seen:.4f}{self.time_left()}", refresh=False)
+                    loss = p.loss_sum / p.num_seen if p.num_seen else math.nan
+                    bar.set_postfix_str(f"loss={loss:.4f}{self.time_left()}", refresh=False)
                     bar.update()
                 if time.monotonic() - self.saved_at > cfg.checkpoint_seconds:
+                    self.settle()
                     self.save_checkpoint()
+            self.settle()
+            p.seconds = time.perf_counter() - started
 
     def report_midway(self, epoch: float) -> None:
         """Validates within an epoch and reports that, once; the run is the same as without.
@@ -185,18 +163,19 @@ class Trainer:
         if ended := self.on_epoch(row):
             raise Ended(as_status(ended))
 
-    def train_batch(self, index: Tensor, step: int, num_batches: int) -> tuple[float, int]:
-        """Takes one optimizer step on a batch of training examples. Returns and raises what `step` does."""
+    def train_batch(self, index: Tensor, step: int, num_batches: int) -> None:
+        """Takes one optimizer step on a batch of training examples. Raises what `step` does."""
         seed_device(derive(self.seed, "dropout", step), self.device)
         augment = generator(self.seed, "augment", step) if self.sequences.is_augmenting else None
         inputs = self.sequences(self.data.train, index, augment)
-        return self.step(inputs, self.data.train.labels[index], step, num_batches)
+        self.step(inputs, self.data.train.labels[index], step, num_batches)
 
-    def step(self, inputs: Inputs, labels: Tensor, step: int, num_batches: int) -> tuple[float, int]:
-        """Takes one optimizer step. Returns the loss before it, in nats per example, and how many were right.
+    def step(self, inputs: Inputs, labels: Tensor, step: int, num_batches: int) -> Tensor:
+        """Takes one optimizer step. Returns the loss before it, in nats per example, on the device.
 
         Raises:
-            Diverged: the loss is not finite; the weights are as before.
+            Diverged: the loss is not finite, and on a CPU the weights are as before; on a device that computes by
+                itself, one of the steps before may have been the first with such a loss.
         """
         cfg = self.cfg
         factor = self.schedule(step, cfg.epochs * num_batches, step // num_batches)
@@ -204,17 +183,35 @@ class Trainer:
             if base_lr is not None:
                 group["lr"] = base_lr * factor
         logits_BO = forward(self.model, inputs, self.precision.name)
-        loss = cross_entropy(logits_BO, labels, self.class_weights, label_smoothing=cfg.label_smoothing)
-        if not math.isfinite(value := loss.item()):
-            raise Diverged(
-                f"training loss was {value} in epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}"
-            )
+        loss: Tensor = cross_entropy(logits_BO, labels, self.class_weights, label_smoothing=cfg.label_smoothing)
+        num_correct = (logits_BO.detach().argmax(1) == labels).sum()
+        self.taken.append(Taken(self.progress.batch + 1, len(labels), loss.detach(), num_correct))
+        if len(self.taken) >= STEPS_AHEAD.get(self.device.type, 1):
+            self.settle()
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if cfg.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip_norm)
         self.optimizer.step()
-        return value, int((logits_BO.argmax(1) == labels).sum())
+        return loss.detach()
+
+    def settle(self) -> None:
+        """Counts the steps taken in `progress`, waiting for the device.
+
+        Raises:
+            Diverged: the loss of one is not finite.
+        """
+        p, taken, self.taken = self.progress, self.taken, []
+        if not taken:
+            return
+        losses = torch.stack([one.loss for one in taken]).tolist()
+        counts = torch.stack([one.num_correct for one in taken]).tolist()
+        for one, loss, num_correct in zip(taken, losses, counts, strict=True):
+            if not math.isfinite(loss):
+                raise Diverged(f"training loss was {loss} in epoch {p.epoch + 1}, batch {one.batch}")
+            p.loss_sum += loss * one.size
+            p.num_correct += num_correct
+            p.num_seen += one.size
 
     def finish_epoch(self) -> Row:
         """Validates, takes note of the epoch and of whether it is the best, and sets `progress` to the next one."""
@@ -279,15 +276,18 @@ class Trainer:
         Raises:
             Interrupted: a signal came.
         """
-        loss_sum, num_correct = 0.0, 0
+        losses, counts = [], []
         kept: list[tuple[Tensor, Tensor]] = []
         for logits_BO, index in self.outputs(part, title):
             labels = part.labels[index]
-            loss_sum += cross_entropy(logits_BO, labels, reduction="sum").item()
-            num_correct += int((logits_BO.argmax(1) == labels).sum())
+            losses.append(cross_entropy(logits_BO, labels, reduction="sum"))
+            counts.append((logits_BO.argmax(1) == labels).sum())
             if self.metrics:
                 kept.append((labels, logits_BO))
-        found = {"loss": loss_sum / len(part), "accuracy": num_correct / len(part)}
+        loss_sum = 0.0
+        for loss in torch.stack(losses).tolist():  # one wait for the device; Python's sum() rounds as its version does
+            loss_sum += loss
+        found = {"loss": loss_sum / len(part), "accuracy": int(torch.stack(counts).sum()) / len(part)}
         if self.metrics and math.isfinite(loss_sum):
             found |= self.measure(*map(torch.cat, zip(*kept, strict=True)))
         return found

@@ -43,13 +43,13 @@ def test_the_recipe_takes_the_notebooks_steps(compose, tmp_path):
     order = torch.randperm(60_000, generator=torch.Generator().manual_seed(derive(3, "batches", 0)))
     train = trainer.data.train
     for step, index in enumerate(order.split(64)[:NUM_STEPS]):
-        ours, _ = trainer.step(trainer.sequences(train, index), train.labels[index], step, 938)
+        ours = trainer.step(trainer.sequences(train, index), train.labels[index], step, 938)
         images, labels = zip(*(theirs_too[i] for i in index.tolist()), strict=True)
         loss = nn.functional.cross_entropy(theirs(torch.stack(images)), torch.tensor(labels))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        assert ours == pytest.approx(loss.item(), rel=1e-5)
+        assert ours.item() == pytest.approx(loss.item(), rel=1e-5)
     for name, parameter in theirs.named_parameters():
         torch.testing.assert_close(trainer.model.get_parameter(name), parameter, rtol=1e-4, atol=1e-6)
 

@@ -20,6 +20,7 @@ from rnnexp.data.sequences import Normalization, Sequences
 from rnnexp.data.splitting import Part, Parts
 from rnnexp.record.result import HISTORY_COLUMNS, TIME_COLUMNS, Status
 from rnnexp.schema.config import SCHEMAS, plain_config
+from rnnexp.training import loop
 from rnnexp.training.attempt import Attempt
 from rnnexp.training.build import build, make_optimizer
 from rnnexp.training.loop import Trainer
@@ -258,6 +259,75 @@ def test_a_signal_is_obeyed_before_the_next_batch_and_a_checkpoint_written(train
     with pytest.raises(Interrupted):
         t.fit()
     assert saved == [3]
+
+
+AHEAD = (2, 7, 10_000)  # steps; an epoch has ten
+
+
+def untimed(history):
+    return [{name: value for name, value in row.items() if name not in TIME_COLUMNS} for row in history]
+
+
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_a_run_is_the_same_bit_for_bit_however_late_its_losses_are_read(trainer, monkeypatch, ahead):
+    """As they are on a device that computes while Python goes on; here on a CPU, where it can be seen."""
+    settings = ("train.reports_per_epoch=2", "train.clip_norm=1.0")
+    rows, late = [], []
+    at_once = trainer(*settings, on_epoch=lambda row: rows.append(row) and False)
+    assert at_once.fit() == (Status.COMPLETE, None)
+    monkeypatch.setitem(loop.STEPS_AHEAD, "cpu", ahead)
+    t = trainer(*settings, on_epoch=lambda row: late.append(row) and False)
+    assert t.fit() == (Status.COMPLETE, None)
+    assert untimed(late) == untimed(rows)
+    assert all(map(torch.equal, weights(t.model), weights(at_once.model)))
+
+
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_a_loss_that_is_no_number_is_told_of_the_batch_that_had_it_however_late(trainer, monkeypatch, ahead):
+    monkeypatch.setitem(loop.STEPS_AHEAD, "cpu", ahead)
+    saved = []
+    t = trainer(model=Broken())
+    t.save = lambda trainer: saved.append(trainer)
+    assert t.fit() == (Status.DIVERGED, "training loss was nan in epoch 1, batch 3")
+    assert not saved
+
+
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_a_checkpoint_within_an_epoch_counts_every_step_however_late_its_loss_is_read(trainer, monkeypatch, ahead):
+    at_once = trainer()
+    assert at_once.fit() == (Status.COMPLETE, None)
+    monkeypatch.setitem(loop.STEPS_AHEAD, "cpu", ahead)
+    t = trainer()
+    kept = []
+    t.save = lambda trainer: kept.append(copy.deepcopy(trainer.state_dict()))
+    step = t.step
+
+    def stop_in_the_fifth(*args):
+        t.stop.signum = 15 if t.progress.batch == 4 else None
+        return step(*args)
+
+    t.step = stop_in_the_fifth
+    with pytest.raises(Interrupted):
+        t.fit()
+    assert kept[-1]["progress"]["num_seen"] == 5 * 16
+    again = trainer()
+    again.load_state_dict(kept[-1])
+    assert again.fit() == (Status.COMPLETE, None)
+    assert untimed(again.progress.history) == untimed(at_once.progress.history)
+
+
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_a_run_that_diverges_before_its_signal_is_obeyed_has_diverged(trainer, monkeypatch, ahead):
+    monkeypatch.setitem(loop.STEPS_AHEAD, "cpu", ahead)
+    t = trainer(model=Broken())
+    step = t.step
+
+    def interrupt_in_the_third(*args):
+        t.stop.signum = 15 if t.progress.batch == 2 else None
+        return step(*args)
+
+    t.step = interrupt_in_the_third
+    assert t.fit() == (Status.DIVERGED, "training loss was nan in epoch 1, batch 3")
 
 
 def test_a_validation_loss_that_is_no_number_is_divergence_too(trainer):

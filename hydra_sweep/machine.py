@@ -1,8 +1,11 @@
 """What there is to work with: cores and GPUs."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 import psutil
 
@@ -12,6 +15,11 @@ def num_physical_cores() -> int:
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     return min(cores, allowed)
+
+
+def num_workers(wanted: int | None, gpus: Sequence[str], per_gpu: int) -> int:
+    """Returns how many workers run at once: those wanted, else as many for each GPU, else one for each core."""
+    return wanted or per_gpu * len(gpus) or num_physical_cores()
 
 
 def visible_gpus() -> list[str]:

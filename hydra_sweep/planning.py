@@ -197,6 +197,7 @@ def _problems(settings: SweeperConfig) -> Iterator[str]:
     checks = {
         "n_trials": (settings.n_trials, operator.ge, 0),
         "workers": (settings.workers, operator.ge, 1),
+        "workers_per_gpu": (settings.workers_per_gpu, operator.ge, 1),
         "repeats": (settings.repeats, operator.ge, 1),
         "folds": (settings.folds, operator.ge, 2),
         "max_failures": (settings.max_failures, operator.ge, 1),

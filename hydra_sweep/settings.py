@@ -245,7 +245,8 @@ class SweeperConfig:
     forbidden_objectives: dict[str, str] = field(default_factory=dict)
     direction: Any = "minimize"  # or maximize; a list for several objectives
     n_trials: int | None = None  # a total over all commands of this name; null: the whole grid
-    workers: int | None = None  # null: one for each GPU, else for each physical core
+    workers: int | None = None  # null: workers_per_gpu for each GPU, else one for each physical core
+    workers_per_gpu: int = 1  # that share a GPU, which small networks leave idle
     wait: bool = True  # false: hand the workers to Slurm and leave; they end when the budget is spent
     params: Any = field(default_factory=dict)  # key: "choice(...)", "interval(...)", ...
     when: Any = field(default_factory=dict)  # "key=value": {key: "...", when: {...}}

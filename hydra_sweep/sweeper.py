@@ -16,14 +16,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from hydra_sweep import artifacts, results, storage, streams
+from hydra_sweep import artifacts, machine, results, storage, streams
 from hydra_sweep.background import Background
 from hydra_sweep.commands import show
 from hydra_sweep.compose import Composer
 from hydra_sweep.errors import UserError, counted, describe_error
 from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.launchers import LauncherKind, WorkerPool
-from hydra_sweep.machine import num_physical_cores, visible_gpus
 from hydra_sweep.optuna_compat import trial_id
 from hydra_sweep.plan import Plan
 from hydra_sweep.planning import code_version, make, refuse_official
@@ -220,13 +219,13 @@ class Sweeper:
 
     def num_workers(self) -> int:
         """Returns how many workers are wanted at once."""
-        self.gpus = visible_gpus() if self.pool.kind is LauncherKind.JOBLIB else []
-        wanted = self.plan.settings.workers
+        self.gpus = machine.visible_gpus() if self.pool.kind is LauncherKind.JOBLIB else []
+        settings = self.plan.settings
         if self.pool.kind is LauncherKind.BASIC:
-            if (wanted or 1) > 1:
+            if (settings.workers or 1) > 1:
                 print("sweep: the basic launcher runs one worker; for more add hydra/launcher=joblib")
             return 1
-        return wanted or len(self.gpus) or num_physical_cores()
+        return machine.num_workers(settings.workers, self.gpus, settings.workers_per_gpu)
 
     def launch(self, num_workers: int, only: frozenset[int]) -> None:
         """Starts workers, and waits for them if the launcher does; on these trials, if any, and on no others."""

@@ -41,6 +41,7 @@ def running() -> Iterator[None]:
     with TURN:
         device, threads = torch.get_default_device(), torch.get_num_threads()
         dtype, products = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+        is_tf32 = torch.backends.cudnn.allow_tf32
         is_deterministic = torch.are_deterministic_algorithms_enabled()
         only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
         gpus = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
@@ -57,6 +58,7 @@ def running() -> Iterator[None]:
                     torch.set_default_device(device)
                 torch.set_default_dtype(dtype)
                 torch.set_float32_matmul_precision(products)
+                torch.backends.cudnn.allow_tf32 = is_tf32
                 torch.use_deterministic_algorithms(is_deterministic, warn_only=only_warns)
                 torch.set_num_threads(threads)
 

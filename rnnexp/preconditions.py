@@ -26,10 +26,10 @@ def machine_problems(cfg: DictConfig, with_test: bool = True) -> Iterator[str]:
     Args:
         with_test: the run will read the test part.
     """
-    if cfg.train.device in ("cuda", "mps"):
+    if cfg.train.device in ("cuda", "mps") or cfg.train.precision == "tf32":
         from rnnexp.training.machine import device_problem
 
-        if problem := device_problem(cfg.train.device):
+        if problem := device_problem(cfg.train.device, cfg.train.precision):
             yield problem
             return
     from rnnexp import metrics

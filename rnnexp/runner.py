@@ -36,7 +36,7 @@ from rnnexp.schema.identity import computed, dataset_difference, difference
 from rnnexp.training.attempt import Attempt
 from rnnexp.training.build import build, describe, num_parameters
 from rnnexp.training.loop import Trainer
-from rnnexp.training.machine import pick_device
+from rnnexp.training.machine import memory_problem, pick_device
 from rnnexp.training.progress import Row
 
 NUM_MISTAKES = 20  # that are recorded as they are, for the run's page, as far as they fit into
@@ -89,6 +89,7 @@ def run(
             return done
         folder.write_hydra_files(hydra_files or HydraFiles(OmegaConf.to_yaml(cfg)))
         attempt = Attempt.begin(cfg, checkpoint, choices or {})
+        trainer: Trainer | None = None
         precision = None  # as far as it is known if the run fails, as are the metrics
         metrics: dict[str, float] = {"epochs": attempt.num_epochs}
         try:
@@ -114,10 +115,15 @@ def run(
             told.end(None)
             raise
         except Exception as error:
-            failed = attempt.result(Status.FAILED, describe_error(error), metrics, about, precision)
+            is_evaluating = trainer is not None and not trainer.model.training
+            key = "eval_batch_size" if is_evaluating else "batch_size"
+            problem = memory_problem(error, attempt.device, f"train.{key}", cfg.train[key])
+            failed = attempt.result(Status.FAILED, problem or describe_error(error), metrics, about, precision)
             with suppress(UserError):  # a full disk, say, is what failed
                 folder.write_result(failed)
             told.end(failed)
+            if problem:
+                raise UserError(problem) from error
             raise
         told.end(result)
     return result

@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from hydra_sweep.errors import UserError, counted, describe_error
-from hydra_sweep.machine import num_physical_cores, visible_gpus
+from hydra_sweep.machine import num_workers, visible_gpus
 from hydra_sweep.quantities import about
 from rnnexp.child import PYTHON
 from rnnexp.command_line import without_hydra
@@ -124,7 +124,7 @@ def estimate(
     seconds = iter(measured)
     runs, workers, totals = 0.0, 1, [0.0, 0.0, 0.0]
     for name, protocol in left.items():
-        workers = protocol.cfg.workers or len(visible_gpus()) or num_physical_cores()
+        workers = num_workers(protocol.cfg.workers, visible_gpus(), protocol.cfg.workers_per_gpu)
         work = []
         for arm in protocol.arms:
             *searched, final = (next(seconds) for _ in candidates[name, arm.name])

@@ -24,7 +24,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from hydra_sweep import signals
-from hydra_sweep.machine import num_physical_cores, visible_gpus
+from hydra_sweep.machine import num_workers, visible_gpus
 from hydra_sweep.quantities import about
 from rnnexp.child import PYTHON
 
@@ -77,7 +77,7 @@ class Sweeps:
         if not chains:
             return
         gpus = visible_gpus()
-        workers = self.cfg.workers or len(gpus) or num_physical_cores()
+        workers = num_workers(self.cfg.workers, gpus, self.cfg.workers_per_gpu)
         num_slots = min(workers, len(chains))
         slots: SimpleQueue[int] = SimpleQueue()
         for slot in range(num_slots):

@@ -23,10 +23,15 @@ SWEEPS = Path("outputs/sweeps")
 
 
 def number(
-    *, gt: float | None = None, ge: float | None = None, lt: float | None = None, le: float | None = None
+    default: Any = MISSING,
+    *,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
 ) -> Any:
-    """Returns a required dataclass field for a number, or a list of numbers, within bounds."""
-    return field(default=MISSING, metadata={">": gt, ">=": ge, "<": lt, "<=": le})
+    """Returns a dataclass field for a number, or a list of numbers, within bounds; by default a required one."""
+    return field(default=default, metadata={">": gt, ">=": ge, "<": lt, "<=": le})
 
 
 def one_of(*allowed: str) -> Any:
@@ -35,14 +40,18 @@ def one_of(*allowed: str) -> Any:
 
 
 @dataclass
-class RecurrentSchema:
+class ModelSchema:
     _target_: str = MISSING
-    cell: str = one_of("rnn", "gru", "lstm")
+    cell: str = MISSING
     hidden_size: int = number(ge=1)
     num_layers: int = number(ge=1)
     bidirectional: bool = MISSING
     dropout: float = number(ge=0, lt=1)
     readout: str = one_of("last", "mean")
+
+
+@dataclass
+class RecurrentSchema(ModelSchema):
     backend: str = one_of("auto", "torch", "fused")
 
 
@@ -64,28 +73,17 @@ class LstmSchema(RecurrentSchema):
 
 
 @dataclass
-class LinearSchema:
-    _target_: str = MISSING
-    cell: str = one_of("mingru", "minlstm", "lru", "rglru")
-    hidden_size: int = number(ge=1)
-    num_layers: int = number(ge=1)
-    bidirectional: bool = MISSING
-    dropout: float = number(ge=0, lt=1)
-    readout: str = one_of("last", "mean")
-
-
-@dataclass
-class MinGruSchema(LinearSchema):
+class MinGruSchema(ModelSchema):
     cell: str = one_of("mingru")
 
 
 @dataclass
-class MinLstmSchema(LinearSchema):
+class MinLstmSchema(ModelSchema):
     cell: str = one_of("minlstm")
 
 
 @dataclass
-class LruSchema(LinearSchema):
+class LruSchema(ModelSchema):
     cell: str = one_of("lru")
     r_min: float = number(ge=0, lt=1)
     r_max: float = number(gt=0, lt=1)
@@ -93,7 +91,7 @@ class LruSchema(LinearSchema):
 
 
 @dataclass
-class RgLruSchema(LinearSchema):
+class RgLruSchema(ModelSchema):
     cell: str = one_of("rglru")
 
 
@@ -245,7 +243,7 @@ class TrainConfig:
     keep: str = one_of("best", "last")
     patience: int | None = number(ge=1)
     reports_per_epoch: int = number(ge=1)
-    precision: str = one_of("auto", "fp32", "bf16")
+    precision: str = one_of("auto", "fp32", "tf32", "bf16")
     device: str = one_of("auto", "cpu", "cuda", "mps")
     threads: int | None = number(ge=1)
     checkpoint_seconds: float = number(gt=0)
@@ -272,6 +270,7 @@ class Config:
     direction: Any = MISSING
     n_trials: int | None = number(ge=0)
     workers: int | None = number(ge=1)
+    workers_per_gpu: int = number(1, ge=1)
     wait: bool = True
     storage: str | None = None
     artifact_store: str | None = None

@@ -53,6 +53,7 @@ class Attempt:
         if device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
+            machine.allow_tf32(cfg.train.precision == "tf32")
         config = plain_config(cfg)
         return cls(
             number=checkpoint["attempt"] + 1 if checkpoint else 1,

@@ -18,11 +18,13 @@ import rnnexp
 from rnnexp import __version__
 
 
-def device_problem(device: str) -> str | None:
-    """Returns what to type if the device is not there."""
+def device_problem(device: str, precision: str) -> str | None:
+    """Returns what to type if the device is not there, or has no such precision."""
     is_there = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
     if device in ("cuda", "mps") and not is_there:
         return f"train.device={device} is not there on this machine; try train.device=auto"
+    if precision == "tf32" and (here := pick_device(device).type) != "cuda":
+        return f"train.precision=tf32 is of NVIDIA's GPUs, and this run is on {here}; try train.precision=fp32"
     return None
 
 
@@ -33,6 +35,27 @@ def pick_device(device: str) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def allow_tf32(is_allowed: bool) -> None:
+    """Lets NVIDIA's tensor cores round the factors of products to 10 bits of mantissa, or not.
+
+    As it comes, torch lets cuDNN's recurrent layers do so, and products by cuBLAS not.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = is_allowed
+    torch.backends.cudnn.allow_tf32 = is_allowed
+
+
+def memory_problem(error: BaseException, device: torch.device, key: str, size: int) -> str | None:
+    """Returns what to type if an error is of memory that is not there.
+
+    Args:
+        key, size: of the batch that was too large.
+    """
+    if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        return None
+    smaller = f"{key}={size // 2}, or " * (size > 1)
+    return f"{device} ran out of memory with {key}={size}; try {smaller}a smaller network"
 
 
 def keep_memory() -> None:

@@ -27,14 +27,14 @@ BF16_TRY = "try train.precision=auto, which takes bf16 only where it works and i
 
 
 class Precision(NamedTuple):
-    """What a run computes in, `fp32` or `bf16`, and why."""
+    """What a run computes in, `fp32`, `tf32` or `bf16`, and why."""
 
     name: str
     reason: str
 
 
 def choose(asked: str, begun: str | None, make_model: Callable[[], nn.Module], inputs: Inputs) -> Precision:
-    """Returns the precision to train in, after trying training steps in both if anything but fp32 is asked for.
+    """Returns the precision to train in, after trying training steps in fp32 and bf16 if `auto` or bf16 is asked for.
 
     Draws from torch's random generators: seed them afterwards.
 
@@ -48,8 +48,8 @@ def choose(asked: str, begun: str | None, make_model: Callable[[], nn.Module], i
     Raises:
         UserError: bf16 is asked for, or was begun in, and does not work here.
     """
-    if begun == "fp32" or asked == "fp32":
-        return Precision("fp32", f"train.precision={asked}{', as the run was begun' if begun else ''}")
+    if begun == "fp32" or asked in ("fp32", "tf32"):
+        return Precision(begun or asked, f"train.precision={asked}{', as the run was begun' if begun else ''}")
     if problem := bf16_problem(make_model, inputs):
         if begun:
             raise UserError(f"this run was begun in bf16, which {problem}; resume it on a machine like its first one")

@@ -75,3 +75,14 @@ def test_a_pause_does_not_slow_the_pace():
     two_workers = [ended(minute / 2, 60) for minute in range(1, 20)]
     assert status._pace(two_workers) == pytest.approx(120)
     assert status._pace(steady[:1]) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gpus", "per_gpu", "found"), [(3, ["0"], 2, 3), (None, ["0", "1"], 1, 2), (None, ["0", "1"], 4, 8)]
+)
+def test_each_gpu_has_as_many_workers_as_it_is_to_be_shared_by(wanted, gpus, per_gpu, found):
+    assert machine.num_workers(wanted, gpus, per_gpu) == found
+
+
+def test_without_gpus_each_core_has_a_worker():
+    assert machine.num_workers(None, [], 4) == num_physical_cores()

@@ -100,14 +100,24 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ),
         ("optim=adamw", "optim=adamw: no such optim (type optim=adam optim.decoupled_weight_decay=true)"),
         ("optim=rmsprop", "optim=rmsprop: no such optim (torch.optim.RMSprop is one YAML file away"),
-        ("train.precision=fp16", "train.precision must be auto or fp32 or bf16, got fp16; try train.precision=fp32"),
+        (
+            "train.precision=fp16",
+            "train.precision must be auto or fp32 or tf32 or bf16, got fp16; try train.precision=fp32",
+        ),
+        ("train.precision=tf32 train.device=cpu", "train.precision=tf32 is of NVIDIA's GPUs, and this run is on cpu"),
         ("train.device=gpu", "train.device must be auto or cpu or cuda or mps, got gpu (did you mean cuda?)"),
         ("train.epochs = 3", "no spaces around =; type train.epochs=3"),
         ("train.epochs= 3", "no spaces around =; type train.epochs=3"),
         ("train.epochs =3 seed=1", "no spaces around =; type train.epochs=3"),
         ("experiment=null", "experiment=null: Hydra leaves a group out by ~experiment; type that, or nothing"),
-        ("model=lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
-        ("model=lstm_schema", "model=lstm_schema: no such model; there are gru, lstm, rnn"),
+        (
+            "model=lsmt",
+            "model=lsmt: no such model (did you mean lstm?); there are gru, lru, lstm, mingru, minlstm, rglru, rnn",
+        ),
+        (
+            "model=lstm_schema",
+            "model=lstm_schema: no such model; there are gru, lru, lstm, mingru, minlstm, rglru, rnn",
+        ),
         (
             "experiment=notebok",
             "experiment=notebok: no such experiment (did you mean notebook?); there are best, fast, notebook",
@@ -198,7 +208,10 @@ def rnnexp(*arguments, cwd, module="rnnexp", **options):
         ("-m search=quick optim.lrr=interval(1,2)", "there is no key optim.lrr"),
         ("search=quick", "search=quick is a search over model, optim, model.hidden_size, model.num_layers; add -m"),
         ("-m optim.lr=0.1,-2", "optim.lr must be > 0, got -2.0; try optim.lr=0.1"),
-        ("-m model=rnn,lsmt", "model=lsmt: no such model (did you mean lstm?); there are gru, lstm, rnn"),
+        (
+            "-m model=rnn,lsmt",
+            "model=lsmt: no such model (did you mean lstm?); there are gru, lru, lstm, mingru, minlstm, rglru, rnn",
+        ),
         (
             "-m model=rnn,gru model.nonlinearity=relu",
             "model.nonlinearity: Could not override 'model.nonlinearity'; To append",

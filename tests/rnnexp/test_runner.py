@@ -17,6 +17,7 @@ from records import SMALL, assert_identical, histories
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted
 from rnnexp.data import loading
+from rnnexp.models import RecurrentClassifier
 from rnnexp.record.result import Status
 from rnnexp.record.run_folder import RunFolder
 from rnnexp.runner import run
@@ -191,6 +192,33 @@ def test_a_failed_run_is_recorded_and_can_go_on(compose, reference, tmp_path, mo
     run(compose(*SMALL, "train.resume=true"), tmp_path)
     assert_identical(reference, tmp_path)
     assert RunFolder(tmp_path).read_result().attempt == 2
+
+
+@pytest.mark.parametrize(
+    ("phase", "key", "error"),
+    [
+        ("training", "train.batch_size", torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")),
+        ("validation", "train.eval_batch_size", RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes")),
+    ],
+)
+def test_a_device_without_memory_is_a_line_with_a_batch_that_may_fit(compose, tmp_path, monkeypatch, phase, key, error):
+    forward = RecurrentClassifier.forward
+
+    def break_down(model, *inputs):
+        if len(seen) >= 2 and model.training == (phase == "training"):
+            raise error
+        seen.append(1)
+        return forward(model, *inputs)
+
+    seen = []
+    monkeypatch.setattr(RecurrentClassifier, "forward", break_down)
+    cfg = compose(*SMALL, "train.batch_size=32", "train.eval_batch_size=64")
+    size = {"training": 32, "validation": 64}[phase]
+    line = f"cpu ran out of memory with {key}={size}; try {key}={size // 2}, or a smaller network"
+    with pytest.raises(UserError) as raised:
+        run(cfg, tmp_path)
+    assert str(raised.value) == line
+    assert RunFolder(tmp_path).read_result().reason == line
 
 
 def test_a_pruned_run_keeps_its_history_and_never_sees_the_test_set(compose, tmp_path):

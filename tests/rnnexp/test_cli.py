@@ -319,7 +319,7 @@ def test_help_lists_every_verb_and_fits_80_columns(capsys, monkeypatch):
     assert main() == 0
     shown = capsys.readouterr().out
     assert [line.split()[0] for line in shown.partition("Verbs;")[2].splitlines()[1 : 1 + len(VERBS)]] == [*VERBS]
-    assert "  model       gru, lstm, rnn\n" in shown
+    assert "  model       gru, lru, lstm, mingru, minlstm, rglru, rnn\n" in shown
     assert max(map(len, shown.splitlines())) <= 80
     for words in (["-h"], ["help"]):
         monkeypatch.setattr(sys, "argv", ["rnnexp", *words])
@@ -377,7 +377,7 @@ def test_train_help_shows_groups_jobs_and_keys_without_torch(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for part in (
-        "model       gru, lstm, rnn\n",
+        "model       gru, lru, lstm, mingru, minlstm, rglru, rnn\n",
         "schedule    constant, cosine, onecycle, step\n",
         "outputs/runs/NAME",
         "rnnexp data=images --help",

@@ -38,7 +38,14 @@ SWEEPS = {
     "tpe": ["-m", "search=quick", "n_trials=6", "seed=0", "hydra/launcher=basic", *FEW],
 }
 COMPARISON = [
-    *('compare.arms=["model=gru","model=rnn"]', "compare.trials=2", "compare.seeds=2", "search=quick", "workers=1"),
+    *(
+        'compare.arms=["model=gru","model=rnn"]',
+        "compare.trials=2",
+        "compare.searches=1",
+        "compare.seeds=2",
+        "search=quick",
+        "workers=1",
+    ),
     *FEW,
 ]
 # What may differ: times, checksums over files with times, and what the table says about code and machine.

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from rnnexp.models import fused, unequal
+from rnnexp.models.initial import initialize
+from rnnexp.models.normalized import Normalized
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -27,6 +29,9 @@ class RecurrentClassifier(nn.Module):
         readout: `last` classifies the final hidden state of the top layer (of each direction: what it holds once it has
             read the whole sequence); `mean` classifies the mean of the top layer's outputs over time.
         nonlinearity: tanh or relu, of cell rnn alone.
+        init: initial weights, as `initial.initialize` has them.
+        init_steps: for `init=chrono`.
+        layer_norm: the cells are those of `normalized`.
         backend: `torch` steps the layers by torch's code, `fused` GRU and RNN by ours, which agrees within rounding;
             `auto` by the one that benchmarks/cells.py found faster on the input's device.
     """
@@ -42,7 +47,10 @@ class RecurrentClassifier(nn.Module):
         dropout: float = 0.0,
         readout: str = "last",
         nonlinearity: str | None = None,
-        backend: str = "torch",  # what records without the key were made with
+        backend: str = "torch",  # records without a key were made with these
+        init: str = "torch",
+        init_steps: int | None = None,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         if backend == "fused" and cell not in ("gru", "rnn"):
@@ -57,6 +65,8 @@ class RecurrentClassifier(nn.Module):
             bidirectional=bidirectional,
             **options,
         )
+        initialize(self.rnn, init, init_steps)
+        self.norms = Normalized(self.rnn) if layer_norm else None
         self.readout = readout
         self.backend = backend
         self.output = nn.Linear(hidden_size * (2 if bidirectional else 1), num_classes)
@@ -67,8 +77,11 @@ class RecurrentClassifier(nn.Module):
         Args:
             lengths_B: where sequences are padded at their ends, how many steps of each are its own.
         """
+        if self.norms is not None and lengths_B is None:
+            lengths_B = torch.full((len(x_BTI),), x_BTI.shape[1], device=x_BTI.device)
         if lengths_B is not None:
-            out_BTH = unequal.run(self.rnn, x_BTI, lengths_B, self.is_fused(x_BTI.device))
+            own = self.norms.direction if self.norms is not None else None
+            out_BTH = unequal.run(self.rnn, x_BTI, lengths_B, self.is_fused(x_BTI.device), own)
             if self.readout == "mean":
                 return self.output(unequal.mean(out_BTH, lengths_B))  # type: ignore[no-any-return]
             return self.output(unequal.last(out_BTH, lengths_B, self.rnn.bidirectional))  # type: ignore[no-any-return]
@@ -82,6 +95,8 @@ class RecurrentClassifier(nn.Module):
 
     def is_fused(self, device: torch.device) -> bool:
         """Returns whether the layers step by `fused` there: on a CPU it was faster at every size that was measured."""
+        if self.norms is not None:
+            return False
         if self.backend == "auto":
             return device.type == "cpu" and fused.covers(self.rnn)
         return self.backend == "fused"

@@ -10,6 +10,8 @@ Shapes: T time, B batch, I inputs, H hidden, D directions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
@@ -17,8 +19,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnnexp.models import fused
 
+Direction = Callable[[nn.RNNBase, Tensor, str], Tensor]  # (rnn, x_TBI, suffix of its weights) -> outputs (T, B, H)
 
-def run(rnn: nn.RNNBase, x_BTI: Tensor, lengths_B: Tensor, is_fused: bool) -> Tensor:
+
+def run(rnn: nn.RNNBase, x_BTI: Tensor, lengths_B: Tensor, is_fused: bool, own: Direction | None = None) -> Tensor:
     """Returns the top layer's outputs, (B, T, D * H); those of padding mean nothing.
 
     Args:
@@ -26,22 +30,24 @@ def run(rnn: nn.RNNBase, x_BTI: Tensor, lengths_B: Tensor, is_fused: bool) -> Te
         x_BTI: finite in its padding, too.
         lengths_B: at least 1 each.
         is_fused: step the layers by `fused`.
+        own: what steps a layer in one direction, where neither `fused` nor torch does.
     """
     device = x_BTI.device.type
-    if device != "cpu" and not is_fused:  # cuDNN takes packed sequences, which have no padding
+    if device != "cpu" and not is_fused and own is None:  # cuDNN takes packed sequences, which have no padding
         packed = pack_padded_sequence(x_BTI, lengths_B.cpu(), batch_first=True, enforce_sorted=False)
         out_BTH, _ = pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=x_BTI.shape[1])
         return out_BTH
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_BTI.dtype
+    step = own or (fused.direction if is_fused else torchs)
     back_TB = backward_order(x_BTI.shape[1], lengths_B)
     out_TBH = x_BTI.transpose(0, 1).to(dtype if is_fused else x_BTI.dtype).contiguous()
     with torch.autocast(device, dtype, enabled=torch.is_autocast_enabled(device) and not is_fused):
         for layer in range(rnn.num_layers):
             if layer and rnn.dropout and rnn.training:
                 out_TBH = dropout(out_TBH, rnn.dropout)
-            directions = [_direction(rnn, out_TBH, f"l{layer}", is_fused)]
+            directions = [step(rnn, out_TBH, f"l{layer}")]
             if rnn.bidirectional:
-                read = _direction(rnn, reorder(out_TBH, back_TB), f"l{layer}_reverse", is_fused)
+                read = step(rnn, reorder(out_TBH, back_TB), f"l{layer}_reverse")
                 directions.append(reorder(read, back_TB))
             out_TBH = directions[0] if len(directions) == 1 else torch.cat(directions, 2)
     return out_TBH.transpose(0, 1)
@@ -73,10 +79,8 @@ def reorder(x_TBH: Tensor, place_TB: Tensor) -> Tensor:
     return x_TBH.gather(0, place_TB[..., None].expand_as(x_TBH))
 
 
-def _direction(rnn: nn.RNNBase, x_TBI: Tensor, suffix: str, is_fused: bool) -> Tensor:
-    """Returns the outputs of one layer in one direction, by `fused` or by torch."""
-    if is_fused:
-        return fused.direction(rnn, x_TBI, suffix)
+def torchs(rnn: nn.RNNBase, x_TBI: Tensor, suffix: str) -> Tensor:
+    """Returns the outputs of one layer in one direction, by torch's own layers."""
     weights = [getattr(rnn, f"{name}_{suffix}") for name in fused.WEIGHTS]
     h = x_TBI.new_zeros(1, x_TBI.shape[1], rnn.hidden_size)
     options = (True, 1, 0.0, rnn.training, False, False)  # biases, layers, dropout, training, directions, batch_first

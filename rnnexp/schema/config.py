@@ -22,14 +22,10 @@ from rnnexp.schema.trackers import TRACKERS
 SWEEPS = Path("outputs/sweeps")
 
 
-def number(
-    default: Any = MISSING,
-    *,
-    gt: float | None = None,
-    ge: float | None = None,
-    lt: float | None = None,
-    le: float | None = None,
-) -> Any:
+Bound = float | None
+
+
+def number(default: Any = MISSING, *, gt: Bound = None, ge: Bound = None, lt: Bound = None, le: Bound = None) -> Any:
     """Returns a dataclass field for a number, or a list of numbers, within bounds; by default a required one."""
     return field(default=default, metadata={">": gt, ">=": ge, "<": lt, "<=": le})
 
@@ -52,23 +48,28 @@ class ModelSchema:
 
 @dataclass
 class RecurrentSchema(ModelSchema):
+    init: str = one_of("torch", "orthogonal", "chrono")
+    layer_norm: bool = MISSING
     backend: str = one_of("auto", "torch", "fused")
 
 
 @dataclass
 class RnnSchema(RecurrentSchema):
     cell: str = one_of("rnn")
+    init: str = one_of("torch", "orthogonal", "identity")
     nonlinearity: str = one_of("tanh", "relu")
 
 
 @dataclass
 class GruSchema(RecurrentSchema):
     cell: str = one_of("gru")
+    init_steps: int | None = number(ge=3)
 
 
 @dataclass
 class LstmSchema(RecurrentSchema):
     cell: str = one_of("lstm")
+    init_steps: int | None = number(ge=3)
     backend: str = one_of("auto", "torch")
 
 

@@ -265,6 +265,12 @@ def _joint_problems(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
     if cfg.train.monitor not in monitors:
         hint = nearest(cfg.train.monitor, monitors)
         yield "train.monitor", f"must be {' or '.join(monitors)}, got {cfg.train.monitor}{hint}", monitors[0]
+    if cfg.model.get("init") == "chrono" and cfg.model.init_steps is None:
+        yield "model.init_steps", "must be a number of steps with model.init=chrono, such as that of a sequence", 28
+    if cfg.model.get("init") == "identity" and cfg.model.get("nonlinearity") != "relu":
+        yield "model.nonlinearity", "must be relu with model.init=identity, which lets states pass as they are", "relu"
+    if cfg.model.get("layer_norm") and cfg.model.get("backend") == "fused":
+        yield "model.backend", "must be auto or torch with model.layer_norm=true, got fused", "auto"
     if OmegaConf.get_type(cfg.model) is LruSchema and cfg.model.r_min >= cfg.model.r_max:
         yield "model.r_min", f"must be < model.r_max={cfg.model.r_max:g}, got {cfg.model.r_min:g}", 0.0
     if OmegaConf.get_type(optim) is AdamSchema and len(optim.betas) != 2:

@@ -266,7 +266,7 @@ def _joint_problems(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
         hint = nearest(cfg.train.monitor, monitors)
         yield "train.monitor", f"must be {' or '.join(monitors)}, got {cfg.train.monitor}{hint}", monitors[0]
     if cfg.model.get("init") == "chrono" and cfg.model.init_steps is None:
-        yield "model.init_steps", "must be a number of steps with model.init=chrono, such as that of a sequence", 28
+        yield "model.init_steps", "must be a number of steps with model.init=chrono, such as that of a sequence", 100
     if cfg.model.get("init") == "identity" and cfg.model.get("nonlinearity") != "relu":
         yield "model.nonlinearity", "must be relu with model.init=identity, which lets states pass as they are", "relu"
     if cfg.model.get("layer_norm") and cfg.model.get("backend") == "fused":

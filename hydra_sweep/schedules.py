@@ -65,7 +65,7 @@ class Stopping(Schedule):
         reduction_factor: of so many trials one goes on at each rung, which is so many times longer than the one before.
     """
 
-    def __init__(self, min_resource: int = 1, reduction_factor: int = 3) -> None:
+    def __init__(self, min_resource: int = 1, reduction_factor: int = 4) -> None:
         checked(min_resource=(min_resource, 1), reduction_factor=(reduction_factor, 2))
         self.min_resource, self.reduction_factor = min_resource, reduction_factor
 
@@ -182,7 +182,7 @@ class Asha(Pausing):
         keep_paused: how many trials may be paused at once; None: all that may still go on.
     """
 
-    def __init__(self, min_resource: int = 1, reduction_factor: int = 3, keep_paused: int | None = None) -> None:
+    def __init__(self, min_resource: int = 1, reduction_factor: int = 4, keep_paused: int | None = None) -> None:
         super().__init__(keep_paused)
         checked(min_resource=(min_resource, 1), reduction_factor=(reduction_factor, 2))
         self.min_resource, self.reduction_factor = min_resource, reduction_factor
@@ -204,6 +204,9 @@ class Pasha(Asha):
     trials counts only where they differ by more than the noise: the 90th percentile of what trials differ by whose
     curves cross at least twice. In the end the best of the highest rung runs to its end.
     """
+
+    def __init__(self, min_resource: int = 1, reduction_factor: int = 3, keep_paused: int | None = None) -> None:
+        super().__init__(min_resource, reduction_factor, keep_paused)
 
     def num_promoted(self, rung: Sequence[Curve], step: int, group: Sequence[Curve], situation: Situation) -> int:
         may_go_on = step * self.reduction_factor <= self.highest(group)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import II, MISSING
 
 
 @dataclass
@@ -27,8 +27,8 @@ class Tpe(SamplerConfig):
     _target_: str = "optuna.samplers.TPESampler"
     n_startup_trials: int = 10
     n_ei_candidates: int = 24
-    multivariate: bool = False
-    group: bool = False  # needs multivariate
+    multivariate: bool = True  # models parameters together: ahead of one by one in benchmarks/results/schedules.md
+    group: bool = II(".multivariate")  # those of each branch of a space by themselves; needs multivariate
     constant_liar: bool = True  # keeps parallel workers apart
     consider_prior: bool | None = None  # these five are deprecated by Optuna, and in official configurations
     prior_weight: float | None = None
@@ -156,7 +156,7 @@ class Asha(PrunerConfig):
 
     _target_: str = "hydra_sweep.schedules.Asha"
     min_resource: int = 1  # steps that every trial gets
-    reduction_factor: int = 3  # of so many trials one goes on; the next rung is so many times as long
+    reduction_factor: int = 4  # of so many trials one goes on; the next rung is so many times as long
     keep_paused: int | None = None  # trials that may be paused at once; null: all that may still go on
 
 
@@ -166,7 +166,7 @@ class Stopping(PrunerConfig):
 
     _target_: str = "hydra_sweep.schedules.Stopping"
     min_resource: int = 1
-    reduction_factor: int = 3
+    reduction_factor: int = 4
 
 
 @dataclass

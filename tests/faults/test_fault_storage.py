@@ -195,7 +195,14 @@ def test_a_disk_that_fills_up_in_a_sweep_ends_it_in_a_line_and_it_goes_on(tmp_pa
 def test_paused_trials_that_fill_a_disk_end_the_search_in_a_line_and_it_goes_on(tmp_path, inject):
     """Nine checkpoints of half a megabyte, most of them of paused trials."""
     inject("disk full of paused trials")
-    words = ["-m", "optim=adam", "optim.lr=tag(log,interval(1e-3,1e-1))", "n_trials=9", "hydra/sweeper/pruner=asha"]
+    words = [
+        "-m",
+        "optim=adam",
+        "optim.lr=tag(log,interval(1e-3,1e-1))",
+        "n_trials=9",
+        "hydra/sweeper/pruner=asha",
+        "hydra.sweeper.pruner.reduction_factor=3",
+    ]
     words += ["workers=1", "hydra/launcher=basic", "name=s"]
     search = functools.partial(rnnexp, *words, base=[*TINY[:2], *TINY[3:], "model.hidden_size=96", "train.epochs=4"])
     with mounted(tmp_path / "disk", "size=3m") as disk:

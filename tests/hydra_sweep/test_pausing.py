@@ -15,7 +15,9 @@ from hydra_sweep.results import state_of
 from hydra_sweep.run_record import RunRecord
 
 TRADE = APPS / "trade.py"
-ASHA = ("hydra/sweeper/pruner=asha", "hydra.sweeper.objective=loss", "steps=9")
+BY_THREE = "hydra.sweeper.pruner.reduction_factor=3"
+BY_FOUR = ("hydra/sweeper/pruner=asha", "hydra.sweeper.objective=loss", "steps=9")
+ASHA = (*BY_FOUR, BY_THREE)
 CHECKPOINT = "hydra.sweeper.checkpoint_files=[checkpoint.json]"
 
 
@@ -43,7 +45,7 @@ def test_the_best_at_a_rung_go_on_from_their_checkpoints(sweep):
 
 @pytest.mark.parametrize("schedule", ["asha", "pasha", "hyperband", "one_epoch"])
 def test_several_workers_come_to_an_end_together(sweep, schedule):
-    words = (f"hydra/sweeper/pruner={schedule}", *ASHA[1:], "hydra/sweeper/sampler=random", "pause=0.02")
+    words = (f"hydra/sweeper/pruner={schedule}", *BY_FOUR[1:], "hydra/sweeper/sampler=random", "pause=0.02")
     done = sweep(WALKER, *SPACE, *words, budget(12), launcher=JOBLIB)
     assert set(done.states()) <= {"COMPLETE", "PRUNED"}
     assert "COMPLETE" in done.states()
@@ -110,7 +112,7 @@ def test_when_its_steps_are_spent_a_search_ends_with_a_complete_trial(sweep):
 
 
 def test_repeats_are_paused_and_gone_on_with_as_well(sweep):
-    done = sweep(WALKER, *SPACE, *ASHA[:2], "steps=3", budget(4), "hydra.sweeper.repeats=2")
+    done = sweep(WALKER, *SPACE, *ASHA[:2], BY_THREE, "steps=3", budget(4), "hydra.sweeper.repeats=2")
     assert sorted(num_steps(done)) == [1, 1, 1, 6]
     assert [row["state"] for row in done.rows()].count("complete") == 2
     assert yaml.safe_load((done.folder / "best.yaml").read_text())["trial"] == max(
@@ -168,12 +170,12 @@ def test_what_does_not_fit_is_a_line(sweep, words, line):
 
 
 def test_a_command_without_pauses_goes_on_with_what_another_one_has_paused(start):
-    words = (*SPACE, *ASHA, budget(4), *BASIC, "pause=0.3", "hydra/sweeper/sampler=random")
+    words = (*SPACE, *BY_FOUR, budget(5), *BASIC, "pause=0.3", "hydra/sweeper/sampler=random")
     command = start(*words)
     wait_for(lambda: num_runs(command) >= 2, "two trials to begin")
     command.signal(signal.SIGTERM)
     command.end(128 + signal.SIGTERM)
     assert any(state_of(trial) == "paused" for trial in trials(command.folder))
     start(*words, "hydra/sweeper/pruner=none").end()
-    assert [len(trial.intermediate_values) for trial in trials(command.folder)] == [9] * 4
+    assert [len(trial.intermediate_values) for trial in trials(command.folder)] == [9] * 5
     assert {trial.state.name for trial in trials(command.folder)} == {"COMPLETE"}

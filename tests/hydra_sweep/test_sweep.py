@@ -148,8 +148,8 @@ def test_every_sampler_and_pruner_works(sweep, sampler, pruner):
 
 @pytest.mark.parametrize("config", [*SAMPLERS.values(), *PRUNERS.values()])
 def test_the_fields_are_optunas_arguments_with_its_defaults_but_for_a_few(config):
-    ours = {"constant_liar": True, "multivariate": False, "scramble": True}
-    ours |= {"min_resource": 1, "reduction_factor": 3}
+    ours = {"constant_liar": True, "multivariate": True, "group": "${.multivariate}", "scramble": True}
+    ours |= {"min_resource": 1}
     ours |= {"warn_independent_sampling": False, "warn_asynchronous_seeding": False}
     module, _, name = config._target_.rpartition(".")
     known = inspect.signature(getattr(importlib.import_module(module), name)).parameters

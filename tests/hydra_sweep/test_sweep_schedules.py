@@ -73,10 +73,10 @@ def simulate(schedule, costs, num_workers=3, seed=0):
 
 ALL = {
     "none": Schedule(),
-    "asha": Asha(),
+    "asha": Asha(reduction_factor=3),
     "asha by 2": Asha(reduction_factor=2, min_resource=2),
-    "asha, few kept": Asha(keep_paused=2),
-    "stopping": Stopping(),
+    "asha, few kept": Asha(reduction_factor=3, keep_paused=2),
+    "stopping": Stopping(reduction_factor=3),
     "pasha": Pasha(),
     "hyperband": Hyperband(),
     "one_epoch": OneEpoch(),
@@ -98,7 +98,7 @@ def test_every_search_comes_to_its_end_with_a_complete_trial(name, num_trials):
 def test_where_the_order_never_changes_asha_finds_the_best_for_a_fraction_of_the_steps():
     draw = random.Random(0)
     costs = [[level + 1 / step for step in range(1, 28)] for level in draw.sample(range(81), 81)]
-    phase, done = simulate(Asha(), costs)
+    phase, done = simulate(Asha(reduction_factor=3), costs)
     best = min(range(81), key=lambda number: costs[number][0])
     assert phase[best] is COMPLETE
     assert sum(done.values()) < 81 * 27 / 4
@@ -106,7 +106,7 @@ def test_where_the_order_never_changes_asha_finds_the_best_for_a_fraction_of_the
 
 
 def test_a_trial_is_paused_at_a_rung_and_goes_on_once_it_is_among_the_best():
-    asha = Asha()
+    asha = Asha(reduction_factor=3)
     first = [curve(0, [0.5], OPEN)]
     assert asha.at_report(0, 1, Situation(first, 8, 9)) is Move.PAUSE
     three = rung(0.5, 0.4, 0.6)
@@ -116,13 +116,13 @@ def test_a_trial_is_paused_at_a_rung_and_goes_on_once_it_is_among_the_best():
 
 def test_a_trial_that_is_the_best_of_its_rung_goes_on_at_once():
     three = [*rung(0.5, 0.6), curve(2, [0.4], OPEN)]
-    assert Asha().at_report(2, 1, Situation(three, 6, 9)) is Move.GO_ON
+    assert Asha(reduction_factor=3).at_report(2, 1, Situation(three, 6, 9)) is Move.GO_ON
 
 
 def test_between_rungs_and_after_its_last_step_nothing_is_decided():
-    decided = [step for step in range(1, 20) if Asha(min_resource=2).decides_at(0, step, 18)]
+    decided = [step for step in range(1, 20) if Asha(min_resource=2, reduction_factor=3).decides_at(0, step, 18)]
     assert decided == [2, 6]
-    assert [step for step in range(1, 20) if Stopping().decides_at(0, step, None)] == [1, 3, 9]
+    assert [step for step in range(1, 20) if Stopping(reduction_factor=3).decides_at(0, step, None)] == [1, 3, 9]
     assert [step for step in range(1, 20) if OneEpoch(min_resource=4).decides_at(0, step, 9)] == [4]
     assert not OneEpoch(min_resource=4).decides_at(0, 4, 4)
 
@@ -130,42 +130,48 @@ def test_between_rungs_and_after_its_last_step_nothing_is_decided():
 def test_the_highest_rung_goes_first_and_those_that_went_on_before_count_as_members():
     low = [curve(number, [cost]) for number, cost in enumerate([0.9, 0.8, 0.7])]
     high = [curve(number, [0.1, 0.1, cost]) for number, cost in zip(range(3, 6), [0.3, 0.2, 0.4], strict=True)]
-    assert Asha().next_turn(Situation([*low, *high], 3, 27)) == Turn(4, Move.GO_ON)
+    assert Asha(reduction_factor=3).next_turn(Situation([*low, *high], 3, 27)) == Turn(4, Move.GO_ON)
     gone_on = [curve(4, [0.1] * 5, OPEN), *(one for one in high if one.number != 4)]
-    assert Asha().next_turn(Situation([*low, *gone_on], 50, 27)) is None  # two of six would be, and three went on
+    assert (
+        Asha(reduction_factor=3).next_turn(Situation([*low, *gone_on], 50, 27)) is None
+    )  # two of six would be, and three went on
     more = [curve(number, [0.95]) for number in range(6, 12)]
-    assert Asha().next_turn(Situation([*low, *gone_on, *more], 50, 27)) == Turn(2, Move.GO_ON)
+    assert Asha(reduction_factor=3).next_turn(Situation([*low, *gone_on, *more], 50, 27)) == Turn(2, Move.GO_ON)
 
 
 def test_what_can_no_longer_be_among_the_best_ends_and_not_before():
     four = rung(0.1, 0.2, 0.3, 0.4)
     went_on = [curve(0, [0.1, 0.1], OPEN), *four[1:]]
-    assert Asha().next_turn(Situation(went_on, 5, 9)) == Turn(3, Move.END)  # three of nine go on
-    assert Asha().next_turn(Situation(went_on, 8, 9)) is None  # four of twelve
+    assert Asha(reduction_factor=3).next_turn(Situation(went_on, 5, 9)) == Turn(3, Move.END)  # three of nine go on
+    assert Asha(reduction_factor=3).next_turn(Situation(went_on, 8, 9)) is None  # four of twelve
 
 
 def test_beyond_keep_paused_the_worst_of_the_lowest_rung_ends():
     paused = [curve(0, [0.1, 0.1, 0.1]), curve(1, [0.2]), curve(2, [0.3])]
-    assert Asha(keep_paused=3).next_turn(Situation(paused, 50, 9)) == Asha().next_turn(Situation(paused, 50, 9))
+    assert Asha(reduction_factor=3, keep_paused=3).next_turn(Situation(paused, 50, 9)) == Asha(
+        reduction_factor=3
+    ).next_turn(Situation(paused, 50, 9))
     waiting = [curve(0, [0.1, 0.1, 0.1]), curve(1, [0.2]), curve(2, [0.05], ENDED), curve(3, [0.3])]
-    assert Asha().next_turn(Situation(waiting, 50, 9)) is None
-    assert Asha(keep_paused=2).next_turn(Situation(waiting, 50, 9)) == Turn(3, Move.END)
+    assert Asha(reduction_factor=3).next_turn(Situation(waiting, 50, 9)) is None
+    assert Asha(reduction_factor=3, keep_paused=2).next_turn(Situation(waiting, 50, 9)) == Turn(3, Move.END)
 
 
 def test_if_nothing_is_complete_in_the_end_the_best_of_the_highest_rung_runs_to_its_end():
     paused = [curve(0, [0.1]), curve(1, [0.2, 0.2, 0.2])]
-    assert Asha().next_turn(Situation(paused, 0, 9)) == Turn(1, Move.GO_ON)
-    assert Asha().next_turn(Situation([paused[1], curve(2, [0.05], OPEN)], 0, 9)) is None
-    assert Asha().next_turn(Situation([*paused, curve(2, [0.05] * 9, COMPLETE)], 0, 9)).move is Move.END
+    assert Asha(reduction_factor=3).next_turn(Situation(paused, 0, 9)) == Turn(1, Move.GO_ON)
+    assert Asha(reduction_factor=3).next_turn(Situation([paused[1], curve(2, [0.05], OPEN)], 0, 9)) is None
+    assert (
+        Asha(reduction_factor=3).next_turn(Situation([*paused, curve(2, [0.05] * 9, COMPLETE)], 0, 9)).move is Move.END
+    )
 
 
 def test_when_all_is_spent_nothing_is_promoted_but_the_best_one_if_none_is_complete():
     three = rung(0.5, 0.4, 0.6)
-    assert Asha().next_turn(Situation([*three, curve(3, [0.9], OPEN)], 0, 9, is_spent=True)) is None
-    assert Asha().next_turn(Situation(three, 0, 9, is_spent=True)) == Turn(1, Move.GO_ON)
+    assert Asha(reduction_factor=3).next_turn(Situation([*three, curve(3, [0.9], OPEN)], 0, 9, is_spent=True)) is None
+    assert Asha(reduction_factor=3).next_turn(Situation(three, 0, 9, is_spent=True)) == Turn(1, Move.GO_ON)
     done = curve(3, [0.9] * 9, COMPLETE)
-    assert Asha().next_turn(Situation([*three, done], 0, 9)) == Turn(1, Move.GO_ON)
-    assert Asha().next_turn(Situation([*three, done], 0, 9, is_spent=True)) == Turn(0, Move.END)
+    assert Asha(reduction_factor=3).next_turn(Situation([*three, done], 0, 9)) == Turn(1, Move.GO_ON)
+    assert Asha(reduction_factor=3).next_turn(Situation([*three, done], 0, 9, is_spent=True)) == Turn(0, Move.END)
 
 
 def test_one_epoch_waits_for_all_and_lets_the_best_few_go_on():
@@ -179,7 +185,7 @@ def test_one_epoch_waits_for_all_and_lets_the_best_few_go_on():
 
 
 def test_stopping_ends_what_is_not_among_the_best_so_far_and_spares_the_first():
-    schedule = Stopping()
+    schedule = Stopping(reduction_factor=3)
     assert schedule.at_report(0, 1, Situation([curve(0, [9.0], OPEN)], 8, 9)) is Move.GO_ON
     three = [curve(0, [0.1, 0.1], OPEN), curve(1, [0.2, 0.2], OPEN), curve(2, [0.3], OPEN)]
     assert schedule.at_report(2, 1, Situation(three, 8, 9)) is Move.END

@@ -184,7 +184,12 @@ def test_another_question_under_the_same_name_is_refused(whole):
 
 @pytest.mark.long
 def test_a_budget_of_epochs_lets_pruning_try_more(tmp_path):
-    budget = ["train.epochs=3", "compare.budget=epochs", "hydra/sweeper/pruner=asha"]
+    budget = [
+        "train.epochs=3",
+        "compare.budget=epochs",
+        "hydra/sweeper/pruner=asha",
+        "hydra.sweeper.pruner.reduction_factor=3",
+    ]
     compare(tmp_path, "name=c", TWO, *ALONE, *budget, "compare.searches=1", "compare.top=1", "compare.seeds=1")
     found = result(tmp_path)
     for search in (choice["search"] for arm in found["arms"] for choice in arm["choices"]):

@@ -28,7 +28,7 @@ def jitter(x_BHWC: Tensor, cfg: JitterConfig, generator: torch.Generator) -> Ten
         x_BHWC: or gray, (B, H, W).
     """
     batch, height, width = x_BHWC.shape[:3]
-    u_B5 = (torch.rand(batch, 5, generator=generator) * 2 - 1).to(x_BHWC.device)
+    u_B5 = sent(torch.rand(batch, 5, generator=generator) * 2 - 1, x_BHWC.device)
     angle_B, shear_B = torch.deg2rad(u_B5[:, 0] * cfg.degrees), torch.tan(torch.deg2rad(u_B5[:, 1] * cfg.shear))
     scale_B = 1 / (1 + u_B5[:, 2] * cfg.scale)
     cos_B, sin_B = torch.cos(angle_B) * scale_B, torch.sin(angle_B) * scale_B
@@ -38,11 +38,16 @@ def jitter(x_BHWC: Tensor, cfg: JitterConfig, generator: torch.Generator) -> Ten
     grid = affine_grid(torch.stack([x_row, y_row], 1), [batch, 1, height, width], align_corners=False)
     if cfg.elastic:
         knots = torch.rand(batch, 2, ELASTIC_KNOTS, ELASTIC_KNOTS, generator=generator) * 2 - 1
-        warp = interpolate(knots.to(x_BHWC.device), (height, width), mode="bicubic", align_corners=True)
+        warp = interpolate(sent(knots, x_BHWC.device), (height, width), mode="bicubic", align_corners=True)
         grid = grid + 2 * cfg.elastic * warp.permute(0, 2, 3, 1)
     if x_BHWC.ndim == 3:
         return grid_sample(x_BHWC.unsqueeze(1), grid, align_corners=False).squeeze(1)
     return grid_sample(x_BHWC.permute(0, 3, 1, 2), grid, align_corners=False).permute(0, 2, 3, 1)
+
+
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """Returns what the CPU has drawn on the device; a GPU is not waited for, which pageable memory would be."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 def changes_series(cfg: Any) -> bool:
@@ -59,13 +64,13 @@ def change_series(x_BTI: Tensor, lengths_B: Tensor | None, cfg: Any, generator: 
     batch, steps, features = x_BTI.shape
     if cfg.window < 1:
         full_B = torch.full((batch,), steps, device=x_BTI.device) if lengths_B is None else lengths_B
-        x_BTI = _window(x_BTI, full_B, cfg.window, torch.rand(batch, generator=generator).to(x_BTI.device))
+        x_BTI = _window(x_BTI, full_B, cfg.window, sent(torch.rand(batch, generator=generator), x_BTI.device))
     if cfg.scaling:
         factor_BI = 1 + cfg.scaling * torch.randn(batch, features, generator=generator)
-        x_BTI = x_BTI * factor_BI.to(x_BTI.device)[:, None]
+        x_BTI = x_BTI * sent(factor_BI, x_BTI.device)[:, None]
     if cfg.noise:
         noise_TBI = cfg.noise * _normal(steps * batch * features, generator).view(steps, batch, features)
-        x_BTI = x_BTI + noise_TBI.to(x_BTI.device).transpose(0, 1)
+        x_BTI = x_BTI + sent(noise_TBI, x_BTI.device).transpose(0, 1)
     return x_BTI
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,13 @@ class Normalization:
             return _by_its_own(x, lengths_B, axes)
         if len(self.mean) == len(self.std) == 1:
             return x.sub_(self.mean[0]).div_(self.std[0])
-        mean, std = (torch.tensor(values, dtype=x.dtype, device=x.device) for values in (self.mean, self.std))
+        mean, std = (_on_device(tuple(values), x.device) for values in (self.mean, self.std))
         return x.sub_(mean).div_(std)
+
+
+@lru_cache(8)
+def _on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, device=device)
 
 
 def _numbers(value: Any) -> list[float]:
@@ -189,7 +195,10 @@ class Sequences:
             x = x.reshape(batch, height // side, side, width // side, side, channels).transpose(2, 3)
             return x.reshape(batch, (height // side) * (width // side), side * side * channels)
         x_BTI = x.flatten(1).unsqueeze(2) if x.ndim == 3 else x.flatten(1, 2)
-        return x_BTI if self.permutation_T is None else x_BTI[:, self.permutation_T.to(x_BTI.device)]
+        if self.permutation_T is None:
+            return x_BTI
+        self.permutation_T = self.permutation_T.to(x_BTI.device)  # once
+        return x_BTI[:, self.permutation_T]
 
 
 def batches(part: Part, batch_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -205,7 +214,8 @@ def batches(part: Part, batch_size: int, generator: torch.Generator) -> tuple[Te
     lengths = part.lengths.cpu()
     pools = [pool[lengths[pool].argsort(stable=True)] for pool in torch.split(order, POOL * batch_size)]
     found = [batch for pool in pools for batch in torch.split(pool, batch_size)]
-    return tuple(found[i].to(part.rows.device) for i in torch.randperm(len(found), generator=generator))
+    drawn = [found[i] for i in torch.randperm(len(found), generator=generator)]
+    return torch.split(torch.cat(drawn).to(part.rows.device), [len(batch) for batch in drawn])
 
 
 def by_length(part: Part, batch_size: int) -> tuple[Tensor, ...]:

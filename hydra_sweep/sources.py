@@ -65,11 +65,7 @@ def find(name: str) -> tuple[str, Path] | None:
         full = f"{full}.{part}".lstrip(".")
         try:
             found = PathFinder.find_spec(full, folders) if spec else importlib.util.find_spec(full)
-        except (
-            ImportError,
-            ValueError,
-            KeyError,
-        ):  # of a module without a spec, such as __main__; of a folder without code
+        except (ImportError, ValueError, KeyError):  # of __main__, which has no spec; of a folder without code
             found = None
         if found is None:
             break

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from bench import HERE, RESULTS, machine
 
+CELLS = "model=gru,lstm,rnn"
 PROTOCOL = ("compare.searches=5", "compare.seeds=5", "compare.trials=8", "compare.top=2")
 
 
@@ -92,7 +93,7 @@ def compare(place: Path, workers: int) -> None:
     command = [sys.executable, "-m", "rnnexp.compare", "--config-dir", str(HERE / "conf"), "search=series"]
     command += ["name=series", f"hydra.run.dir={place}", f"workers={workers}", *PROTOCOL]
     data = ",".join(f"{slug(one)}:'{one.overrides}'" for one in ALL)
-    command += [f"compare.data={{{data}}}", "compare.arms=model"]
+    command += [f"compare.data={{{data}}}", f"compare.arms='{CELLS}'"]
     command += ['compare.final=["data.valid_size=0"]']
     done = subprocess.run(command, check=False)
     if done.returncode:

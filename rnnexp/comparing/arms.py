@@ -18,6 +18,8 @@ from rnnexp.command_line import CommandLine
 from rnnexp.record.comparison_folder import folder_name
 from rnnexp.schema.tree import GROUPS
 
+SOME_OPTIONS = re.compile(r"\w+=\w+(,\w+)+")  # model=gru,lstm
+
 
 @dataclass(frozen=True)
 class ArmSpec:
@@ -28,7 +30,7 @@ class ArmSpec:
 
 
 def arm_specs(arms: Any, options: Callable[[str], list[str]]) -> list[ArmSpec]:
-    """Returns the arms that `compare.arms` asks for.
+    """Returns the arms that `compare.arms` asks for: each option of groups, or some of theirs, or overrides.
 
     Raises:
         UserError: a group that is none, or fewer than two arms, or two of one name.
@@ -36,16 +38,22 @@ def arm_specs(arms: Any, options: Callable[[str], list[str]]) -> list[ArmSpec]:
     wanted = [arms] if isinstance(arms, str) else list(arms) if isinstance(arms, list) else []
     if not wanted or not all(isinstance(word, str) and word.strip() for word in wanted):
         raise UserError(f"compare.arms must be a group, a list of groups or a list of overrides, got {arms!r}")
-    if all("=" not in word for word in wanted):
-        for group in wanted:
+    if all("=" not in word or SOME_OPTIONS.fullmatch(word) for word in wanted):
+        for group in (word.partition("=")[0] for word in wanted):
             if not options(group):
                 if better := arms_of_options(wanted, options):
                     raise UserError(f"compare.arms: {group} is an option, and no group; type {arms_text(better)}")
                 hint = nearest(group, GROUPS) or f"; there are {', '.join(GROUPS)}"
                 raise UserError(f"compare.arms={group}: no such group{hint}")
-        cells = itertools.product(*(options(group) for group in wanted))
+        words = (word.partition("=") for word in wanted)
+        chosen = {group: some.split(",") if some else options(group) for group, _, some in words}
+        for group, some in chosen.items():
+            if unknown := [option for option in some if option not in options(group)]:
+                hint = nearest(unknown[0], options(group)) or f"; there are {', '.join(options(group))}"
+                raise UserError(f"compare.arms: {group}={unknown[0]}: no such {group}{hint}")
+        cells = itertools.product(*chosen.values())
         found = [
-            ArmSpec(" ".join(cell), [f"{group}={o}" for group, o in zip(wanted, cell, strict=True)]) for cell in cells
+            ArmSpec(" ".join(cell), [f"{group}={o}" for group, o in zip(chosen, cell, strict=True)]) for cell in cells
         ]
     else:
         for word in wanted:

@@ -31,6 +31,12 @@ def test_arms_are_the_options_of_groups_or_overrides():
     assert specs("optim") == {"adam": ["optim=adam"], "sgd": ["optim=sgd"]}
     assert list(specs(["model", "optim"])) == [f"{m} {o}" for m, o in itertools.product(*OPTIONS.values())]
     assert specs(["model", "optim"])["gru sgd"] == ["model=gru", "optim=sgd"]
+    assert specs("model=lstm,gru") == {"lstm": ["model=lstm"], "gru": ["model=gru"]}
+    assert list(specs(["model=gru,rnn", "optim"])) == ["gru adam", "gru sgd", "rnn adam", "rnn sgd"]
+    assert list(specs(["optim.betas=[0.9,0.9]", "optim.betas=[0.9,0.99]"])) == [
+        "optim.betas=[0.9,0.9]",
+        "optim.betas=[0.9,0.99]",
+    ]
     assert specs(["model=gru", "model=lstm  'model.readout=mean'"]) == {
         "model=gru": ["model=gru"],
         "model=lstm 'model.readout=mean'": ["model=lstm", "model.readout=mean"],
@@ -47,6 +53,8 @@ def test_who_watches_may_change_when_a_comparison_goes_on():
     ("arms", "message"),
     [
         ("modle", r"compare.arms=modle: no such group \(did you mean model\?\)"),
+        ("model=gru,lsm", r"compare.arms: model=lsm: no such model \(did you mean lstm\?\)"),
+        ("modle=gru,lstm", r"compare.arms=modle: no such group \(did you mean model\?\)"),
         ([], "must be a group, a list of groups or a list of overrides"),
         (3, "must be a group"),
         (["model=gru"], "at least two different arms"),

@@ -171,7 +171,7 @@ def test_of_overrides_the_last_list_that_has_a_key_wins():
         ("--seeds 4", "--seeds 4: options are written key=value, without dashes; type compare.seeds=4"),
         ("wait=false", "wait=false: a comparison needs what its sweeps find; leave it out"),
         ("-m", "a comparison runs its own sweeps; leave -m out"),
-        ("search=nothing", "search=nothing: no such search; there are default, quick"),
+        ("search=nothing", "search=nothing: no such search; there are default, linear, quick"),
     ],
 )
 def test_a_wrong_command_is_one_line_and_leaves_nothing(arguments, line, tmp_path, monkeypatch, capsys):

@@ -59,7 +59,7 @@ ONE_EPOCH_SHARE = 0.15  # of the time that first epochs take with one_epoch: the
 PRUNERS: dict[str, dict[str, Any] | None] = {  # None: as hydra/sweeper/pruner= has it
     "none": None,
     "median": None,
-    "Optuna's halving": {"_target_": "optuna.pruners.SuccessiveHalvingPruner", "reduction_factor": 3},
+    "Optuna's halving": {"_target_": "optuna.pruners.SuccessiveHalvingPruner", "min_resource": 1},
     "Optuna's hyperband": {"_target_": "optuna.pruners.HyperbandPruner", "max_resource": 10},
     "stopping": None,
     "asha": None,
@@ -69,12 +69,8 @@ PRUNERS: dict[str, dict[str, Any] | None] = {  # None: as hydra/sweeper/pruner= 
 }
 SAMPLERS = {
     "random": ["hydra/sweeper/sampler=random"],
+    "tpe one by one": ["hydra/sweeper/sampler=tpe", "hydra.sweeper.sampler.multivariate=false"],
     "tpe": ["hydra/sweeper/sampler=tpe"],
-    "tpe multivariate": [
-        "hydra/sweeper/sampler=tpe",
-        "hydra.sweeper.sampler.multivariate=true",
-        "hydra.sweeper.sampler.group=true",
-    ],
 }
 STARTS = {"": [], "presets first": ["hydra.sweeper.enqueue_defaults=true"]}
 
@@ -292,10 +288,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=200, help="of each way to search; 200")
     parser.add_argument("--only", nargs="+", default=list(PRUNERS), choices=list(PRUNERS), help="these pruners")
     parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS), help="these samplers")
+    parser.add_argument("--starts", nargs="+", default=list(STARTS), choices=list(STARTS), help="'' or presets first")
     parser.add_argument("--table", action="store_true", help="replay nothing")
     args = parser.parse_args()
     known = json.loads(FILE.read_text()) if FILE.exists() else {}
-    arms = [arm for arm in ARMS if arm.pruner in args.only and arm.sampler in args.samplers]
+    arms = [a for a in ARMS if a.pruner in args.only and a.sampler in args.samplers and a.start in args.starts]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         for arm in tqdm([] if args.table else arms, disable=not sys.stderr.isatty()):
             if known.get(arm.name, {}).get("seeds", 0) < args.seeds:

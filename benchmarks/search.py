@@ -5,10 +5,10 @@ hydra-optuna-sweeper with the basic launcher (one trial at a time, on all cores)
 trials as cores, one thread each); Ray Tune with ASHA and OptunaSearch; rnnexp as its search=default is, with a worker
 for each core.
 
-In each round the basic launcher runs forty trials to their end. What counts is how long each takes, start included, to
+In each round the basic launcher runs twenty trials to their end. What counts is how long each takes, start included, to
 the validation accuracy of the best of them; the others end as soon as they come there, or once they have had as much
-time as the basic launcher took for all forty, which then counts as theirs: less than it would take them. Every epoch's
-accuracy counts, for all of them. A round is kept in results/search-rounds.json when it is done: the command goes on.
+time as the basic launcher took for all twenty, which then counts as theirs: less than it would take them. Every epoch's
+accuracy counts, for all of them. What each has found is kept in results/search-rounds.json: the command goes on there.
 """
 
 from __future__ import annotations
@@ -81,10 +81,11 @@ def stop(family: list[psutil.Process]) -> None:
 
 def measure(rounds: int = 5) -> Iterator[Row]:
     data_root()  # unpacked before any clock runs
-    known = json.loads(ROUNDS.read_text()) if ROUNDS.exists() else []
-    for seed in tqdm(range(rounds), "search", disable=None):
-        if seed >= len(known):
-            known.append(one_round(seed))
+    known: list[dict[str, Found]] = json.loads(ROUNDS.read_text()) if ROUNDS.exists() else []
+    known += [{} for _ in range(rounds - len(known))]
+    for seed, found in tqdm([*enumerate(known[:rounds])], "search", disable=None):
+        for name, one in one_round(seed, found):
+            found[name] = one
             ROUNDS.write_text(json.dumps(known) + "\n")
     known = known[:rounds]
     ours = [found["rnnexp"] for found in known]
@@ -94,7 +95,7 @@ def measure(rounds: int = 5) -> Iterator[Row]:
         a, b = ([until(found, best) for found, best in zip(them, wanted, strict=True)] for them in (ours, theirs))
         never = sum(found[-1][1] < best for found, best in zip(theirs, wanted, strict=True))
         note = f"mean {ratio(a, b)}" + f"; {never} of {rounds} never came there" * bool(never)
-        yield Row("a search, to the accuracy of the best of forty trials", name, "s", a, b, goal=goal, note=note)
+        yield Row("a search, to the accuracy of the best of twenty trials", name, "s", a, b, goal=goal, note=note)
     yield Row("that accuracy", "hydra-optuna-sweeper, basic", "%", [100 * best for best in wanted])
 
 
@@ -113,22 +114,24 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return f"{math.exp(mean):.1f} [{math.exp(mean - half):.1f}, {math.exp(mean + half):.1f}]"
 
 
-def one_round(seed: int) -> dict[str, Found]:
-    """Returns what each engine found, and when."""
+def one_round(seed: int, known: dict[str, Found]) -> Iterator[tuple[str, Found]]:
+    """Yields what each engine that is not known yet found, and when."""
     official, ray = environment("official", *RELEASE), environment("ray", "ray[tune]", "optuna")
-    found: dict[str, Found] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        found["hydra-optuna-sweeper, basic"] = theirs(official, "basic", NUM_TRIALS, Path(folder), seed).run()
-    seconds, best = found["hydra-optuna-sweeper, basic"][-1]
+    if (basic := known.get("hydra-optuna-sweeper, basic")) is None:
+        with tempfile.TemporaryDirectory() as folder:
+            basic = theirs(official, "basic", NUM_TRIALS, Path(folder), seed).run()
+        yield "hydra-optuna-sweeper, basic", basic
+    seconds, best = basic[-1]
     engines: dict[str, Callable[[Path], Search]] = {
         "rnnexp": lambda folder: ours(folder, seed),
         "hydra-optuna-sweeper, joblib": lambda folder: theirs(official, "joblib", MANY, folder, seed),
         "Ray Tune, ASHA": lambda folder: on_ray(ray, folder),
     }
     for name, search in engines.items():
-        with tempfile.TemporaryDirectory() as folder:
-            found[name] = search(Path(folder)).run(best, seconds)
-    return found
+        if name not in known:
+            with tempfile.TemporaryDirectory() as folder:
+                one = search(Path(folder)).run(best, seconds)
+            yield name, one
 
 
 def ours(folder: Path, seed: int) -> Search:

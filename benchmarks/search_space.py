@@ -1,6 +1,6 @@
 """The search that search.py gives to every engine: the same space, budget, data and seeds' base."""
 
-NUM_TRIALS = 40
+NUM_TRIALS = 20
 EPOCHS = 27
 FIXED = ["optim=adam", "data.limit=2000", "data.valid_size=2000", f"train.epochs={EPOCHS}"]
 LR = (3e-4, 3e-2)

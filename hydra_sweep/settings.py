@@ -27,7 +27,7 @@ class Tpe(SamplerConfig):
     _target_: str = "optuna.samplers.TPESampler"
     n_startup_trials: int = 10
     n_ei_candidates: int = 24
-    multivariate: bool = True  # models parameters together: ahead of one by one in benchmarks/results/schedules.md
+    multivariate: bool = True  # models parameters together: ahead of one by one (EXPERIMENTS.md)
     group: bool = II(".multivariate")  # those of each branch of a space by themselves; needs multivariate
     constant_liar: bool = True  # keeps parallel workers apart
     consider_prior: bool | None = None  # these five are deprecated by Optuna, and in official configurations

@@ -315,7 +315,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
         "who did.",
         "",
         "| pruner | sampler | first | regret at 25 % | at 50 % | at 100 % | "
-        + " | ".join(f"to {100 * within:g} points | did" for within in WITHIN)
+        + " | ".join(f"to within {100 * within:g} | did" for within in WITHIN)
         + " | seeds |",
         "|---" * (7 + 2 * len(WITHIN)) + "|",
     ]

@@ -1,8 +1,9 @@
 """`make bench`: every benchmark in turn, then one table and one figure of all that has been measured.
 
-    python benchmarks/run.py                    start cells epoch collect watch fast search: half an hour on two cores
+    python benchmarks/run.py                    start cells epoch collect watch fast: half an hour on two cores
     python benchmarks/run.py cells epoch        these
     python benchmarks/run.py best               five runs of experiment=best: an hour
+    python benchmarks/run.py search             five rounds of searches: up to three hours, and it goes on
     python benchmarks/run.py --avx2 fast        as on a processor with AVX2 alone, by limiting every library to it
     python benchmarks/run.py --table            no measuring: the table and the figure of what is in results/
 
@@ -26,8 +27,8 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 from bench import AVX2_ALONE, RESULTS, Row, results_file, save
 
-USUAL = ("start", "cells", "epoch", "collect", "watch", "fast", "search")
-RARE = ("best",)
+USUAL = ("start", "cells", "epoch", "collect", "watch", "fast")
+RARE = ("best", "search")
 
 
 def main() -> None:

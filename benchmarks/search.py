@@ -141,12 +141,9 @@ def ours(folder: Path, seed: int) -> Search:
         *(f"model=choice({cells})", f"train.batch_size=choice({batches})"),
         f"optim.lr=tag(log,interval({LR[0]},{LR[1]}))",
         f"model.hidden_size=tag(log,int(interval({HIDDEN_SIZE[0]},{HIDDEN_SIZE[1]})))",
-        *(f"hydra.sweeper.seed={seed}", f"hydra.sweep.dir={folder}/sweep", *PRUNED),
+        *(f"hydra.sweeper.seed={seed}", f"hydra.sweep.dir={folder}/sweep", "hydra/sweeper/pruner=asha"),
     ]
     return Search(command, lambda: recorded(folder), {})
-
-
-PRUNED = ("hydra/sweeper/pruner=asha",)
 
 
 def recorded(folder: Path) -> float:

@@ -246,16 +246,21 @@ def test_a_step_that_is_no_number_changes_no_weight(trainer):
     assert all(1e20 < p.abs().max() < math.inf for p in after)  # where the first step left them
 
 
+def stop_in(t, batch):
+    """Lets a signal come while a trainer is at this batch of its epoch."""
+    step = t.step
+
+    def interrupted(*args):
+        t.stop.signum = 15 if t.progress.batch == batch - 1 else None
+        return step(*args)
+
+    t.step = interrupted
+
+
 def test_a_signal_is_obeyed_before_the_next_batch_and_a_checkpoint_written(trainer):
     t, saved = trainer(), []
     t.save = lambda trainer: saved.append(t.progress.batch)
-    step = t.step
-
-    def interrupt_in_the_third(*args):
-        t.stop.signum = 15 if t.progress.batch == 2 else None
-        return step(*args)
-
-    t.step = interrupt_in_the_third
+    stop_in(t, 3)
     with pytest.raises(Interrupted):
         t.fit()
     assert saved == [3]
@@ -300,13 +305,7 @@ def test_a_checkpoint_within_an_epoch_counts_every_step_however_late_its_loss_is
     t = trainer()
     kept = []
     t.save = lambda trainer: kept.append(copy.deepcopy(trainer.state_dict()))
-    step = t.step
-
-    def stop_in_the_fifth(*args):
-        t.stop.signum = 15 if t.progress.batch == 4 else None
-        return step(*args)
-
-    t.step = stop_in_the_fifth
+    stop_in(t, 5)
     with pytest.raises(Interrupted):
         t.fit()
     assert kept[-1]["progress"]["num_seen"] == 5 * 16
@@ -320,13 +319,7 @@ def test_a_checkpoint_within_an_epoch_counts_every_step_however_late_its_loss_is
 def test_a_run_that_diverges_before_its_signal_is_obeyed_has_diverged(trainer, monkeypatch, ahead):
     monkeypatch.setitem(loop.STEPS_AHEAD, "cpu", ahead)
     t = trainer(model=Broken())
-    step = t.step
-
-    def interrupt_in_the_third(*args):
-        t.stop.signum = 15 if t.progress.batch == 2 else None
-        return step(*args)
-
-    t.step = interrupt_in_the_third
+    stop_in(t, 3)
     assert t.fit() == (Status.DIVERGED, "training loss was nan in epoch 1, batch 3")
 
 

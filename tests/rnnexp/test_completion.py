@@ -9,6 +9,7 @@ import pytest
 
 from rnnexp import completion
 
+CELLS = ("rnn", "gru", "lstm", "mingru", "minlstm", "lru", "rglru")
 SCRIPT = """
 eval "$(rnnexp -sc install=bash)"
 COMP_LINE="$1"; COMP_POINT=${#1}; COMP_WORDS=($1); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
@@ -54,7 +55,7 @@ def test_names_are_completed(query, line, words):
     ("line", "words"),
     [
         ("rnnexp rep", {"report", "reproduce", "repeats="}),
-        ("rnnexp model=", {"model=gru", "model=lstm", "model=rnn"}),
+        ("rnnexp model=", {f"model={cell}" for cell in CELLS}),
         ("rnnexp train optim=ad", {"optim=adam", "optim=adadelta"}),
         ("rnnexp model=gru optim.l", {"optim.lr="}),
     ],

@@ -67,7 +67,7 @@ def work(url: str, num_trials: int, begin: float) -> list[tuple[int, float, floa
     time.sleep(max(0.0, begin - time.time()))
     while True:
         began = time.perf_counter()
-        claimed = study.unacknowledged_claim(process) or study.claim(process, num_trials)
+        claimed = study.unacknowledged_claim(process, (), study.trials()) or study.claim(process, num_trials)
         if claimed is None:
             return found
         optuna_study = study.optuna(optuna.samplers.TPESampler(constant_liar=True), optuna.pruners.NopPruner())

@@ -49,6 +49,11 @@ def listen(listener: Listener | None) -> None:
     _listener = listener
 
 
+def listener() -> Listener | None:
+    """Returns who hears `report` in this process."""
+    return _listener
+
+
 def report(value: float | Mapping[str, float], num_steps: int | None = None) -> bool:
     """Reports the objective, or a mapping that holds it, after each step. Returns whether the trial is to be pruned.
 

@@ -30,7 +30,7 @@ AT_WORK = threading.Lock()  # held while a worker of this process is at work
 
 
 class Heartbeat(Background):
-    """Renews the lease of the trial that a worker runs, and passes on what its sweeper wants.
+    """Renews the leases of the trials that a worker runs, and passes on what its sweeper wants.
 
     Args:
         parent: the process without which the worker stops, if there is one.
@@ -50,7 +50,7 @@ class Heartbeat(Background):
         self.study, self.settings, self.parent, self.is_alone = study, settings, parent, is_alone
         self.stop_requested = stop_requested
         self.seconds = settings.lease_seconds / 6  # between two beats
-        self.trial: RunningTrial | None = None
+        self.trials: dict[RunningTrial, tuple[float, float]] = {}  # since when, and how long each had run before
         self.detector = StaleTrialDetector(settings.lease_seconds)
 
     def __enter__(self) -> Heartbeat:
@@ -69,12 +69,11 @@ class Heartbeat(Background):
     @contextmanager
     def of(self, trial: RunningTrial) -> Iterator[None]:
         """Beats for a trial meanwhile."""
-        self.since, self.base = time.monotonic(), trial.lease.seconds
-        self.trial = trial
+        self.trials[trial] = time.monotonic(), trial.lease.seconds
         try:
             yield
         finally:
-            self.trial = None
+            del self.trials[trial]
 
     def run(self) -> None:
         beaten = time.monotonic()
@@ -98,19 +97,20 @@ class Heartbeat(Background):
                 log.warning("lease not renewed: %s", error)
 
     def beat(self) -> None:
-        if (trial := self.trial) is None:
-            return
-        if self.study.is_held(trial.trial_id, trial.lease):
-            trial.lease.seconds = self.base + time.monotonic() - self.since
-            self.study.renew_lease(trial.trial_id, trial.lease)
-        elif self.trial is trial:
-            trial.is_lost = True
+        for trial, (since, before) in [*self.trials.items()]:
+            if self.study.is_held(trial.trial_id, trial.lease):
+                trial.lease.seconds = before + time.monotonic() - since
+                self.study.renew_lease(trial.trial_id, trial.lease)
+            elif trial in self.trials:
+                trial.is_lost = True
 
     def end_hang(self) -> None:
-        """Kills this process, once it has said why, if the task has not been heard of for too long."""
-        seconds, trial = self.settings.hang_seconds, self.trial
-        if seconds is None or not self.is_alone or trial is None:
-            return
+        """Kills this process, once it has said why, if a task has not been heard of for too long."""
+        if (seconds := self.settings.hang_seconds) is not None and self.is_alone:
+            for trial in [*self.trials]:
+                self.end_if_silent(trial, seconds)
+
+    def end_if_silent(self, trial: RunningTrial, seconds: float) -> None:
         if time.monotonic() - trial.quiet_since < seconds or not self.study.is_held(trial.trial_id, trial.lease):
             return
         trial.lease.why = f"no report for {seconds:g} s, hydra.sweeper.hang_seconds"

@@ -215,6 +215,8 @@ def _problems(settings: SweeperConfig) -> Iterator[str]:
         if value is not None and not compare(value, bound):
             sign = ">" if compare is operator.gt else ">="
             yield f"hydra.sweeper.{name} must be {sign} {bound}, got {value}"
+    if not isinstance(settings.stack, str) and not (isinstance(settings.stack, int) and settings.stack >= 1):
+        yield f"hydra.sweeper.stack must be a number of trials or module.function, got {settings.stack}"
     for name, allowed in ALLOWED.items():
         for word in _names(getattr(settings, name)):
             if word not in allowed:

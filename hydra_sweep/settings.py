@@ -247,6 +247,9 @@ class SweeperConfig:
     n_trials: int | None = None  # a total over all commands of this name; null: the whole grid
     workers: int | None = None  # null: workers_per_gpu for each GPU, else one for each physical core
     workers_per_gpu: int = 1  # that share a GPU, which small networks leave idle
+    # trials that each worker runs side by side, for tasks that compute steps by hydra_sweep.lanes.together; or
+    # module.function of (cfg, the keys that vary, whether it is a search), which returns how many
+    stack: Any = 1
     wait: bool = True  # false: hand the workers to Slurm and leave; they end when the budget is spent
     params: Any = field(default_factory=dict)  # key: "choice(...)", "interval(...)", ...
     when: Any = field(default_factory=dict)  # "key=value": {key: "...", when: {...}}

@@ -44,6 +44,18 @@ class Stop:
 
 
 STOPPING = Stop()  # set by a signal in this process, be it a worker's or the sweeper's
+_is_shared = False  # whether several trials are at work in this process
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """Lets what is run meanwhile hear of signals by STOPPING: handlers of several trials would displace each other."""
+    global _is_shared
+    before, _is_shared = _is_shared, True
+    try:
+        yield
+    finally:
+        _is_shared = before
 
 
 @contextmanager
@@ -99,6 +111,9 @@ def catch() -> Iterator[Stop]:
     after the last check acts when the block is left. Outside the main thread, where Python allows no handlers, the
     flag stays unset.
     """
+    if _is_shared:
+        yield STOPPING
+        return
     stop = Stop()
     before: dict[int, Any] = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
 

@@ -319,12 +319,16 @@ class SweepStudy:
         return held
 
     def unacknowledged_claim(
-        self, process: Process, trials: list[FrozenTrial] | None = None
+        self, process: Process, known: Collection[int], trials: list[FrozenTrial]
     ) -> tuple[int, Lease] | None:
-        """Returns a trial that an idle worker holds without knowing: the storage gave it, but its answer was lost."""
-        for trial in self.trials() if trials is None else trials:
+        """Returns a trial that a worker holds without knowing: the storage gave it, but its answer was lost.
+
+        Args:
+            known: the ids of the trials that the worker knows of.
+        """
+        for trial in trials:
             held = Lease.of(trial) if trial.state is TrialState.RUNNING else None
-            if held and held.process == process:
+            if held and held.process == process and optuna_compat.trial_id(trial) not in known:
                 return optuna_compat.trial_id(trial), held
         return None
 

@@ -231,7 +231,7 @@ class Sweeper:
         """Starts workers, and waits for them if the launcher does; on these trials, if any, and on no others."""
         parent = None if self.pool.kind.outlives_sweeper else self.process
         context = self.hydra_context, self.task, self.process
-        worker = Worker(self.plan, self.config, *context, parent, self.gpus, self.failed_before, only)
+        worker = Worker(self.plan, self.config, *context, parent, self.gpus, num_workers, self.failed_before, only)
         place = ["hydra.output_subdir=null", "hydra.sweep.subdir=workers", "hydra/job_logging=none"]
         self.pool.launch(worker, [[*next(self.plan.space.examples()), *place]] * num_workers, partial(prepare, parent))
         if self.pool.kind.is_waited_for:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class Task:
 
     def restore_log(self) -> None:
         """Lets the process log as it did before it ran the task."""
+        for handler in logging.getLogger().handlers:
+            handler.close()  # logging itself forgets those of a trial once one beside it has set up its own
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
 

@@ -12,19 +12,21 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import env_override
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from optuna.trial import TrialState
 
 import hydra_sweep
-from hydra_sweep import streams
+from hydra_sweep import compat, lanes, streams
 from hydra_sweep.heartbeat import Heartbeat, follow
 from hydra_sweep.plan import Plan
 from hydra_sweep.process import Process
@@ -51,6 +53,7 @@ class Worker:
         sweeper: the process that launched it.
         parent: the process without which the worker stops as well, if there is one and it was of this host.
         gpus: the devices of this machine that workers take in turn; empty: what the launcher gives them.
+        num_workers: that share the sweep's trials, this one included.
         failed_before: trials of the sweep that had failed when its command was typed.
         only: the trials to run, if there are any; otherwise all that are to be had.
     """
@@ -64,11 +67,12 @@ class Worker:
         sweeper: Process,
         parent: Process | None,
         gpus: Sequence[str],
+        num_workers: int,
         failed_before: int,
         only: frozenset[int] = frozenset(),
     ) -> None:
         self.plan, self.config, self.hydra_context, self.function = plan, config, hydra_context, function
-        self.sweeper, self.parent, self.gpus, self.only = sweeper, parent, gpus, only
+        self.sweeper, self.parent, self.gpus, self.num_workers, self.only = sweeper, parent, gpus, num_workers, only
         self.max_failed = failed_before + plan.settings.max_failures
         self.program = Program.current()
         self.made_of = tuple(vars(self))
@@ -81,7 +85,7 @@ class Worker:
         """Works until there is nothing to claim, its time is up, or it is asked to stop."""
         streams.protect()
         streams.keep_going()
-        limit = JobTimeLimit(self.config.hydra.launcher)
+        self.limit = limit = JobTimeLimit(self.config.hydra.launcher)
         self.process = Process.current()
         self.task = Task(self.plan, self.config, self.hydra_context, self.function, self.program)
         self.schedule, _ = self.plan.schedule()
@@ -98,31 +102,55 @@ class Worker:
             self.study = SweepStudy(self.plan.url, self.plan.study_name, settings.storage_seconds, must_exist=True)
             self.artifact_store = self.plan.artifact_store()
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
-            with Heartbeat(self.study, settings, self.parent, is_alone, self.stop_requested) as heartbeat:
-                while self.has_room and STOPPING.signum is None and not self.stop_requested() and not limit.is_near():
-                    trials = self.study.trials()
-                    if self.study.num_failed(self.plan.n_trials, trials) >= self.max_failed:
-                        return
-                    claimed = self.study.unacknowledged_claim(self.process, trials) or self.study.claim(
-                        self.process,
-                        self.plan.n_trials,
-                        self.only,
-                        settings.stop.steps,
-                        self.schedule,
-                        list(self.plan.pruned_by.values()),
-                        trials,
-                    )
-                    if claimed is None and self.may_come():
-                        time.sleep(WAIT_SECONDS)
-                        continue
-                    if claimed is None:
-                        return
-                    trial = RunningTrial(self.plan, self.study, self.task, *claimed, may_hang=is_alone)
-                    with heartbeat.of(trial):
-                        self.run_trial(trial)
+            with Heartbeat(self.study, settings, self.parent, is_alone, self.stop_requested) as self.heartbeat:
+                self.work_side_by_side(partial(self.work, is_alone))
             is_unwanted = bool(self.stop_requested())
         if is_alone and not is_unwanted:
             limit.yield_to_queue(STOPPING.signum)
+
+    def work_side_by_side(self, work: Callable[[], None]) -> None:
+        """Works on as many trials at once as `stack` says, but on no more than this worker's share of those left."""
+        stack = self.plan.settings.stack
+        if isinstance(stack, str):
+            space = self.plan.space
+            keys = frozenset(parameter.key for parameter in space.parameters)
+            stack = compat.locate(stack)(self.task.composer(next(space.examples())), keys, space.is_search)
+        trials = self.study.within_budget(self.plan.n_trials)
+        num_open = self.plan.n_trials - sum(trial.state.is_finished() for trial in trials)
+        number = 1 if self.only else max(1, min(stack, math.ceil(num_open / self.num_workers)))
+        if number == 1:
+            work()
+            return
+        log.info("%d trials side by side", number)
+        # What each trial enters and leaves, in whichever order, is the same for all: it stays until the last one ends.
+        with env_override(self.config.hydra.job.env_set), self.program.restored(self.function):
+            lanes.side_by_side(work, number)
+
+    def work(self, may_hang: bool) -> None:
+        """Runs one trial after the other."""
+        settings = self.plan.settings
+        while self.has_room and STOPPING.signum is None and not self.stop_requested() and not self.limit.is_near():
+            trials = self.study.trials()
+            if self.study.num_failed(self.plan.n_trials, trials) >= self.max_failed:
+                return
+            known = [trial.trial_id for trial in self.heartbeat.trials]
+            claimed = self.study.unacknowledged_claim(self.process, known, trials) or self.study.claim(
+                self.process,
+                self.plan.n_trials,
+                self.only,
+                settings.stop.steps,
+                self.schedule,
+                list(self.plan.pruned_by.values()),
+                trials,
+            )
+            if claimed is None and self.may_come():
+                lanes.rest(WAIT_SECONDS)
+                continue
+            if claimed is None:
+                return
+            trial = RunningTrial(self.plan, self.study, self.task, *claimed, may_hang=may_hang)
+            with self.heartbeat.of(trial):
+                self.run_trial(trial)
 
     def may_come(self) -> bool:
         """Whether there may be something to claim later: what others report decides about paused trials."""

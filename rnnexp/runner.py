@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch.nn.functional import cross_entropy
 
 import rnnexp
-from hydra_sweep import signals, sources
+from hydra_sweep import lanes, signals, sources
 from hydra_sweep.errors import UserError, describe_error
 from rnnexp import callbacks as hooks
 from rnnexp.callbacks import Callback, Callbacks, RunView
@@ -41,7 +41,7 @@ from rnnexp.training.progress import Row
 
 NUM_MISTAKES = 20  # that are recorded as they are, for the run's page, as far as they fit into
 MISTAKES_BYTES = 32 * 2**20
-LATER = {"precision", "own_code"}  # in checkpoints than in the first ones
+LATER = {"precision", "own_code", "is_stacked"}  # in checkpoints than in the first ones
 log = logging.getLogger("rnnexp")
 
 
@@ -55,6 +55,7 @@ def run(
     test: bool = True,
     callbacks: Sequence[Callback] = (),
     trial: str | None = None,
+    stacked: bool | None = None,
 ) -> RunResult:
     """Trains, keeps the best epoch, tests it once, and leaves the record in the folder `out`.
 
@@ -67,6 +68,7 @@ def run(
         test: False for a trial of a search, which a choice is made from: the test set is not even read.
         callbacks: are told of the run, beside those of the configuration.
         trial: of one of many, its folder below the sweep's, such as 3 or 3/0; `name` is the sweep's then.
+        stacked: whether steps are computed as for trials side by side; None: if they are.
 
     Raises:
         UserError: the configuration can't run here, or the folder holds another run.
@@ -88,7 +90,8 @@ def run(
             told.end(done)
             return done
         folder.write_hydra_files(hydra_files or HydraFiles(OmegaConf.to_yaml(cfg)))
-        attempt = Attempt.begin(cfg, checkpoint, choices or {})
+        is_stacked = lanes.are_many() if stacked is None else stacked
+        attempt = Attempt.begin(cfg, checkpoint, choices or {}, is_stacked)
         trainer: Trainer | None = None
         precision = None  # as far as it is known if the run fails, as are the metrics
         metrics: dict[str, float] = {"epochs": attempt.num_epochs}
@@ -108,7 +111,7 @@ def run(
             finally:  # a failed run has metrics too
                 metrics |= summarize(trainer)
             metrics |= finish(trainer, status, reason, folder)
-            result = attempt.result(status, reason, metrics, about, precision)
+            result = attempt.result(status, reason, metrics, about, precision, trainer.is_stacked)
             folder.write_result(result)
         except signals.Interrupted as stopped:
             log.warning(stopped if isinstance(stopped, signals.Paused) else "stopped; train.resume=true resumes it")
@@ -118,7 +121,9 @@ def run(
             is_evaluating = trainer is not None and not trainer.model.training
             key = "eval_batch_size" if is_evaluating else "batch_size"
             problem = memory_problem(error, attempt.device, f"train.{key}", cfg.train[key])
-            failed = attempt.result(Status.FAILED, problem or describe_error(error), metrics, about, precision)
+            is_stacked = trainer is not None and trainer.is_stacked
+            reason = problem or describe_error(error)
+            failed = attempt.result(Status.FAILED, reason, metrics, about, precision, is_stacked)
             with suppress(UserError):  # a full disk, say, is what failed
                 folder.write_result(failed)
             told.end(failed)
@@ -270,6 +275,7 @@ def save(folder: RunFolder, attempt: Attempt, dataset: Mapping[str, Any], traine
     """
     content = {"trainer": trainer.state_dict(), "attempt": attempt.number, "config": attempt.config}
     content |= {"own_code": attempt.environment["own_code"], "precision": trainer.precision.name}
+    content["is_stacked"] = trainer.is_stacked
     content |= {"dataset": {"classes": dataset["classes"], "checksum": dataset["checksum"]}}
     save_tensors(folder.checkpoint, content)
 

@@ -30,7 +30,7 @@ SWEEPER = (
         "hydra_sweep",
     },
     {"differences", "files", "signals", "processes", "text_table", "commands", "schedules"},
-    {"sweep_folder", "records"},
+    {"sweep_folder", "records", "lanes"},
     {"compose", "launchers", "run_record", "storage"},
     {"grammar", "artifacts", "study"},
     {"space"},

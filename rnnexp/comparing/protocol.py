@@ -22,7 +22,14 @@ from rnnexp.comparing.arms import ArmSpec, merged, quoted
 from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.schema.identity import WATCHING
 
-VOLATILE = ("workers", "workers_per_gpu", "resume", "hydra/launcher", *WATCHING)  # may change when a comparison goes on
+VOLATILE = (
+    "workers",
+    "workers_per_gpu",
+    "stack",
+    "resume",
+    "hydra/launcher",
+    *WATCHING,
+)  # may change when a comparison goes on
 # May change, or are recorded otherwise.
 MOST_TRIALS = 1000  # of a search that has its time
 EXTENDABLE = ("arms", "data", "epochs", "searches", "seeds", "smallest_effect", "estimate")

@@ -83,6 +83,7 @@ class RunResult:
     and `test_NAME` of each of `metrics`; losses in nats per example, accuracies in [0, 1]. `dataset`
     is the dataset's identity, the size of each part, and what its values were normalized by; records of before
     there were datasets have none. `precision` is the one that was computed in, be it asked for or `auto`'s choice.
+    `is_stacked` tells that steps were computed in one program with those of other trials, as `reproduce` will do.
     """
 
     status: Status
@@ -98,6 +99,7 @@ class RunResult:
     threads: int
     precision: str
     precision_reason: str
+    is_stacked: bool
     environment: dict[str, Any]
 
     @property
@@ -117,13 +119,15 @@ class RunResult:
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         names = {f.name for f in dataclasses.fields(cls)}
-        later = {"precision", "precision_reason", "dataset"}  # than the first records
+        later = {"precision", "precision_reason", "dataset", "is_stacked"}  # than the first records
         if not isinstance(loaded, dict) or not names - later <= loaded.keys():
             raise ValueError("not a result of rnnexp")
         loaded.setdefault("dataset", {})
+        loaded.setdefault("is_stacked", False)
         kinds = dict.fromkeys(("metrics", "choices", "config", "dataset", "environment"), dict) | {
             "seed": int,
             "attempt": int,
+            "is_stacked": bool,
         }
         for name, kind in kinds.items():
             if not isinstance(value := loaded[name], kind):

@@ -272,6 +272,7 @@ class Config:
     n_trials: int | None = number(ge=0)
     workers: int | None = number(ge=1)
     workers_per_gpu: int = number(1, ge=1)
+    stack: Any = "auto"  # or off, or a number
     wait: bool = True
     storage: str | None = None
     artifact_store: str | None = None

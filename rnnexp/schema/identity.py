@@ -11,7 +11,7 @@ from hydra_sweep.differences import as_recorded, flatten, is_same, plain_values
 
 # What is not part of the computation, said here and nowhere else: keys of a sweep, which its runs don't have ...
 SWEEP_KEYS = (
-    *("name", "search", "objective", "direction", "n_trials", "workers", "workers_per_gpu"),
+    *("name", "search", "objective", "direction", "n_trials", "workers", "workers_per_gpu", "stack"),
     *("wait", "storage", "artifact_store", "repeats", "zip", "resume"),
 )
 # ... keys of a run that watch it or name it, with all that is below them: the computation is the same without ...

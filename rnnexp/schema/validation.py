@@ -265,6 +265,8 @@ def _joint_problems(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
     if cfg.train.monitor not in monitors:
         hint = nearest(cfg.train.monitor, monitors)
         yield "train.monitor", f"must be {' or '.join(monitors)}, got {cfg.train.monitor}{hint}", monitors[0]
+    if problem := _stack_problem(cfg.stack, cfg.model):
+        yield "stack", problem, "auto"
     if cfg.model.get("init") == "chrono" and cfg.model.init_steps is None:
         yield "model.init_steps", "must be a number of steps with model.init=chrono, such as that of a sequence", 100
     if cfg.model.get("init") == "identity" and cfg.model.get("nonlinearity") != "relu":
@@ -279,6 +281,18 @@ def _joint_problems(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
         yield "optim.nesterov", "needs optim.momentum > 0 and optim.dampening = 0, got true", False
     if optim.get("foreach") and optim.get("fused"):
         yield "optim.fused", "and optim.foreach can't both be true", False
+
+
+def _stack_problem(stack: Any, model: DictConfig) -> str | None:
+    """Returns what is wrong with `stack`, as the middle of a sentence."""
+    if stack in ("auto", "off", 1):
+        return None
+    if not isinstance(stack, int) or isinstance(stack, bool) or stack < 1:
+        return f"must be auto, off or a number of trials, got {stack}{nearest(str(stack), ['auto', 'off'])}"
+    if model.get("cell") not in ("rnn", "gru", "lstm") or model.layer_norm or model.backend == "torch":
+        known = "model=rnn, gru and lstm with model.layer_norm=false and model.backend=auto"
+        return f"must be auto or off but for {known}, got {stack}"
+    return None
 
 
 def _normalize_problem(value: Any) -> str | None:

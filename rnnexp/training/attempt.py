@@ -29,6 +29,7 @@ class Attempt:
         cfg: the checked configuration, read-only.
         config: the same as plain values.
         choices: the group options behind it.
+        is_stacked: whether its steps are computed by `steps.side_by_side`, as far as that knows the network.
         begun_in: the precision that the run was begun in, if it is resumed: it goes on in that, whatever `auto` would
             choose by now.
         num_epochs: that earlier attempts have finished.
@@ -41,13 +42,20 @@ class Attempt:
     choices: dict[str, str]
     device: torch.device
     threads: int
+    is_stacked: bool
     begun_in: str | None
     num_epochs: int
     environment: dict[str, Any]
 
     @classmethod
-    def begin(cls, cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mapping[str, str]) -> Attempt:
-        """Sets up torch, and returns the attempt that goes on from the checkpoint, or from nothing."""
+    def begin(
+        cls, cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mapping[str, str], is_stacked: bool
+    ) -> Attempt:
+        """Sets up torch, and returns the attempt that goes on from the checkpoint, or from nothing.
+
+        Args:
+            is_stacked: of a run that begins; one that goes on stays what it was, so that resuming is exact.
+        """
         device, threads = machine.pick_device(cfg.train.device), cfg.train.threads or num_physical_cores()
         torch.set_num_threads(threads)
         if device.type == "cuda":
@@ -62,6 +70,7 @@ class Attempt:
             choices=dict(choices),
             device=device,
             threads=threads,
+            is_stacked=checkpoint.get("is_stacked", False) if checkpoint else is_stacked,
             begun_in=(checkpoint.get("precision") or cfg.train.precision) if checkpoint else None,
             num_epochs=checkpoint["trainer"]["progress"]["epoch"] if checkpoint else 0,
             environment=machine.environment() | {"own_code": sources.versions(computed(config), rnnexp.__path__)},
@@ -74,12 +83,14 @@ class Attempt:
         metrics: Mapping[str, float],
         dataset: Mapping[str, Any],
         precision: Precision | None,
+        is_stacked: bool,
     ) -> RunResult:
         """Returns how the attempt ended, now.
 
         Args:
             dataset: what is to be recorded of it.
             precision: None if it ended before one was chosen.
+            is_stacked: whether its steps were computed by `steps.side_by_side`.
         """
         asked = self.begun_in or self.cfg.train.precision
         return RunResult(
@@ -96,5 +107,6 @@ class Attempt:
             threads=self.threads,
             precision=precision.name if precision else asked,
             precision_reason=precision.reason if precision else "",
+            is_stacked=is_stacked,
             environment=self.environment | {"ended": machine.now()},
         )

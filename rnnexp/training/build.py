@@ -25,7 +25,7 @@ from rnnexp.data.sequences import Normalization, Sequences
 from rnnexp.data.splitting import Part, Parts, split
 from rnnexp.record.result import Status, few_to_validate
 from rnnexp.schema.config import plain_config
-from rnnexp.training import compiler, machine, precision
+from rnnexp.training import compiler, machine, precision, steps
 from rnnexp.training.attempt import Attempt
 from rnnexp.training.loop import Trainer
 from rnnexp.training.progress import Row
@@ -70,6 +70,7 @@ def build(
     model = make_model().to(device)
     if problem := lengths_problem(cfg, model, parts):
         raise UserError(problem)
+    is_stacked = attempt.is_stacked and steps.can_be_stacked(model, inputs, chosen.name)
     return Trainer(
         model=model,
         optimizer=make_optimizer(config, model),
@@ -88,6 +89,7 @@ def build(
         save=save,
         on_epoch=on_epoch,
         note=note,
+        compute=steps.side_by_side if is_stacked else steps.alone,
     )
 
 
@@ -215,3 +217,7 @@ def describe(trainer: Trainer, attempt: Attempt, dataset: Dataset) -> None:
     why = "one for each physical core" if cfg.train.threads is None else f"train.threads={cfg.train.threads}"
     log.info("%s, %s (%s), seed %d", attempt.device, threads, why, cfg.seed)
     log.info("%s (%s)", trainer.precision.name, trainer.precision.reason)
+    if trainer.is_stacked:
+        log.info("steps in one program with those of other trials: equal to this run's alone within rounding")
+    elif attempt.is_stacked:
+        log.warning("steps one by one: a program of several trials has series of one length, and no bf16")

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from hydra_sweep.errors import UserError
+from hydra_sweep.lanes import together
 from hydra_sweep.quantities import about
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import Interrupted, Stop
@@ -25,6 +26,7 @@ from rnnexp.record.result import Status
 from rnnexp.schema.config import TrainConfig
 from rnnexp.training.precision import Inputs, Precision, forward
 from rnnexp.training.progress import Diverged, Ended, Progress, Row, Taken
+from rnnexp.training.steps import Compute, Step, alone, side_by_side
 
 Schedule = Callable[[int, int, int], float]  # (step, num_steps, epoch) -> factor of the learning rate
 Metric = Callable[[Any, Any], float]  # (labels, probabilities of shape (N, O)) -> the larger, the better
@@ -55,6 +57,7 @@ class Trainer:
     # prunes it, or the status with which it is to end.
     on_epoch: Callable[[Row], bool | Status]
     note: Callable[[Trainer, Row], None] = lambda trainer, row: None  # is told each epoch's row once
+    compute: Compute = alone
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -62,6 +65,11 @@ class Trainer:
         self.saved_at = time.monotonic()
         self.taken: list[Taken] = []  # that `progress` doesn't count yet
         self.first_paced = 0  # epochs that other attempts have done, maybe elsewhere, are no measure of the pace here
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether its steps are computed in one program with others'."""
+        return self.compute is side_by_side
 
     def fit(self) -> tuple[Status, str | None]:
         """Trains until the last epoch, or early, from wherever `progress` is. Returns the status and its reason.
@@ -165,7 +173,6 @@ class Trainer:
 
     def train_batch(self, index: Tensor, step: int, num_batches: int) -> None:
         """Takes one optimizer step on a batch of training examples. Raises what `step` does."""
-        seed_device(derive(self.seed, "dropout", step), self.device)
         augment = generator(self.seed, "augment", step) if self.sequences.is_augmenting else None
         inputs = self.sequences(self.data.train, index, augment)
         self.step(inputs, self.data.train.labels[index], step, num_batches)
@@ -182,18 +189,17 @@ class Trainer:
         for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             if base_lr is not None:
                 group["lr"] = base_lr * factor
-        logits_BO = forward(self.model, inputs, self.precision.name)
-        loss: Tensor = cross_entropy(logits_BO, labels, self.class_weights, label_smoothing=cfg.label_smoothing)
-        num_correct = (logits_BO.detach().argmax(1) == labels).sum()
-        self.taken.append(Taken(self.progress.batch + 1, len(labels), loss.detach(), num_correct))
+        self.optimizer.zero_grad()
+        seed = derive(self.seed, "dropout", step)
+        how = self.class_weights, cfg.label_smoothing, seed, self.precision.name
+        loss, num_correct = together(self.compute, Step(self.model, inputs, labels, *how))
+        self.taken.append(Taken(self.progress.batch + 1, len(labels), loss, num_correct))
         if len(self.taken) >= STEPS_AHEAD.get(self.device.type, 1):
             self.settle()
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
         if cfg.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip_norm)
         self.optimizer.step()
-        return loss.detach()
+        return loss
 
     def settle(self) -> None:
         """Counts the steps taken in `progress`, waiting for the device.
@@ -355,13 +361,6 @@ class Trainer:
 def as_status(ended: bool | Status) -> Status:
     """Returns how a run ends, by the answer to a report that is to end it."""
     return ended if isinstance(ended, Status) else Status.PRUNED
-
-
-def seed_device(seed: int, device: torch.device) -> None:
-    """Sets the generator that the device's layers draw from; `torch.manual_seed` sets all, at 100 times the cost."""
-    torch.default_generator.manual_seed(seed)
-    if device.type in ("cuda", "mps"):
-        getattr(torch, device.type).manual_seed(seed)
 
 
 def generator(seed: int, stream: str, index: int) -> torch.Generator:

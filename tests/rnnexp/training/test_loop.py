@@ -5,9 +5,11 @@ import dataclasses
 import inspect
 import math
 import signal
+from functools import partial
 
 import pytest
 import torch
+import trainers
 from hydra.utils import instantiate
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -15,58 +17,18 @@ from torch.nn.functional import cross_entropy
 from hydra_sweep.errors import UserError
 from hydra_sweep.signals import Interrupted, Stop
 from rnnexp.data import loading
-from rnnexp.data.dataset import Dataset
-from rnnexp.data.sequences import Normalization, Sequences
-from rnnexp.data.splitting import Part, Parts
 from rnnexp.record.result import HISTORY_COLUMNS, TIME_COLUMNS, Status
 from rnnexp.schema.config import SCHEMAS, plain_config
 from rnnexp.training import loop
 from rnnexp.training.attempt import Attempt
 from rnnexp.training.build import build, make_optimizer
-from rnnexp.training.loop import Trainer
-from rnnexp.training.precision import Precision
 
 TORCHS = {"adadelta": torch.optim.Adadelta, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-SMALL = ("train.epochs=3", "train.batch_size=16", "model.hidden_size=8", "model=gru", "optim=adam", "optim.lr=0.01")
-
-
-def images(count, seed=0):
-    """Returns bright squares in one of ten places: easy to tell apart."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, 10, (count,), generator=generator)
-    pictures = torch.randint(0, 30, (count, 28, 28), dtype=torch.uint8, generator=generator)
-    for picture, label in zip(pictures, labels.tolist(), strict=True):
-        picture[label * 2 : label * 2 + 6, 4:24] = 250
-    dataset = Dataset.of_images(pictures.numpy(), labels.numpy(), classes="0123456789")
-    return Part.of(dataset.train, torch.device("cpu"))
 
 
 @pytest.fixture
 def trainer(compose):
-    def build(*overrides, model=None, on_epoch=lambda row: False, note=lambda trainer, row: None):
-        cfg = compose(*SMALL, *overrides)
-        config = plain_config(cfg)
-        torch.manual_seed(0)
-        model = model or instantiate(config["model"], input_size=28, num_classes=10)
-        return Trainer(
-            model=model,
-            optimizer=instantiate(config["optim"], _partial_=True, _convert_="all")(model.parameters()),
-            schedule=instantiate(config["schedule"], _partial_=True),
-            data=Parts(images(150), images(50, 1), images(50, 2)),
-            sequences=Sequences(cfg.data, "images", (28, 28), Normalization([0.5], [0.5])),
-            cfg=cfg.train,
-            metrics={},
-            class_weights=None,
-            seed=cfg.seed,
-            device=torch.device("cpu"),
-            precision=Precision(cfg.train.precision, ""),
-            stop=Stop(),
-            save=lambda trainer: None,
-            on_epoch=on_epoch,
-            note=note,
-        )
-
-    return build
+    return partial(trainers.trainer, compose)
 
 
 def everything(t, part):
@@ -122,7 +84,7 @@ def test_two_steps_are_those_of_torchs_own_optimizer(trainer, compose, name):
     ours = trainer(f"optim={name}", "optim.lr=0.05", "optim.weight_decay=0.01", "train.clip_norm=0.5")
     preset = plain_config(compose(f"optim={name}"))["optim"]
     hyperparameters = {k: v for k, v in preset.items() if k != "_target_"} | {"lr": 0.05, "weight_decay": 0.01}
-    theirs = instantiate(plain_config(compose(*SMALL))["model"], input_size=28, num_classes=10)
+    theirs = instantiate(plain_config(compose(*trainers.SMALL))["model"], input_size=28, num_classes=10)
     theirs.load_state_dict(ours.model.state_dict())
     optimizer = TORCHS[name](theirs.parameters(), **hyperparameters)
     for batch in range(2):
@@ -435,7 +397,9 @@ def test_initial_weights_and_order_depend_on_neither_dropout_nor_augmentation(co
     def labels_and_weights(*overrides):
         cfg = compose(*small, "model.num_layers=2", *overrides)
         callbacks = {"save": None, "note": None, "on_epoch": None}
-        t = build(Attempt.begin(cfg, None, {}), loading.load(cfg.data, True), Stop(), **callbacks, test=True)
+        t = build(
+            Attempt.begin(cfg, None, {}, is_stacked=False), loading.load(cfg.data, True), Stop(), **callbacks, test=True
+        )
         initial, seen, step = weights(t.model), [], t.step
         t.step = lambda inputs, labels, *rest: seen.append(labels) or step(inputs, labels, *rest)
         t.train_epoch()

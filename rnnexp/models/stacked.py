@@ -111,27 +111,25 @@ class _Gru(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x_KTBI: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
-        hidden, rz = w_hh.shape[2], 2 * w_hh.shape[2]
-        gates = _projected(x_KTBI, -w_ih, -(b_ih + b_hh))  # r, z, and U_n h + c_n in place of the last share
-        n = _projected(x_KTBI, -2 * w_ih[:, rz:], -2 * b_ih[:, rz:])
-        gates[..., rz:] = b_hh[:, None, rz:]
-        w_h = torch.cat([-w_hh[:, :rz], w_hh[:, rz:]], 1).transpose(1, 2)
-        steps, members, batch, _ = n.shape
-        h = n.new_zeros(steps + 1, members, batch, hidden)  # one step more: the zeros before the first
-        for gates_t, n_t, before, after in zip(gates, n, h[:-1], h[1:], strict=True):
-            gates_t.baddbmm_(before, w_h)
-            _sigmoid_of_minus_(gates_t[..., :rz])
-            r, z, from_h = gates_t.chunk(3, 2)
-            _tanh_of_minus_two_(n_t.addcmul_(r, from_h, value=-2))
+        both = 2 * w_hh.shape[2]  # of r and z, which are apart from n: exp takes three times as long with gaps
+        rz = _projected(x_KTBI, -w_ih[:, :both], -(b_ih + b_hh)[:, :both])
+        n = _projected(x_KTBI, -2 * w_ih[:, both:], -2 * b_ih[:, both:])
+        w_rz, w_n, b_n = -w_hh[:, :both].transpose(1, 2), w_hh[:, both:].transpose(1, 2), b_hh[:, None, both:]
+        h = torch.cat([torch.zeros_like(n[:1]), torch.empty_like(n)])  # first the zeros before the first step
+        from_h = torch.empty_like(n)  # U_n h + c_n
+        for rz_t, n_t, from_h_t, before, after in zip(rz, n, from_h, h[:-1], h[1:], strict=True):
+            r, z = _sigmoid_of_minus_(rz_t.baddbmm_(before, w_rz)).chunk(2, 2)
+            torch.baddbmm(b_n, before, w_n, out=from_h_t)
+            _tanh_of_minus_two_(n_t.addcmul_(r, from_h_t, value=-2))
             torch.lerp(n_t, before, z, out=after)
-        ctx.save_for_backward(x_KTBI, w_ih, w_hh, h, gates, n)
+        ctx.save_for_backward(x_KTBI, w_ih, w_hh, h, rz, from_h, n)
         return h[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_TKBH: Tensor) -> tuple[Tensor | None, ...]:
-        x_KTBI, w_ih, w_hh, h, gates, n = ctx.saved_tensors
-        r, z, from_h = gates.chunk(3, 3)
+        x_KTBI, w_ih, w_hh, h, rz, from_h, n = ctx.saved_tensors
+        r, z = rz.chunk(2, 3)
         for_n = (1 - z) * (1 - n * n)
         factors = torch.stack([for_n * from_h * r * (1 - r), (h[:-1] - n) * z * (1 - z), for_n * r], 3)
         delta, dh = torch.empty_like(factors), torch.empty_like(n)

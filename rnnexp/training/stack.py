@@ -8,9 +8,9 @@ from omegaconf import DictConfig
 
 from rnnexp.training.machine import pick_device
 
-AT_ONCE = 16  # beyond, a step takes as long for each (benchmarks/stack.py)
-# The largest layers that trials are stacked for by themselves on a CPU: those whose steps that benchmark found faster.
-LARGEST = {"rnn": 16, "gru": 16, "lstm": 16}
+AT_ONCE = 8  # of more, a step takes as long for each, or longer: their arrays leave the processor's cache
+# The largest layers that trials are stacked for by themselves on a CPU: those that benchmarks/stack.py found faster.
+LARGEST = {"rnn": 32, "gru": 16}
 # What trials may differ in and still be one program; and all below keys that end with a dot.
 STACKABLE = (
     *(

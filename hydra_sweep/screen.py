@@ -45,7 +45,7 @@ class Screen:
 
     def __init__(self, folder: SweepFolder, tally: Tally, console: Console) -> None:
         self.folder, self.tally, self.console = folder, tally, console
-        self.slots: list[str] = []  # the workers, each in the row that it has had
+        self.slots: list[tuple[str, int]] = []  # by row, the worker and the trial that have had it last
         self.live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -163,7 +163,7 @@ class Screen:
         return text.append(f", trial {top[0].number}: {_given(top[0])}", "not bold")
 
     def _table(self, runs: Sequence[_Run | None], room: int, width: int) -> Table:
-        """Returns a row for each worker, as many as there is room for."""
+        """Returns a row for each trial that a worker runs or has run last, as many as there is room for."""
         self.loss = next((name for run in runs if run for name in run.losses(self._label)), self.loss)
         loss = self.loss
         table = Table(box=None, pad_edge=False, expand=True, header_style="dim", padding=(0, 2, 0, 0), show_edge=False)
@@ -176,14 +176,15 @@ class Screen:
         if width >= WIDE:
             table.add_column("", no_wrap=True, ratio=3, overflow="ellipsis")
         hidden = max(0, len(runs) - room + 1) if len(runs) > room else 0
-        for place, run in enumerate(runs[: len(runs) - hidden], 1):
-            table.add_row(*self._cells(place, run, loss, width))
+        workers = list(dict.fromkeys(worker for worker, _ in self.slots))
+        for run, (worker, _) in zip(runs[: len(runs) - hidden], self.slots, strict=False):
+            table.add_row(*self._cells(workers.index(worker) + 1, run, loss, width))
         if hidden:
             table.add_row("…" if not self.console.options.ascii_only else "...", f"+{hidden}", "more")
         return table
 
-    def _cells(self, place: int, run: _Run | None, loss: str | None, width: int) -> Iterator[RenderableType]:
-        yield str(place)
+    def _cells(self, worker: int, run: _Run | None, loss: str | None, width: int) -> Iterator[RenderableType]:
+        yield str(worker)
         if run is None:
             yield Text("idle", "dim")
             return
@@ -203,14 +204,16 @@ class Screen:
         return self.tally.goal.label(0)
 
     def _runs(self) -> list[_Run | None]:
-        """Returns what each worker runs; None: nothing just now. A worker keeps its row, a new one takes a free one."""
-        by_worker = {one.worker or f"trial {one.trial.number}": one for one in self.tally.running}
-        new = [name for name in by_worker if name not in self.slots]
-        for place, name in enumerate(self.slots):
-            if name not in by_worker and new:
-                self.slots[place] = new.pop(0)
-        self.slots += new
-        found = [by_worker.get(name) for name in self.slots]
+        """Returns what each row shows; None: nothing just now. A worker keeps its rows, a new one takes free ones."""
+        running = {(one.worker or f"trial {one.trial.number}", one.trial.number): one for one in self.tally.running}
+        for new in [key for key in running if key not in self.slots]:
+            free = [place for place, key in enumerate(self.slots) if key not in running]
+            own = [place for place in free if self.slots[place][0] == new[0]]
+            if free:
+                self.slots[(own or free)[0]] = new
+            else:
+                self.slots.append(new)
+        found = [running.get(key) for key in self.slots]
         return [_Run.read(self.folder, one) if one else None for one in found]
 
 

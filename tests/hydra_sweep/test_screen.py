@@ -180,6 +180,19 @@ def test_a_worker_keeps_its_row_and_a_new_one_takes_that_of_one_that_is_gone(tmp
         assert [line.split()[:2] for line in terminal.lines()[4:]] == [["1", "5"], ["2", "6"]]
 
 
+def test_trials_side_by_side_have_a_row_each_and_the_number_of_their_worker(tmp_path):
+    terminal = Terminal(80)
+    first = [trial(number, RUNNING, worker=7 + number // 2) for number in range(4)]
+    with screen(tmp_path, terminal, first, n_trials=9) as shown:
+        shown.draw(1)
+        assert [line.split()[:2] for line in terminal.lines()[-4:]] == [["1", "0"], ["1", "1"], ["2", "2"], ["2", "3"]]
+        shown.tally.update(
+            [first[0], trial(1), first[2], trial(3), *(trial(n, RUNNING, worker=12 - n) for n in (4, 5))]
+        )
+        shown.draw(2)
+        assert [line.split()[:2] for line in terminal.lines()[-4:]] == [["1", "0"], ["1", "5"], ["2", "2"], ["2", "4"]]
+
+
 def test_lines_that_are_printed_meanwhile_come_above_in_their_order_and_nothing_stays_of_the_screen(tmp_path):
     terminal = Terminal(80, 12)
     terminal.write("$ command\n")

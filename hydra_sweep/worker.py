@@ -89,7 +89,7 @@ class Worker:
         self.process = Process.current()
         self.task = Task(self.plan, self.config, self.hydra_context, self.function, self.program)
         self.schedule, _ = self.plan.schedule()
-        self.has_room = True
+        self.has_room, self.is_spent = True, False  # the latter: there was nothing to begin, and nothing was given back
         logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
         is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
         if is_alone and self.gpus:
@@ -105,7 +105,7 @@ class Worker:
             with Heartbeat(self.study, settings, self.parent, is_alone, self.stop_requested) as self.heartbeat:
                 self.work_side_by_side(partial(self.work, is_alone))
             is_unwanted = bool(self.stop_requested())
-        if is_alone and not is_unwanted:
+        if is_alone and not is_unwanted and not self.is_spent:
             limit.yield_to_queue(STOPPING.signum)
 
     def work_side_by_side(self, work: Callable[[], None]) -> None:
@@ -132,6 +132,7 @@ class Worker:
         while self.has_room and STOPPING.signum is None and not self.stop_requested() and not self.limit.is_near():
             trials = self.study.trials()
             if self.study.num_failed(self.plan.n_trials, trials) >= self.max_failed:
+                self.is_spent = True
                 return
             known = [trial.trial_id for trial in self.heartbeat.trials]
             claimed = self.study.unacknowledged_claim(self.process, known, trials) or self.study.claim(
@@ -147,6 +148,7 @@ class Worker:
                 lanes.rest(WAIT_SECONDS)
                 continue
             if claimed is None:
+                self.is_spent = True
                 return
             trial = RunningTrial(self.plan, self.study, self.task, *claimed, may_hang=may_hang)
             with self.heartbeat.of(trial):
@@ -172,6 +174,7 @@ class Worker:
         try:
             state, outcome = trial.run()
         except (Interrupted, KeyboardInterrupt, DiskFullError) as stopped:
+            self.is_spent = False
             if isinstance(stopped, DiskFullError):
                 self.has_room = False
                 self.study.set(f"{FULL}:{self.sweeper.name}", f"trial {trial.number}: {stopped}")

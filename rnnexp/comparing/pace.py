@@ -270,7 +270,7 @@ def timed(cfg: DictConfig) -> tuple[float, int | None]:
 
     cfg = checked(cfg, test=False)
     dataset = loading.take(cfg.data, False)
-    attempt = Attempt.begin(cfg, None, {}, is_stacked=False)
+    attempt = Attempt.begin(cfg, None, {})
     trainer = build(
         attempt,
         dataset,

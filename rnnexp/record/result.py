@@ -99,8 +99,8 @@ class RunResult:
     threads: int
     precision: str
     precision_reason: str
-    is_stacked: bool
     environment: dict[str, Any]
+    is_stacked: bool = False
 
     @property
     def is_of_an_earlier_version(self) -> bool:

@@ -49,7 +49,7 @@ class Attempt:
 
     @classmethod
     def begin(
-        cls, cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mapping[str, str], is_stacked: bool
+        cls, cfg: DictConfig, checkpoint: Mapping[str, Any] | None, choices: Mapping[str, str], is_stacked: bool = False
     ) -> Attempt:
         """Sets up torch, and returns the attempt that goes on from the checkpoint, or from nothing.
 

@@ -397,9 +397,7 @@ def test_initial_weights_and_order_depend_on_neither_dropout_nor_augmentation(co
     def labels_and_weights(*overrides):
         cfg = compose(*small, "model.num_layers=2", *overrides)
         callbacks = {"save": None, "note": None, "on_epoch": None}
-        t = build(
-            Attempt.begin(cfg, None, {}, is_stacked=False), loading.load(cfg.data, True), Stop(), **callbacks, test=True
-        )
+        t = build(Attempt.begin(cfg, None, {}), loading.load(cfg.data, True), Stop(), **callbacks, test=True)
         initial, seen, step = weights(t.model), [], t.step
         t.step = lambda inputs, labels, *rest: seen.append(labels) or step(inputs, labels, *rest)
         t.train_epoch()

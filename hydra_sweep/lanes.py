@@ -125,6 +125,15 @@ class _Lane:
 _running: _Lane | None = None  # whose turn it is
 
 
+def _forget() -> None:
+    global _running
+    _running = None
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+    os.register_at_fork(after_in_child=_forget)  # what a task forks is not the trial
+
+
 def _answer(lanes: Sequence[_Lane]) -> None:
     """Computes what is asked for, by each function once."""
     for function in {lane.asked[0]: None for lane in lanes if lane.asked}:

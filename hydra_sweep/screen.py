@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any, TextIO
 
 from optuna.trial import FrozenTrial
@@ -176,9 +177,10 @@ class Screen:
         if width >= WIDE:
             table.add_column("", no_wrap=True, ratio=3, overflow="ellipsis")
         hidden = max(0, len(runs) - room + 1) if len(runs) > room else 0
-        workers = list(dict.fromkeys(worker for worker, _ in self.slots))
-        for run, (worker, _) in zip(runs[: len(runs) - hidden], self.slots, strict=False):
-            table.add_row(*self._cells(workers.index(worker) + 1, run, loss, width))
+        names = list(dict.fromkeys(worker for worker, _ in self.slots))
+        rows = [(names.index(worker) + 1, run) for (worker, _), run in zip(self.slots, runs, strict=True)]
+        for worker, run in sorted(rows, key=itemgetter(0))[: len(runs) - hidden]:
+            table.add_row(*self._cells(worker, run, loss, width))
         if hidden:
             table.add_row("…" if not self.console.options.ascii_only else "...", f"+{hidden}", "more")
         return table

@@ -42,6 +42,12 @@ def are_many() -> bool:
     return _running is not None
 
 
+def give_way() -> None:
+    """Lets the trials beside this one go on, if there are any."""
+    if _running is not None:
+        _running.rest(0.0)
+
+
 def rest(seconds: float) -> None:
     """Sleeps, while the trials beside this one go on."""
     if _running is None:

@@ -89,7 +89,7 @@ def build(
         save=save,
         on_epoch=on_epoch,
         note=note,
-        compute=steps.side_by_side if is_stacked else steps.alone,
+        is_stacked=is_stacked,
     )
 
 

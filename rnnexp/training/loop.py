@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from hydra_sweep.errors import UserError
-from hydra_sweep.lanes import together
+from hydra_sweep.lanes import give_way, together
 from hydra_sweep.quantities import about
 from hydra_sweep.seeds import derive
 from hydra_sweep.signals import Interrupted, Stop
@@ -26,7 +26,7 @@ from rnnexp.record.result import Status
 from rnnexp.schema.config import TrainConfig
 from rnnexp.training.precision import Inputs, Precision, forward
 from rnnexp.training.progress import Diverged, Ended, Progress, Row, Taken
-from rnnexp.training.steps import Compute, Step, alone, side_by_side
+from rnnexp.training.steps import Step, alone, side_by_side
 
 Schedule = Callable[[int, int, int], float]  # (step, num_steps, epoch) -> factor of the learning rate
 Metric = Callable[[Any, Any], float]  # (labels, probabilities of shape (N, O)) -> the larger, the better
@@ -57,7 +57,7 @@ class Trainer:
     # prunes it, or the status with which it is to end.
     on_epoch: Callable[[Row], bool | Status]
     note: Callable[[Trainer, Row], None] = lambda trainer, row: None  # is told each epoch's row once
-    compute: Compute = alone
+    is_stacked: bool = False  # its steps are computed in one program with those of the trials beside it
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -65,11 +65,6 @@ class Trainer:
         self.saved_at = time.monotonic()
         self.taken: list[Taken] = []  # that `progress` doesn't count yet
         self.first_paced = 0  # epochs that other attempts have done, maybe elsewhere, are no measure of the pace here
-
-    @property
-    def is_stacked(self) -> bool:
-        """Whether its steps are computed in one program with others'."""
-        return self.compute is side_by_side
 
     def fit(self) -> tuple[Status, str | None]:
         """Trains until the last epoch, or early, from wherever `progress` is. Returns the status and its reason.
@@ -192,7 +187,12 @@ class Trainer:
         self.optimizer.zero_grad()
         seed = derive(self.seed, "dropout", step)
         how = self.class_weights, cfg.label_smoothing, seed, self.precision.name
-        loss, num_correct = together(self.compute, Step(self.model, inputs, labels, *how))
+        asked = Step(self.model, inputs, labels, *how)
+        if self.is_stacked:
+            loss, num_correct = together(side_by_side, asked)
+        else:
+            loss, num_correct = alone(asked)
+            give_way()
         self.taken.append(Taken(self.progress.batch + 1, len(labels), loss, num_correct))
         if len(self.taken) >= STEPS_AHEAD.get(self.device.type, 1):
             self.settle()

@@ -12,19 +12,9 @@ AT_ONCE = 8  # of more, a step takes as long for each, or longer: their arrays l
 # The largest layers that trials are stacked for by themselves on a CPU: those that benchmarks/stack.py found faster.
 LARGEST = {"rnn": 32, "gru": 16}
 # What trials may differ in and still be one program; and all below keys that end with a dot.
-STACKABLE = (
-    *(
-        "seed",
-        "data.fold",
-        "model.dropout",
-        "model.init",
-        "model.init_steps",
-        "optim",
-        "optim.",
-        "schedule",
-        "schedule.",
-    ),
-    *("train.label_smoothing", "train.clip_norm", "train.epochs", "train.patience", "train.monitor"),
+STACKABLE = frozenset(
+    "seed data.fold model.dropout model.init model.init_steps optim optim. schedule schedule. train.label_smoothing "
+    "train.clip_norm train.epochs train.patience train.monitor".split()
 )
 
 
@@ -52,4 +42,4 @@ def number(cfg: DictConfig, keys: Collection[str], is_search: bool) -> int:
 
 def is_stackable(key: str) -> bool:
     """Returns whether trials that differ in a key can be computed in one program."""
-    return any(key == known or (known.endswith(".") and key.startswith(known)) for known in STACKABLE)
+    return key in STACKABLE or f"{key.partition('.')[0]}." in STACKABLE

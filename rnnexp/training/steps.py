@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -39,19 +39,13 @@ class Computed(NamedTuple):
     num_correct: Tensor
 
 
-Compute = Callable[[Sequence[Step]], Sequence[Computed]]
-
-
-def alone(steps: Sequence[Step]) -> list[Computed]:
-    """Computes one step after the other, and sets the gradients."""
-    found = []
-    for step in steps:
-        seed_device(step.seed, step.labels.device)
-        logits_BO = forward(step.model, step.inputs, step.precision)
-        loss: Tensor = cross_entropy(logits_BO, step.labels, step.class_weights, label_smoothing=step.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        found.append(Computed(loss.detach(), (logits_BO.detach().argmax(1) == step.labels).sum()))
-    return found
+def alone(step: Step) -> Computed:
+    """Computes a step, and sets the gradients."""
+    seed_device(step.seed, step.labels.device)
+    logits_BO = forward(step.model, step.inputs, step.precision)
+    loss: Tensor = cross_entropy(logits_BO, step.labels, step.class_weights, label_smoothing=step.label_smoothing)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return Computed(loss.detach(), (logits_BO.detach().argmax(1) == step.labels).sum())
 
 
 def side_by_side(steps: Sequence[Step]) -> list[Computed]:
@@ -67,8 +61,8 @@ def side_by_side(steps: Sequence[Step]) -> list[Computed]:
     for indices in groups.values():
         members = [steps[index] for index in indices]
         model: Any = members[0].model
-        compute = _stacked if stacked.is_aligned(model, members[0].inputs[0]) else alone
-        found |= zip(indices, compute(members), strict=True)
+        is_aligned = stacked.is_aligned(model, members[0].inputs[0])
+        found |= zip(indices, _stacked(members) if is_aligned else map(alone, members), strict=True)
     return [found[index] for index in range(len(steps))]
 
 

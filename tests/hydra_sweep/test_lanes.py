@@ -100,6 +100,20 @@ def test_a_call_rests_while_the_others_go_on():
     assert [name for name, _ in times] == ["worked", "rested"]
 
 
+def test_calls_that_compute_for_themselves_take_turns():
+    turns, names = [], iter("ab")
+
+    def work():
+        name = next(names)
+        for step in range(3):
+            turns.append(f"{name}{step}")
+            lanes.give_way()
+
+    lanes.side_by_side(work, 2)
+    assert turns == ["a0", "b0", "a1", "b1", "a2", "b2"]
+    lanes.give_way()  # to nobody
+
+
 @pytest.mark.parametrize("chdir", [False, True])
 def test_trials_side_by_side_are_the_trials_one_by_one(sweep, chdir):
     words = [GRID, f"hydra.job.chdir={chdir}", "fails=1", "prunes=4"]

@@ -11,8 +11,9 @@ from hydra_sweep import lanes
 from rnnexp.models import stacked
 from rnnexp.record.result import Status
 from rnnexp.training import steps
-from rnnexp.training.steps import Step, alone, side_by_side
+from rnnexp.training.steps import Step, side_by_side
 
+ALONE, STACKED = False, True
 RATES = {"adadelta": 0.1, "adam": 0.01, "sgd": 0.05}
 
 
@@ -20,8 +21,8 @@ RATES = {"adadelta": 0.1, "adam": 0.01, "sgd": 0.05}
 def fit(compose):
     """Returns a function that trains members, one by one or side by side, and returns them with how they ended."""
 
-    def fitted(members, compute, **others):
-        made = [trainers.trainer(compose, *words, compute=compute, **others) for words in members]
+    def fitted(members, is_stacked, **others):
+        made = [trainers.trainer(compose, *words, is_stacked=is_stacked, **others) for words in members]
         ended, left = {}, list(made)
 
         def work():
@@ -29,7 +30,7 @@ def fit(compose):
                 one = left.pop(0)
                 ended[id(one)] = one.fit()
 
-        if compute is side_by_side:
+        if is_stacked:
             lanes.side_by_side(work, 3)
         else:
             work()
@@ -60,8 +61,8 @@ def test_each_of_a_stack_ends_as_its_run_alone_within_rounding(fit, model, optim
         [*common, "seed=4", "model.init=orthogonal", "optim.weight_decay=0.001"],
     ]
     weights = torch.linspace(0.5, 2, 10)
-    one_by_one, ends = fit(members, alone, class_weights=weights)
-    beside, ends_beside = fit(members, side_by_side, class_weights=weights)
+    one_by_one, ends = fit(members, ALONE, class_weights=weights)
+    beside, ends_beside = fit(members, STACKED, class_weights=weights)
     assert ends == ends_beside
     for one, other in zip(one_by_one, beside, strict=True):
         assert losses(other) == pytest.approx(losses(one), rel=1e-4)
@@ -73,7 +74,7 @@ def test_each_of_a_stack_ends_as_its_run_alone_within_rounding(fit, model, optim
 def test_directions_layers_and_readouts_too(fit, model, options):
     common = [f"model={model}", "optim.lr=0.002", "model.dropout=0.2", *options]
     members = [[*common, f"seed={seed}"] for seed in range(3)]
-    pairs = zip(fit(members, alone)[0], fit(members, side_by_side)[0], strict=True)
+    pairs = zip(fit(members, ALONE)[0], fit(members, STACKED)[0], strict=True)
     assert all(losses(other) == pytest.approx(losses(one), rel=1e-4) for one, other in pairs)
 
 
@@ -123,8 +124,8 @@ def test_a_step_is_the_same_to_the_bit_whoever_is_beside_it(compose, model, hidd
 def test_one_that_diverges_leaves_the_others_as_they_were(fit):
     good = [["seed=1"], ["seed=2", "optim=sgd"]]
     bad = ["seed=3", "optim=sgd", "optim.lr=3e38"]
-    apart, _ = fit(good, side_by_side)
-    beside, ends = fit([good[0], bad, good[1]], side_by_side)
+    apart, _ = fit(good, STACKED)
+    beside, ends = fit([good[0], bad, good[1]], STACKED)
     assert [status for status, _ in ends] == [Status.COMPLETE, Status.DIVERGED, Status.COMPLETE]
     assert are_equal(apart[0], beside[0])
     assert are_equal(apart[1], beside[2])
@@ -134,7 +135,7 @@ def test_one_that_diverges_leaves_the_others_as_they_were(fit):
 def test_networks_of_other_shapes_are_computed_beside_each_other(fit):
     others = ["model.hidden_size=12", "train.batch_size=32", "model=lstm"]
     members = [["seed=1"], *([f"seed={seed}", word] for seed, word in enumerate(others, 2))]
-    pairs = zip(fit(members, alone)[0], fit(members, side_by_side)[0], strict=True)
+    pairs = zip(fit(members, ALONE)[0], fit(members, STACKED)[0], strict=True)
     assert all(losses(other) == pytest.approx(losses(one), rel=1e-4) for one, other in pairs)
 
 

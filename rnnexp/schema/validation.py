@@ -285,7 +285,7 @@ def _joint_problems(cfg: DictConfig) -> Iterator[tuple[str, str, Any]]:
 
 def _stack_problem(stack: Any, model: DictConfig) -> str | None:
     """Returns what is wrong with `stack`, as the middle of a sentence."""
-    if stack in ("auto", "off", 1):
+    if stack in ("auto", "off") or stack is False or (stack == 1 and stack is not True):  # YAML reads off as false
         return None
     if not isinstance(stack, int) or isinstance(stack, bool) or stack < 1:
         return f"must be auto, off or a number of trials, got {stack}{nearest(str(stack), ['auto', 'off'])}"

@@ -27,7 +27,7 @@ def number(cfg: DictConfig, keys: Collection[str], is_search: bool) -> int:
         is_search: whether trials are chosen by what others have come to, so that they had better come one by one.
     """
     if cfg.stack != "auto":
-        return 1 if cfg.stack == "off" else int(cfg.stack)
+        return 1 if cfg.stack in ("off", False) else int(cfg.stack)
     sweeper = cfg.hydra.sweeper
     if is_search or not all(is_stackable(key) for key in keys):
         return 1

@@ -66,6 +66,7 @@ def test_a_stack_that_was_killed_goes_on_to_the_same_bits(undisturbed, tmp_path,
     ("words", "line"),
     [
         ("stack=many", "stack must be auto, off or a number of trials, got many; try stack=auto"),
+        ("stack=true", "stack must be auto, off or a number of trials, got True; try stack=auto"),
         ("stack=0", "stack must be auto, off or a number of trials, got 0; try stack=auto"),
         ("stack=8 model=mingru", "stack must be auto or off but for model=rnn, gru and lstm with"),
         ("stack=8 model=gru,lstm model.layer_norm=true", "with model.layer_norm=false"),
@@ -84,6 +85,7 @@ def test_what_can_not_be_stacked_is_refused_in_a_line(tmp_path, words, line):
     [
         ("model=rnn model.hidden_size=16", {"seed", "optim.lr", "optim"}, AT_ONCE),
         ("model=rnn model.hidden_size=16 stack=off", {"seed"}, 1),
+        ("model=rnn model.hidden_size=16 stack=false", {"seed"}, 1),  # what YAML makes of off
         ("model=rnn model.hidden_size=16", {"seed", "model.num_layers"}, 1),
         ("model=rnn model.hidden_size=200", {"seed"}, 1),
         ("model=lru", {"seed"}, 1),

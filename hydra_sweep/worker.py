@@ -12,9 +12,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -85,13 +84,13 @@ class Worker:
         """Works until there is nothing to claim, its time is up, or it is asked to stop."""
         streams.protect()
         streams.keep_going()
-        self.limit = limit = JobTimeLimit(self.config.hydra.launcher)
+        self.limit = JobTimeLimit(self.config.hydra.launcher)
         self.process = Process.current()
         self.task = Task(self.plan, self.config, self.hydra_context, self.function, self.program)
         self.schedule, _ = self.plan.schedule()
         self.has_room, self.is_spent = True, False  # the latter: there was nothing to begin, and nothing was given back
         logging.raiseExceptions = False  # a full disk is reported where it matters, not by the log
-        is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
+        self.is_alone = is_alone = self.process != self.sweeper  # in a process of its own, and not in the sweeper's
         if is_alone and self.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[HydraConfig.get().job.num % len(self.gpus)]
         if self.plan.is_database_gone():  # the sweeper says so
@@ -103,12 +102,12 @@ class Worker:
             self.artifact_store = self.plan.artifact_store()
             self.study.set(f"{WORKER}:{self.process.name}", vars(self.process) | {"sweeper": self.sweeper.name})
             with Heartbeat(self.study, settings, self.parent, is_alone, self.stop_requested) as self.heartbeat:
-                self.work_side_by_side(partial(self.work, is_alone))
+                self.work_side_by_side()
             is_unwanted = bool(self.stop_requested())
         if is_alone and not is_unwanted and not self.is_spent:
-            limit.yield_to_queue(STOPPING.signum)
+            self.limit.yield_to_queue(STOPPING.signum)
 
-    def work_side_by_side(self, work: Callable[[], None]) -> None:
+    def work_side_by_side(self) -> None:
         """Works on as many trials at once as `stack` says, but on no more than this worker's share of those left."""
         stack = self.plan.settings.stack
         if isinstance(stack, str):
@@ -119,14 +118,14 @@ class Worker:
         num_open = self.plan.n_trials - sum(trial.state.is_finished() for trial in trials)
         number = 1 if self.only else max(1, min(stack, math.ceil(num_open / self.num_workers)))
         if number == 1:
-            work()
+            self.work()
             return
         log.info("%d trials side by side", number)
         # What each trial enters and leaves, in whichever order, is the same for all: it stays until the last one ends.
         with env_override(self.config.hydra.job.env_set), self.program.restored(self.function):
-            lanes.side_by_side(work, number)
+            lanes.side_by_side(self.work, number)
 
-    def work(self, may_hang: bool) -> None:
+    def work(self) -> None:
         """Runs one trial after the other."""
         settings = self.plan.settings
         while self.has_room and STOPPING.signum is None and not self.stop_requested() and not self.limit.is_near():
@@ -150,7 +149,7 @@ class Worker:
             if claimed is None:
                 self.is_spent = True
                 return
-            trial = RunningTrial(self.plan, self.study, self.task, *claimed, may_hang=may_hang)
+            trial = RunningTrial(self.plan, self.study, self.task, *claimed, may_hang=self.is_alone)
             with self.heartbeat.of(trial):
                 self.run_trial(trial)
 

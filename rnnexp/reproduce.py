@@ -112,7 +112,7 @@ def reproduce(run_dir: Path, out: str | Path, trust: bool = False) -> Difference
         out,
         choices=recorded.choices,
         test=test,
-        stacked=recorded.is_stacked,
+        is_stacked=recorded.is_stacked,
         on_epoch=lambda row: row["epoch"] == pruned_after and recorded.status,
     )
     histories = history_differences(before, RunFolder(Path(out)).read_history())

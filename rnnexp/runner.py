@@ -55,7 +55,7 @@ def run(
     test: bool = True,
     callbacks: Sequence[Callback] = (),
     trial: str | None = None,
-    stacked: bool | None = None,
+    is_stacked: bool | None = None,
 ) -> RunResult:
     """Trains, keeps the best epoch, tests it once, and leaves the record in the folder `out`.
 
@@ -68,7 +68,7 @@ def run(
         test: False for a trial of a search, which a choice is made from: the test set is not even read.
         callbacks: are told of the run, beside those of the configuration.
         trial: of one of many, its folder below the sweep's, such as 3 or 3/0; `name` is the sweep's then.
-        stacked: whether steps are computed as for trials side by side; None: if they are.
+        is_stacked: whether steps are computed as for trials side by side; None: if they are.
 
     Raises:
         UserError: the configuration can't run here, or the folder holds another run.
@@ -90,8 +90,7 @@ def run(
             told.end(done)
             return done
         folder.write_hydra_files(hydra_files or HydraFiles(OmegaConf.to_yaml(cfg)))
-        is_stacked = lanes.are_many() if stacked is None else stacked
-        attempt = Attempt.begin(cfg, checkpoint, choices or {}, is_stacked)
+        attempt = Attempt.begin(cfg, checkpoint, choices or {}, lanes.are_many() if is_stacked is None else is_stacked)
         trainer: Trainer | None = None
         precision = None  # as far as it is known if the run fails, as are the metrics
         metrics: dict[str, float] = {"epochs": attempt.num_epochs}
@@ -121,9 +120,9 @@ def run(
             is_evaluating = trainer is not None and not trainer.model.training
             key = "eval_batch_size" if is_evaluating else "batch_size"
             problem = memory_problem(error, attempt.device, f"train.{key}", cfg.train[key])
-            is_stacked = trainer is not None and trainer.is_stacked
+            ran_stacked = trainer is not None and trainer.is_stacked
             reason = problem or describe_error(error)
-            failed = attempt.result(Status.FAILED, reason, metrics, about, precision, is_stacked)
+            failed = attempt.result(Status.FAILED, reason, metrics, about, precision, ran_stacked)
             with suppress(UserError):  # a full disk, say, is what failed
                 folder.write_result(failed)
             told.end(failed)

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from rnnexp.models.fused import WEIGHTS
 from rnnexp.models.recurrent import RecurrentClassifier
 
-ALIGNED_FLOATS = 4
+ALIGNED_FLOATS = 4  # 16 bytes
 
 
 def shape(model: nn.Module) -> Hashable | None:
@@ -35,7 +35,7 @@ def shape(model: nn.Module) -> Hashable | None:
 def is_aligned(model: RecurrentClassifier, x_BTI: Tensor) -> bool:
     """Returns whether the matrices of every member begin at a multiple of 16 bytes.
 
-    MKL rounds products of others otherwise, so that they would depend on a member's place in the stack.
+    MKL rounds differently where they don't, so that what a member gets would depend on its place in the stack.
     """
     sizes = model.rnn.hidden_size, len(x_BTI) * model.output.out_features, x_BTI.numel()
     return all(size % ALIGNED_FLOATS == 0 for size in sizes)
@@ -86,13 +86,17 @@ def _projected(x_KTBI: Tensor, w_KGI: Tensor, b_KG: Tensor) -> Tensor:
     return gates.view(members, steps, batch, -1).transpose(0, 1).contiguous()
 
 
-def _sum_of_products(delta_TKBG: Tensor, x_KTBI: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the gradients of the weights that multiplied x and of their biases, and delta as (K, T B, G)."""
-    delta = delta_TKBG.transpose(0, 1).flatten(1, 2)
-    return torch.bmm(delta.transpose(1, 2), x_KTBI.flatten(1, 2)), delta.sum(1), delta
+def _by_member(a_TKBX: Tensor) -> Tensor:
+    """Returns the rows of each member, (K, T B, X)."""
+    return a_TKBX.transpose(0, 1).flatten(1, 2)
 
 
-def _of_inputs(delta: Tensor, w_ih: Tensor, x_KTBI: Tensor, is_needed: bool) -> Tensor | None:
+def _weight_gradient(delta: Tensor, rows: Tensor) -> Tensor:
+    """Returns the gradient (K, G, X) of the weights that multiplied rows (K, T B, X), from delta (K, T B, G)."""
+    return torch.bmm(delta.transpose(1, 2), rows)
+
+
+def _input_gradient(delta: Tensor, w_ih: Tensor, x_KTBI: Tensor, is_needed: bool) -> Tensor | None:
     return torch.bmm(delta, w_ih).view(x_KTBI.shape) if is_needed else None
 
 
@@ -139,10 +143,12 @@ class _Gru(torch.autograd.Function):
             if t:
                 passed = torch.addcmul(grad_TKBH[t - 1], dh[t], z[t])
                 torch.baddbmm(passed, delta[t].flatten(2), w_hh, out=dh[t - 1])
-        dw_hh, db_hh, _ = _sum_of_products(delta.flatten(3), h[:-1].transpose(0, 1))
+        rows = _by_member(delta.flatten(3))
+        dw_hh, db_hh = _weight_gradient(rows, _by_member(h[:-1])), rows.sum(1)
         torch.mul(dh, for_n, out=delta[:, :, :, 2])  # r gates what n takes from h, not from x
-        dw_ih, db_ih, flat = _sum_of_products(delta.flatten(3), x_KTBI)
-        return _of_inputs(flat, w_ih, x_KTBI, ctx.needs_input_grad[0]), dw_ih, dw_hh, db_ih, db_hh
+        rows = _by_member(delta.flatten(3))
+        dx = _input_gradient(rows, w_ih, x_KTBI, ctx.needs_input_grad[0])
+        return dx, _weight_gradient(rows, x_KTBI.flatten(1, 2)), dw_hh, rows.sum(1), db_hh
 
 
 class _Lstm(torch.autograd.Function):
@@ -185,9 +191,10 @@ class _Lstm(torch.autograd.Function):
             dc.mul_(f[t])
             if t:
                 dh = torch.baddbmm(grad_TKBH[t - 1], delta[t].flatten(2), w_hh)
-        dw_hh, db, _ = _sum_of_products(delta.flatten(3), h[:-1].transpose(0, 1))
-        dw_ih, _, flat = _sum_of_products(delta.flatten(3), x_KTBI)
-        return _of_inputs(flat, w_ih, x_KTBI, ctx.needs_input_grad[0]), dw_ih, dw_hh, db, db.clone()
+        rows = _by_member(delta.flatten(3))
+        dx, db = _input_gradient(rows, w_ih, x_KTBI, ctx.needs_input_grad[0]), rows.sum(1)
+        dw_ih, dw_hh = _weight_gradient(rows, x_KTBI.flatten(1, 2)), _weight_gradient(rows, _by_member(h[:-1]))
+        return dx, dw_ih, dw_hh, db, db.clone()  # one tensor for both would be clipped twice
 
 
 class _Elman(torch.autograd.Function):
@@ -217,7 +224,7 @@ class _Elman(torch.autograd.Function):
             torch.mul(factors[t], dh, out=delta[t])
             if t:
                 dh = torch.baddbmm(grad_TKBH[t - 1], delta[t], w_hh)
-        before = torch.cat([torch.zeros_like(out[:1]), out[:-1]]).transpose(0, 1)
-        dw_hh, db, _ = _sum_of_products(delta, before)
-        dw_ih, _, flat = _sum_of_products(delta, x_KTBI)
-        return _of_inputs(flat, w_ih, x_KTBI, ctx.needs_input_grad[0]), dw_ih, dw_hh, db, db.clone(), None
+        before, rows = _by_member(torch.cat([torch.zeros_like(out[:1]), out[:-1]])), _by_member(delta)
+        dx, db = _input_gradient(rows, w_ih, x_KTBI, ctx.needs_input_grad[0]), rows.sum(1)
+        dw_ih, dw_hh = _weight_gradient(rows, x_KTBI.flatten(1, 2)), _weight_gradient(rows, before)
+        return dx, dw_ih, dw_hh, db, db.clone(), None

@@ -29,7 +29,7 @@ class Attempt:
         cfg: the checked configuration, read-only.
         config: the same as plain values.
         choices: the group options behind it.
-        is_stacked: whether its steps are computed by `steps.side_by_side`, as far as that knows the network.
+        is_stacked: whether its steps are computed by `steps.in_one_program`, as far as that knows the network.
         begun_in: the precision that the run was begun in, if it is resumed: it goes on in that, whatever `auto` would
             choose by now.
         num_epochs: that earlier attempts have finished.
@@ -90,7 +90,7 @@ class Attempt:
         Args:
             dataset: what is to be recorded of it.
             precision: None if it ended before one was chosen.
-            is_stacked: whether its steps were computed by `steps.side_by_side`.
+            is_stacked: whether its steps were computed by `steps.in_one_program`.
         """
         asked = self.begun_in or self.cfg.train.precision
         return RunResult(

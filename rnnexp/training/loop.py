@@ -26,7 +26,7 @@ from rnnexp.record.result import Status
 from rnnexp.schema.config import TrainConfig
 from rnnexp.training.precision import Inputs, Precision, forward
 from rnnexp.training.progress import Diverged, Ended, Progress, Row, Taken
-from rnnexp.training.steps import Step, alone, side_by_side
+from rnnexp.training.steps import Step, alone, in_one_program
 
 Schedule = Callable[[int, int, int], float]  # (step, num_steps, epoch) -> factor of the learning rate
 Metric = Callable[[Any, Any], float]  # (labels, probabilities of shape (N, O)) -> the larger, the better
@@ -189,7 +189,7 @@ class Trainer:
         how = self.class_weights, cfg.label_smoothing, seed, self.precision.name
         asked = Step(self.model, inputs, labels, *how)
         if self.is_stacked:
-            loss, num_correct = together(side_by_side, asked)
+            loss, num_correct = together(in_one_program, asked)
         else:
             loss, num_correct = alone(asked)
             give_way()

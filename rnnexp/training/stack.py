@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from rnnexp.training.machine import pick_device
 
 AT_ONCE = 8  # of more, a step takes as long for each, or longer: their arrays leave the processor's cache
-# The largest layers that trials are stacked for by themselves on a CPU: those that benchmarks/stack.py found faster.
+# The largest layers that trials are stacked for by themselves on a CPU: whose steps were found faster (EXPERIMENTS.md).
 LARGEST = {"rnn": 32, "gru": 16}
 # What trials may differ in and still be one program; and all below keys that end with a dot.
 STACKABLE = frozenset(
@@ -18,7 +18,7 @@ STACKABLE = frozenset(
 )
 
 
-def number(cfg: DictConfig, keys: Collection[str], is_search: bool) -> int:
+def trials_at_once(cfg: DictConfig, keys: Collection[str], is_search: bool) -> int:
     """Returns how many trials each worker of a sweep trains side by side: what `hydra.sweeper.stack` asks for.
 
     Args:

@@ -48,7 +48,7 @@ def alone(step: Step) -> Computed:
     return Computed(loss.detach(), (logits_BO.detach().argmax(1) == step.labels).sum())
 
 
-def side_by_side(steps: Sequence[Step]) -> list[Computed]:
+def in_one_program(steps: Sequence[Step]) -> list[Computed]:
     """Computes the steps of networks of one shape in one program, and sets the gradients.
 
     On a CPU each is the same, bit for bit, whichever others there are; and equal to `alone` within rounding.
@@ -67,7 +67,7 @@ def side_by_side(steps: Sequence[Step]) -> list[Computed]:
 
 
 def can_be_stacked(model: nn.Module, inputs: Inputs, precision: str) -> bool:
-    """Returns whether `side_by_side` knows the network, with inputs of one length and in this precision."""
+    """Returns whether `in_one_program` knows the network, with inputs of one length and in this precision."""
     return stacked.shape(model) is not None and len(inputs) == 1 and precision != "bf16"
 
 

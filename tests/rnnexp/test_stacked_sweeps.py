@@ -11,7 +11,7 @@ from records import assert_identical
 from sweeps import Starter, wait_for
 
 from rnnexp.record.run_folder import RunFolder
-from rnnexp.training.stack import AT_ONCE, number
+from rnnexp.training.stack import AT_ONCE, trials_at_once
 
 RUN = "data.limit=800 data.valid_size=200 model.hidden_size=8 model.dropout=0.2 train.batch_size=20".split()
 GRID = [*RUN, "model=gru,rnn", "seed=0,1,2", "optim=adam", "train.epochs=4", "workers=1", "stack=4"]
@@ -96,13 +96,13 @@ def test_what_can_not_be_stacked_is_refused_in_a_line(tmp_path, words, line):
     ],
 )
 def test_trials_are_stacked_by_themselves_where_that_was_found_to_pay(words, keys, expected):
-    assert number(composed(words.split()), keys, is_search=False) == expected
+    assert trials_at_once(composed(words.split()), keys, is_search=False) == expected
 
 
 def test_a_search_learns_from_one_trial_after_the_other():
     words = ["model=rnn", "model.hidden_size=16"]
-    assert number(composed(words), {"seed"}, is_search=True) == 1
-    assert number(composed([*words, "stack=4"]), {"seed"}, is_search=True) == 4
+    assert trials_at_once(composed(words), {"seed"}, is_search=True) == 1
+    assert trials_at_once(composed([*words, "stack=4"]), {"seed"}, is_search=True) == 4
 
 
 def composed(words):

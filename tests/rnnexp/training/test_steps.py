@@ -11,7 +11,7 @@ from hydra_sweep import lanes
 from rnnexp.models import stacked
 from rnnexp.record.result import Status
 from rnnexp.training import steps
-from rnnexp.training.steps import Step, side_by_side
+from rnnexp.training.steps import Step, in_one_program
 
 ALONE, STACKED = False, True
 RATES = {"adadelta": 0.1, "adam": 0.01, "sgd": 0.05}
@@ -111,7 +111,7 @@ def test_a_step_is_the_same_to_the_bit_whoever_is_beside_it(compose, model, hidd
             index = torch.arange(batch) + t.seed
             asked.append(Step(t.model, t.sequences(part, index), part.labels[index], None, 0.0, t.seed, "fp32"))
             t.optimizer.zero_grad()
-        found = side_by_side(asked)
+        found = in_one_program(asked)
         gradients = [[p.grad.clone() for p in t.model.parameters()] for t in members]
         return [[one.loss, *own] for one, own in zip(found, gradients, strict=True)]
 
@@ -151,9 +151,9 @@ def test_a_stack_that_has_no_room_is_computed_in_halves(compose, monkeypatch):
 
     inputs = made[0].sequences(part, torch.arange(16))
     asked = [Step(t.model, inputs, part.labels[:16], None, 0.0, 0, "fp32") for t in made]
-    whole = [one.loss for one in side_by_side(asked)]
+    whole = [one.loss for one in in_one_program(asked)]
     monkeypatch.setattr(steps, "_program", narrow)
-    assert [one.loss for one in side_by_side(asked)] == whole
+    assert [one.loss for one in in_one_program(asked)] == whole
     assert sizes == [5, 2, 3, 1, 2]
 
 

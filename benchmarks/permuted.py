@@ -33,10 +33,12 @@ SHARE = 0.95  # of the time, so that the validation fits as well
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cells", nargs="*", choices=[[], *CELLS], help=f"of {' '.join(CELLS)}; none: all")
+    parser.add_argument("cells", nargs="*", metavar="CELL", help=f"of {' '.join(CELLS)}; none: all")
     parser.add_argument("--seconds", type=float, default=3600, help="that each may train; 3600")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the runs are; outputs")
     args = parser.parse_args()
+    if unknown := set(args.cells) - {*CELLS}:
+        parser.error(f"no cell {', '.join(sorted(unknown))}; there are {', '.join(CELLS)}")
     data_root()
     for cell in tqdm(args.cells or [*CELLS], "permuted", disable=None):
         found = train(cell, args.seconds, args.outputs / "permuted")

@@ -70,10 +70,10 @@ def build(
     model = make_model().to(device)
     if problem := lengths_problem(cfg, model, parts):
         raise UserError(problem)
-    is_stacked = attempt.is_stacked and steps.can_be_stacked(model, inputs, chosen.name)
+    optimizer = make_optimizer(config, model)
     return Trainer(
         model=model,
-        optimizer=make_optimizer(config, model),
+        optimizer=optimizer,
         schedule=instantiate(config["schedule"], _partial_=True, _convert_="all"),
         data=parts,
         sequences=sequences,
@@ -89,7 +89,7 @@ def build(
         save=save,
         on_epoch=on_epoch,
         note=note,
-        is_stacked=is_stacked,
+        is_stacked=attempt.is_stacked and steps.can_be_stacked(model, optimizer, inputs, chosen.name),
     )
 
 
@@ -220,4 +220,6 @@ def describe(trainer: Trainer, attempt: Attempt, dataset: Dataset) -> None:
     if trainer.is_stacked:
         log.info("steps in one program with those of other trials: equal to this run's alone within rounding")
     elif attempt.is_stacked:
-        log.warning("steps one by one: a program of several trials has series of one length, and no bf16")
+        log.warning(
+            "steps one by one: a program of several trials has series of one length, an optimizer of torch's, no bf16"
+        )

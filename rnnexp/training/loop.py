@@ -26,14 +26,12 @@ from rnnexp.record.result import Status
 from rnnexp.schema.config import TrainConfig
 from rnnexp.training.precision import Inputs, Precision, forward
 from rnnexp.training.progress import Diverged, Ended, Progress, Row, Taken
-from rnnexp.training.steps import Step, alone, in_one_program
+from rnnexp.training.steps import STEPS_AHEAD, Step, alone, in_one_program
 
 Schedule = Callable[[int, int, int], float]  # (step, num_steps, epoch) -> factor of the learning rate
 Metric = Callable[[Any, Any], float]  # (labels, probabilities of shape (N, O)) -> the larger, the better
 BAR_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # in 80 columns
 NUM_PACED = 5  # latest epochs that the time left is judged by
-# Steps whose losses may be on their way from a device: to wait for each one would leave a GPU idle meanwhile.
-STEPS_AHEAD = {"cuda": 32, "mps": 32}
 
 
 @dataclass
@@ -185,9 +183,9 @@ class Trainer:
             if base_lr is not None:
                 group["lr"] = base_lr * factor
         self.optimizer.zero_grad()
+        moved = self.model, self.optimizer, cfg.clip_norm, inputs, labels
         seed = derive(self.seed, "dropout", step)
-        how = self.class_weights, cfg.label_smoothing, seed, self.precision.name
-        asked = Step(self.model, inputs, labels, *how)
+        asked = Step(*moved, self.class_weights, cfg.label_smoothing, seed, self.precision.name)
         if self.is_stacked:
             loss, num_correct = together(in_one_program, asked)
         else:
@@ -196,9 +194,6 @@ class Trainer:
         self.taken.append(Taken(self.progress.batch + 1, len(labels), loss, num_correct))
         if len(self.taken) >= STEPS_AHEAD.get(self.device.type, 1):
             self.settle()
-        if cfg.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip_norm)
-        self.optimizer.step()
         return loss
 
     def settle(self) -> None:

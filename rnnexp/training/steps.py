@@ -1,8 +1,9 @@
-"""What a training step computes before the optimizer moves the weights: of one run alone, or of many in one program."""
+"""A training step, from a batch to moved weights: of one run alone, or of many in one program."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -10,20 +11,27 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, log_softmax
 
 from rnnexp.models import stacked
+from rnnexp.training.optimizers import RULES, step_together
 from rnnexp.training.precision import Inputs, forward
+
+# Steps whose losses may be on their way from a device: to wait for each one would leave a GPU idle meanwhile.
+STEPS_AHEAD = {"cuda": 32, "mps": 32}
 
 
 class Step(NamedTuple):
-    """One run's batch, and how its loss is taken.
+    """One run's batch, how its loss is taken, and what moves the weights.
 
     Args:
-        model: whose gradients are to be set; they are None.
+        model: whose gradients are None.
         class_weights: (O,), or None.
+        clip_norm: the largest 2-norm of the whole gradient, or None.
         seed: of what its layers draw.
         precision: fp32, tf32 or bf16.
     """
 
     model: nn.Module
+    optimizer: torch.optim.Optimizer
+    clip_norm: float | None
     inputs: Inputs
     labels: Tensor
     class_weights: Tensor | None
@@ -33,23 +41,23 @@ class Step(NamedTuple):
 
 
 class Computed(NamedTuple):
-    """What came out, on the device: the loss in nats per example, and how many examples were told right."""
+    """What came out, on the device: the loss before the step in nats per example, and how many were told right."""
 
     loss: Tensor
     num_correct: Tensor
 
 
 def alone(step: Step) -> Computed:
-    """Computes a step, and sets the gradients."""
-    seed_device(step.seed, step.labels.device)
-    logits_BO = forward(step.model, step.inputs, step.precision)
-    loss: Tensor = cross_entropy(logits_BO, step.labels, step.class_weights, label_smoothing=step.label_smoothing)
-    loss.backward()  # type: ignore[no-untyped-call]
-    return Computed(loss.detach(), (logits_BO.detach().argmax(1) == step.labels).sum())
+    """Takes a step; on a CPU the weights stay as they are if the loss is not finite."""
+    computed = _differentiated(step)
+    if not _are_to_stay([computed])[0]:
+        _clip(step)
+        step.optimizer.step()
+    return computed
 
 
 def in_one_program(steps: Sequence[Step]) -> list[Computed]:
-    """Computes the steps of networks of one shape in one program, and sets the gradients.
+    """Takes the steps of several runs, those with networks of one shape in one program.
 
     On a CPU each is the same, bit for bit, whichever others there are; and equal to `alone` within rounding.
     """
@@ -62,25 +70,65 @@ def in_one_program(steps: Sequence[Step]) -> list[Computed]:
         members = [steps[index] for index in indices]
         model: Any = members[0].model
         is_aligned = stacked.is_aligned(model, members[0].inputs[0])
-        found |= zip(indices, _stacked(members) if is_aligned else map(alone, members), strict=True)
-    return [found[index] for index in range(len(steps))]
+        found |= zip(indices, _stacked(members) if is_aligned else map(_differentiated, members), strict=True)
+    computed = [found[index] for index in range(len(steps))]
+    moving = [step for step, stays in zip(steps, _are_to_stay(computed), strict=True) if not stays]
+    for step in moving:
+        _clip(step)
+    step_together([step.optimizer for step in moving])
+    return computed
 
 
-def can_be_stacked(model: nn.Module, inputs: Inputs, precision: str) -> bool:
-    """Returns whether `in_one_program` knows the network, with inputs of one length and in this precision."""
-    return stacked.shape(model) is not None and len(inputs) == 1 and precision != "bf16"
+def can_be_stacked(model: nn.Module, optimizer: torch.optim.Optimizer, inputs: Inputs, precision: str) -> bool:
+    """Returns whether `in_one_program` knows the network and the optimizer, and takes such inputs and the precision.
+
+    An optimizer of a user's own may fail, which is to be the end of nobody's run but its own.
+    """
+    return stacked.shape(model) is not None and type(optimizer) in RULES and len(inputs) == 1 and precision != "bf16"
+
+
+def _differentiated(step: Step) -> Computed:
+    """Sets the gradients."""
+    seed_device(step.seed, step.labels.device)
+    logits_BO = forward(step.model, step.inputs, step.precision)
+    loss: Tensor = cross_entropy(logits_BO, step.labels, step.class_weights, label_smoothing=step.label_smoothing)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return Computed(loss.detach(), (logits_BO.detach().argmax(1) == step.labels).sum())
+
+
+def _are_to_stay(computed: Sequence[Computed]) -> list[bool]:
+    """Returns whose weights stay as they are, for a loss that is not finite: nobody's on a device not waited for."""
+    losses = torch.stack([one.loss for one in computed])
+    return [False] * len(losses) if losses.device.type in STEPS_AHEAD else (~losses.isfinite()).tolist()
+
+
+def _clip(step: Step) -> None:
+    if step.clip_norm is not None:
+        nn.utils.clip_grad_norm_(step.model.parameters(), step.clip_norm)
 
 
 def _stacked(steps: Sequence[Step]) -> list[Computed]:
-    """Computes the steps of networks of one shape; in halves, if the device has no room for all at once."""
+    """Sets the gradients of networks of one shape; in halves, if the device has no room for all at once."""
     try:
-        loss_K, num_correct_K = _program(steps)
+        with _one_thread():
+            loss_K, num_correct_K = _program(steps)
     except torch.OutOfMemoryError:
         if len(steps) == 1:
             raise
         half = len(steps) // 2
         return _stacked(steps[:half]) + _stacked(steps[half:])
     return [Computed(*pair) for pair in zip(loss_K, num_correct_K, strict=True)]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several threads share out a product as the number of its members suits them, and so round it."""
+    number = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(number)
 
 
 def _program(steps: Sequence[Step]) -> tuple[Tensor, Tensor]:

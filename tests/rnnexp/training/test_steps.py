@@ -1,5 +1,6 @@
 """Steps of many runs in one program are those of each run alone."""
 
+import copy
 import math
 
 import pytest
@@ -37,6 +38,12 @@ def fit(compose):
         return made, [ended[id(one)] for one in made]
 
     return fitted
+
+
+def step(t, index):
+    """Returns the step of a trainer on some of its examples."""
+    labels = t.data.train.labels[index]
+    return Step(t.model, t.optimizer, None, t.sequences(t.data.train, index), labels, None, 0.0, t.seed, "fp32")
 
 
 def losses(trainer):
@@ -102,18 +109,21 @@ def test_logits_and_gradients_are_torchs_own_to_the_last_digits_of_float64(compo
 def test_a_step_is_the_same_to_the_bit_whoever_is_beside_it(compose, model, hidden, batch, threads):
     words = [f"model={model}", f"model.hidden_size={hidden}", "model.dropout=0.2"]
     made = [trainers.trainer(compose, *words, f"seed={seed}") for seed in range(6)]
-    part = made[0].data.train
     torch.set_num_threads(threads)
 
+    begun = [copy.deepcopy(t.state_dict()) for t in made]
+
     def computed(members):
-        asked = []
         for t in members:
-            index = torch.arange(batch) + t.seed
-            asked.append(Step(t.model, t.sequences(part, index), part.labels[index], None, 0.0, t.seed, "fp32"))
-            t.optimizer.zero_grad()
-        found = in_one_program(asked)
-        gradients = [[p.grad.clone() for p in t.model.parameters()] for t in members]
-        return [[one.loss, *own] for one, own in zip(found, gradients, strict=True)]
+            t.load_state_dict(copy.deepcopy(begun[t.seed]))
+        for start in range(3):
+            for t in members:
+                t.optimizer.zero_grad()
+            found = in_one_program([step(t, torch.arange(batch) + t.seed + start) for t in members])
+        return [
+            [one.loss, *(p.detach().clone() for p in t.model.parameters())]
+            for one, t in zip(found, members, strict=True)
+        ]
 
     together = computed(made)
     for members in ([0], [5], [1, 3], [2, 4, 0, 5], [5, 4, 3, 2, 1]):
@@ -141,7 +151,8 @@ def test_networks_of_other_shapes_are_computed_beside_each_other(fit):
 
 def test_a_stack_that_has_no_room_is_computed_in_halves(compose, monkeypatch):
     made = [trainers.trainer(compose, f"seed={seed}") for seed in range(5)]
-    part, program, sizes = made[0].data.train, steps._program, []
+    program, sizes = steps._program, []
+    begun = [copy.deepcopy(t.state_dict()) for t in made]
 
     def narrow(members):
         sizes.append(len(members))
@@ -149,11 +160,12 @@ def test_a_stack_that_has_no_room_is_computed_in_halves(compose, monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return program(members)
 
-    inputs = made[0].sequences(part, torch.arange(16))
-    asked = [Step(t.model, inputs, part.labels[:16], None, 0.0, 0, "fp32") for t in made]
-    whole = [one.loss for one in in_one_program(asked)]
+    whole = [one.loss for one in in_one_program([step(t, torch.arange(16)) for t in made])]
+    for t, state in zip(made, begun, strict=True):
+        t.load_state_dict(state)
+        t.optimizer.zero_grad()
     monkeypatch.setattr(steps, "_program", narrow)
-    assert [one.loss for one in in_one_program(asked)] == whole
+    assert [one.loss for one in in_one_program([step(t, torch.arange(16)) for t in made])] == whole
     assert sizes == [5, 2, 3, 1, 2]
 
 
@@ -163,12 +175,16 @@ def test_a_stack_that_has_no_room_is_computed_in_halves(compose, monkeypatch):
 def test_what_no_program_knows_is_said_to_be_so(compose, words):
     t = trainers.trainer(compose, *words)
     inputs = t.sequences(t.data.train, torch.arange(2))
-    assert not steps.can_be_stacked(t.model, inputs, t.precision.name)
+    assert not steps.can_be_stacked(t.model, t.optimizer, inputs, t.precision.name)
 
 
-def test_a_network_of_a_users_own_and_unequal_lengths_are_not_stacked(compose):
+def test_what_is_a_users_own_and_unequal_lengths_are_not_stacked(compose):
+    class Own(torch.optim.SGD):
+        pass
+
     t = trainers.trainer(compose)
-    inputs = t.sequences(t.data.train, torch.arange(2))
-    assert steps.can_be_stacked(t.model, inputs, "fp32")
-    assert not steps.can_be_stacked(t.model, (*inputs, torch.tensor([3, 4])), "fp32")
-    assert not steps.can_be_stacked(nn.Linear(2, 2), inputs, "fp32")
+    inputs, own = t.sequences(t.data.train, torch.arange(2)), Own(t.model.parameters())
+    assert steps.can_be_stacked(t.model, t.optimizer, inputs, "fp32")
+    assert not steps.can_be_stacked(t.model, t.optimizer, (*inputs, torch.tensor([3, 4])), "fp32")
+    assert not steps.can_be_stacked(nn.Linear(2, 2), t.optimizer, inputs, "fp32")
+    assert not steps.can_be_stacked(t.model, own, inputs, "fp32")

@@ -174,7 +174,8 @@ class Asha(Pausing):
     """Asynchronous successive halving as published (Li et al. 2020, arXiv:1810.05934, algorithm 2).
 
     Rungs are `min_resource` steps, and `reduction_factor` times as many each time. Of those that have come to a rung,
-    the best one in `reduction_factor` goes on.
+    the best one in `reduction_factor` goes on. Above the first rung the best goes on at once; as published it would
+    wait there for as many, so that no trial of a short search would come to its end.
 
     Args:
         min_resource: steps that every trial gets.
@@ -187,11 +188,16 @@ class Asha(Pausing):
         checked(min_resource=(min_resource, 1), reduction_factor=(reduction_factor, 2))
         self.min_resource, self.reduction_factor = min_resource, reduction_factor
 
+    def first_rung(self, number: int, num_steps: int | None) -> int:
+        """Returns after how many steps a trial is first compared with others."""
+        return self.min_resource
+
     def is_rung(self, number: int, step: int, num_steps: int | None) -> bool:
-        return is_power(step, self.min_resource, self.reduction_factor)
+        return is_power(step, self.first_rung(number, num_steps), self.reduction_factor)
 
     def num_promoted(self, rung: Sequence[Curve], step: int, group: Sequence[Curve], situation: Situation) -> int:
-        return len(rung) // self.reduction_factor
+        is_first = step == self.first_rung(rung[0].number, situation.num_steps)
+        return max(0 if is_first else 1, len(rung) // self.reduction_factor)
 
     def most_promoted(self, num_members: int) -> int:
         return num_members // self.reduction_factor
@@ -309,9 +315,9 @@ class Hyperband(Asha):
             found.setdefault(self.bracket(curve.number, situation.num_steps), []).append(curve)
         return list(found.values())
 
-    def is_rung(self, number: int, step: int, num_steps: int | None) -> bool:
-        first = self.min_resource * self.reduction_factor ** self.bracket(number, num_steps)
-        return is_power(step, first, self.reduction_factor)
+    def first_rung(self, number: int, num_steps: int | None) -> int:
+        first: int = self.min_resource * self.reduction_factor ** self.bracket(number, num_steps)
+        return first
 
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2

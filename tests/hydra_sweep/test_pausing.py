@@ -139,8 +139,10 @@ def test_several_objectives_are_pruned_by_what_nothing_dominates(sweep):
 def test_another_metric_than_the_objective_may_decide(sweep):
     by_size = ("hydra.sweeper.objective=loss", "hydra.sweeper.prune_by=size", "hydra.sweeper.prune_direction=maximize")
     done = sweep(TRADE, "x=interval(-10,10)", *by_size, ASHA[0], "steps=9", budget(9))
-    [complete] = [trial for trial in done.trials() if trial.state.name == "COMPLETE"]
-    assert complete.intermediate_values[1] == max(trial.intermediate_values[1] for trial in done.trials())
+    sizes = {trial.number: trial.intermediate_values[1] for trial in done.trials()}
+    complete = [trial.number for trial in done.trials() if trial.state.name == "COMPLETE"]
+    assert max(sizes, key=sizes.get) in complete
+    assert len(complete) < 3
 
 
 @pytest.mark.parametrize(

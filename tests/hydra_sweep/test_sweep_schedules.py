@@ -119,6 +119,23 @@ def test_a_trial_that_is_the_best_of_its_rung_goes_on_at_once():
     assert Asha(reduction_factor=3).at_report(2, 1, Situation(three, 6, 9)) is Move.GO_ON
 
 
+def test_above_the_first_rung_the_best_so_far_goes_on_without_waiting_for_others():
+    asha, below = Asha(reduction_factor=3), rung(0.5, 0.4, 0.6)
+    first = [*below, curve(3, [0.1, 0.1, 0.1], OPEN)]
+    assert asha.at_report(3, 3, Situation(first, 6, 27)) is Move.GO_ON
+    worse = [*below, curve(3, [0.1] * 5, OPEN), curve(4, [0.2] * 3, OPEN)]
+    assert asha.at_report(4, 3, Situation(worse, 6, 27)) is not Move.GO_ON
+    better = [*worse[:4], curve(4, [0.1, 0.1, 0.05], OPEN)]
+    assert asha.at_report(4, 3, Situation(better, 6, 27)) is Move.GO_ON
+
+
+def test_hyperbands_brackets_each_wait_at_their_own_first_rung():
+    hyperband = Hyperband()
+    late = next(number for number in range(20) if hyperband.bracket(number, 9) == 1)
+    alone = [curve(late, [0.1, 0.1, 0.1], OPEN)]
+    assert hyperband.at_report(late, 3, Situation(alone, 20, 9)) is Move.PAUSE
+
+
 def test_between_rungs_and_after_its_last_step_nothing_is_decided():
     decided = [step for step in range(1, 20) if Asha(min_resource=2, reduction_factor=3).decides_at(0, step, 18)]
     assert decided == [2, 6]
@@ -151,7 +168,8 @@ def test_beyond_keep_paused_the_worst_of_the_lowest_rung_ends():
     assert Asha(reduction_factor=3, keep_paused=3).next_turn(Situation(paused, 50, 9)) == Asha(
         reduction_factor=3
     ).next_turn(Situation(paused, 50, 9))
-    waiting = [curve(0, [0.1, 0.1, 0.1]), curve(1, [0.2]), curve(2, [0.05], ENDED), curve(3, [0.3])]
+    ahead = curve(4, [0.05] * 4, OPEN)
+    waiting = [curve(0, [0.1, 0.1, 0.1]), curve(1, [0.2]), curve(2, [0.05], ENDED), curve(3, [0.3]), ahead]
     assert Asha(reduction_factor=3).next_turn(Situation(waiting, 50, 9)) is None
     assert Asha(reduction_factor=3, keep_paused=2).next_turn(Situation(waiting, 50, 9)) == Turn(3, Move.END)
 
@@ -159,7 +177,7 @@ def test_beyond_keep_paused_the_worst_of_the_lowest_rung_ends():
 def test_if_nothing_is_complete_in_the_end_the_best_of_the_highest_rung_runs_to_its_end():
     paused = [curve(0, [0.1]), curve(1, [0.2, 0.2, 0.2])]
     assert Asha(reduction_factor=3).next_turn(Situation(paused, 0, 9)) == Turn(1, Move.GO_ON)
-    assert Asha(reduction_factor=3).next_turn(Situation([paused[1], curve(2, [0.05], OPEN)], 0, 9)) is None
+    assert Asha(reduction_factor=3).next_turn(Situation([paused[0], curve(2, [], OPEN)], 0, 9)) is None
     assert (
         Asha(reduction_factor=3).next_turn(Situation([*paused, curve(2, [0.05] * 9, COMPLETE)], 0, 9)).move is Move.END
     )

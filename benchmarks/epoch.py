@@ -31,7 +31,7 @@ def measure(rounds: int = 5) -> Iterator[Row]:
         return Subject(keras, PEERS / "keras_epoch.py", root, images, policy, env=PATH | {"KERAS_BACKEND": backend})
 
     def lightning_at(precision: str) -> Subject:
-        return Subject(lightning, PEERS / "lightning_epoch.py", root, images, precision, env=PATH)
+        return Subject(lightning, PEERS / "lightning_epoch.py", root, images, precision, "cpu", env=PATH)
 
     precisions = ("fp32",) if has_avx2_alone() else ("fp32", "bf16")  # LSTMs in bf16 end in an error on AVX2
     subjects = {precision: ours(precision) for precision in precisions}

@@ -5,6 +5,7 @@
     python benchmarks/run.py best               five runs of experiment=best: an hour
     python benchmarks/run.py search             five rounds of searches: up to three hours, and it goes on
     python benchmarks/run.py stack              trials side by side in one program, and not: half an hour
+    python benchmarks/run.py gpu                on an NVIDIA GPU: an epoch, and trials side by side
     python benchmarks/run.py --avx2 fast        as on a processor with AVX2 alone, by limiting every library to it
     python benchmarks/run.py --table            no measuring: the table and the figure of what is in results/
 
@@ -29,7 +30,7 @@ import matplotlib.pyplot as plt
 from bench import AVX2_ALONE, RESULTS, Row, results_file, save
 
 USUAL = ("start", "cells", "epoch", "collect", "watch", "fast")
-RARE = ("best", "search", "stack")
+RARE = ("best", "search", "stack", "gpu")
 
 
 def main() -> None:

@@ -45,11 +45,17 @@ def measure(rounds: int = 1) -> Iterator[Row]:
 
 def sweep(cell: str, size: int, workers: int, stack: str) -> float:
     """Returns how long the trials took."""
+    return seconds_of(
+        *(f"model={cell}", f"model.hidden_size={size}", f"seed=range({NUM_TRIALS})", "train.batch_size=64"),
+        *("data.limit=2000", "data.valid_size=200", f"train.epochs={max(2, EPOCHS_UNITS // size)}"),
+        *(f"workers={workers}", f"stack={stack}", "train.device=cpu"),
+    )
+
+
+def seconds_of(*words: str) -> float:
+    """Returns the time from the start of a sweep's first trial to the end of its last one."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [f"model={cell}", f"model.hidden_size={size}", f"seed=range({NUM_TRIALS})", "optim=adam"]
-        words += ["data.limit=2000", "data.valid_size=200", "train.batch_size=64", "train.patience=null"]
-        words += [f"train.epochs={max(2, EPOCHS_UNITS // size)}", f"workers={workers}", f"stack={stack}", "name=s"]
-        command = [sys.executable, "-m", "rnnexp", "-m", *words]
+        command = [sys.executable, "-m", "rnnexp", "-m", *words, "optim=adam", "train.patience=null", "name=s"]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         place = Path(folder) / "outputs" / "sweeps" / "s"
         trials = SweepStudy(f"sqlite:///{place / 'study.db'}", "s", 10).trials()

@@ -1,4 +1,4 @@
-"""PyTorch Lightning as a subject: `python lightning_epoch.py ROOT IMAGES 32-true|bf16-mixed`.
+"""PyTorch Lightning as a subject: `python lightning_epoch.py ROOT IMAGES 32-true|bf16-mixed cpu|cuda`.
 
 The notebook's model and optimizer; the images are one tensor in memory, normalised beforehand, and a DataLoader without
 workers hands them out. No logger, checkpoints or validation; the progress bar is off.
@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 warnings.filterwarnings("ignore")
-root, num_images, precision = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+root, num_images, precision, accelerator = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 mnist = torchvision.datasets.MNIST(root, train=True)
 images = (mnist.data[:num_images].float() / 255 - 0.5) / 0.5
 loader = DataLoader(TensorDataset(images.transpose(1, 2).contiguous(), mnist.targets[:num_images]), 64, shuffle=True)
@@ -41,7 +41,7 @@ model = Classifier()
 def epoch() -> None:
     trainer = lightning.Trainer(
         max_epochs=1,
-        accelerator="cpu",
+        accelerator=accelerator,
         precision=precision,
         logger=False,
         enable_checkpointing=False,

@@ -24,11 +24,11 @@ with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
     cfg = compose("config", overrides=sys.argv[1:])
 torch.set_num_threads(cfg.train.threads or num_physical_cores())
 machine.keep_memory()
-plain = plain_config(cfg)
+plain, device = plain_config(cfg), machine.pick_device(cfg.train.device)
 dataset = loading.load(cfg.data, with_test=False)
-parts = split(dataset, cfg.data, torch.device("cpu"), with_test=False)
+parts = split(dataset, cfg.data, device, with_test=False)
 normalization = Normalization.of(cfg.data, parts.train, dataset.kind)
-model = instantiate(plain["model"], input_size=28, num_classes=10)
+model = instantiate(plain["model"], input_size=28, num_classes=10).to(device)
 trainer = Trainer(
     model=model,
     optimizer=instantiate(plain["optim"], _partial_=True)(model.parameters()),
@@ -39,7 +39,7 @@ trainer = Trainer(
     metrics={},
     class_weights=None,
     seed=0,
-    device=torch.device("cpu"),
+    device=device,
     precision=Precision(cfg.train.precision, ""),
     stop=signals.Stop(),
     save=lambda trainer: None,

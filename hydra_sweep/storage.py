@@ -26,7 +26,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from hydra_sweep.errors import UserError
-from hydra_sweep.optuna_compat import STORAGE_CALLS
+from hydra_sweep.optuna_compat import STORAGE_CALLS, Database
+from hydra_sweep.records import LEASE, PAUSE
 from hydra_sweep.sweep_folder import SQLITE
 
 PASSWORDS = {"postgresql": "PGPASSWORD", "mysql": "MYSQL_PWD", "redis": "REDISCLI_AUTH", "rediss": "REDISCLI_AUTH"}
@@ -36,6 +37,12 @@ PATIENCE["tcp_user_timeout"] = 60_000
 PACKAGES = {"postgresql": "'psycopg[binary]'", "redis": "redis", "rediss": "redis", "grpc": "grpcio protobuf"}
 Storage = TypeVar("Storage", bound=BaseStorage)
 T = TypeVar("T")
+
+
+class SweepDatabase(Database):
+    """What becomes of a trial that waits begins with a claim, which leaves a lease, and with it what is to be done."""
+
+    claims = LEASE, PAUSE
 
 
 def absolute(url: str) -> str:
@@ -123,7 +130,7 @@ def _open_database(url: str, seconds: float) -> RDBStorage:
         """Whether another process was making the tables of an empty database at the same moment."""
         return isinstance(error, SQLAlchemyError) and "already exists" in str(error)
 
-    return _try(lambda: _patient(RDBStorage, seconds)(url, engine_kwargs=options), 30.0, is_being_made)
+    return _try(lambda: _patient(SweepDatabase, seconds)(url, engine_kwargs=options), 30.0, is_being_made)
 
 
 def _open_sqlite(url: str, seconds: float, may_create: bool) -> RDBStorage:
@@ -145,7 +152,7 @@ def _open_sqlite(url: str, seconds: float, may_create: bool) -> RDBStorage:
         return connection
 
     # Not by the URL, in which a folder's braces and question marks would mean something.
-    return _patient(RDBStorage, seconds)("sqlite:///study.db", engine_kwargs={"creator": connect})
+    return _patient(SweepDatabase, seconds)("sqlite:///study.db", engine_kwargs={"creator": connect})
 
 
 def _connect(path: Path, may_create: bool) -> sqlite3.Connection:

@@ -171,7 +171,7 @@ class Pausing(Schedule):
 
 
 class Asha(Pausing):
-    """Asynchronous successive halving as published (Li et al. 2020, arXiv:1810.05934, algorithm 2).
+    """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934, algorithm 2), but for one thing.
 
     Rungs are `min_resource` steps, and `reduction_factor` times as many each time. Of those that have come to a rung,
     the best one in `reduction_factor` goes on. Above the first rung the best goes on at once; as published it would

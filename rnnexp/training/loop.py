@@ -183,9 +183,17 @@ class Trainer:
             if base_lr is not None:
                 group["lr"] = base_lr * factor
         self.optimizer.zero_grad()
-        moved = self.model, self.optimizer, cfg.clip_norm, inputs, labels
-        seed = derive(self.seed, "dropout", step)
-        asked = Step(*moved, self.class_weights, cfg.label_smoothing, seed, self.precision.name)
+        asked = Step(
+            model=self.model,
+            optimizer=self.optimizer,
+            clip_norm=cfg.clip_norm,
+            inputs=inputs,
+            labels=labels,
+            class_weights=self.class_weights,
+            label_smoothing=cfg.label_smoothing,
+            seed=derive(self.seed, "dropout", step),
+            precision=self.precision.name,
+        )
         if self.is_stacked:
             loss, num_correct = together(in_one_program, asked)
         else:

@@ -5,17 +5,22 @@ Seen with hydra-core 1.3.8, joblib 1.5.3 and Python 3.11. Optuna's are in `optun
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import process, resource_tracker
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.utils import _locate
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -33,6 +38,35 @@ def group_options(loader: ConfigLoader, group: str) -> list[str]:
     """Returns the options of a group, as the loader's own method does, which copies its whole repository first."""
     repository = loader.repository if isinstance(loader, ConfigLoaderImpl) else loader
     return list(repository.get_group_options(group))
+
+
+class ReadOnce(ConfigRepository):
+    """A repository that parses each configuration file once for all compositions; Hydra parses all for each."""
+
+    def __init__(self, repository: ConfigRepository) -> None:
+        self.sources = repository.sources
+        self.kept: dict[str, ConfigResult | None] = {}
+
+    def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
+        super().initialize_sources(config_search_path)
+        self.kept = {}
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        if config_path not in self.kept:
+            self.kept[config_path] = super().load_config(config_path)
+        found = self.kept[config_path]
+        # A composition takes what it has read apart, but for the list of defaults, which it copies.
+        return replace(found, config=copy.deepcopy(found.config), header=dict(found.header)) if found else None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ReadOnce:
+        """Returns what a composition begins with: its own search path, if it gets one, and the files read so far."""
+        return copy.copy(self)
+
+
+def read_once(loader: ConfigLoader) -> None:
+    """Lets a loader parse each configuration file once: composing takes half the time."""
+    if isinstance(loader, ConfigLoaderImpl) and not isinstance(loader.repository, ReadOnce):
+        loader.repository = ReadOnce(loader.repository)
 
 
 def value_of(override: Override) -> Any:

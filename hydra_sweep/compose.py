@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hydra_sweep.compat import apply_values, group_options, override_dirname
+from hydra_sweep.compat import apply_values, group_options, override_dirname, read_once
 from hydra_sweep.differences import flatten
 from hydra_sweep.errors import UserError
 from hydra_sweep.hydra_errors import one_line
@@ -64,6 +64,7 @@ class CachedComposer:
     def __init__(
         self, loader: ConfigLoader, load: Callable[[list[str]], DictConfig], typed: Sequence[str] = ()
     ) -> None:
+        read_once(loader)
         self.loader, self.load, self.typed = loader, load, typed
         self.composed: dict[tuple[str, ...], DictConfig] = {}
 

@@ -23,18 +23,28 @@ OVERRIDES = [
 
 
 @pytest.fixture
-def hydra():
-    GlobalHydra.instance().clear()
+def create_hydra():
+    """Returns a function that gives Hydra anew, which has read nothing yet."""
+
+    def create():
+        GlobalHydra.instance().clear()
+        return Hydra.create_main_hydra2("app", create_config_search_path(None))
+
     with training_conf.registered():
-        yield Hydra.create_main_hydra2("app", create_config_search_path(None))
+        yield create
     GlobalHydra.instance().clear()
 
 
-def test_a_composition_is_hydras_own_whatever_was_composed_before(hydra):
+@pytest.fixture
+def hydra(create_hydra):
+    return create_hydra()
+
+
+def test_a_composition_is_hydras_own_whatever_was_composed_before(hydra, create_hydra):
     master = hydra.compose_config("training", ["name=x", "seed=1,2"], run_mode=RunMode.MULTIRUN)
-    composer = Composer(hydra.config_loader, master)
+    composer, theirs_alone = Composer(hydra.config_loader, master), create_hydra().config_loader
     for overrides in [*OVERRIDES, *OVERRIDES]:
-        ours, theirs = composer(overrides), hydra.config_loader.load_sweep_config(master, list(overrides))
+        ours, theirs = composer(overrides), theirs_alone.load_sweep_config(master, list(overrides))
         assert OmegaConf.to_container(ours) == OmegaConf.to_container(theirs)
         assert OmegaConf.get_type(ours.optim) is OmegaConf.get_type(theirs.optim)
         assert OmegaConf.is_struct(ours) == OmegaConf.is_struct(theirs)

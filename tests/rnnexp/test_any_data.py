@@ -348,6 +348,7 @@ def test_a_comparison_on_series_searches_by_folds_and_trains_on_all_of_them(seri
     ]
     command += ["data.folds=3", "train.keep=last", 'compare.arms=["model=gru","model=rnn"]', "compare.trials=2"]
     command += ["compare.searches=1", "compare.seeds=2", 'compare.final=["data.valid_size=0"]', "search=quick"]
+    command += ["workers=1", "hydra/launcher=basic"]  # in fewer processes
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "outputs" / "compare" / "cells"

@@ -470,12 +470,12 @@ def test_a_notebooks_stop_button_stops_a_run_and_a_sweep_so_that_they_go_on(here
         return interrupt
 
     execute(f"import rnnexp; words = {words!r}; basic = {BASIC!r}")
-    run = "run = rnnexp.run([*words, 'train.epochs=3000'], name='one', resume=True); print(run.status)"
+    run = "run = rnnexp.run([*words, 'train.epochs=150'], name='one', resume=True); print(run.status)"
     assert execute(run, once(here / "outputs/runs/one/history.csv")) == ("", "KeyboardInterrupt")
     assert rnnexp.load("one").status == "unfinished"
-    sweep = "rnnexp.sweep([*words, *basic, 'train.epochs=3000'], search={'optim.lr': [0.01, 0.02]}, name='s')"
+    sweep = "rnnexp.sweep([*words, *basic, 'train.epochs=150'], search={'optim.lr': [0.01, 0.02]}, name='s')"
     assert execute(sweep, once(here / "outputs/sweeps/s/0/history.csv")) == ("", "KeyboardInterrupt")
     assert (here / "outputs/sweeps/s/0/checkpoint.pt").exists()
-    patient = "patience = ['train.epochs=3000', 'resume=force', 'hydra.sweeper.stop.steps=1']"
+    patient = "patience = ['train.epochs=150', 'resume=force', 'hydra.sweeper.stop.steps=1']"
     shown = "sweep = rnnexp.sweep([*words, *basic, *patience], search={'optim.lr': [0.01, 0.02]}, name='s')"
     assert execute(f"{patient}; {shown}; print(len(sweep.runs))")[1] is None

@@ -173,6 +173,7 @@ def test_sweeps_and_comparisons_go_on_without_any_screen(way, tmp_path):
     assert ended(started(sweep, "both", way, tmp_path)) == (0, "")
     assert [row["state"] for row in rows(tmp_path / "outputs/sweeps/a")] == ["complete"] * 2
     arms = ['compare.arms=["model=rnn","model=gru"]', "compare.trials=0", "compare.seeds=2"]
+    arms += ["workers=1", "hydra/launcher=basic"]  # in fewer processes
     compare = [sys.executable, "-m", "rnnexp.compare", "name=c", *arms, *SMALL]
     assert ended(started(compare, "both", way, tmp_path)) == (0, "")
     assert (tmp_path / "outputs/compare/c/comparison.json").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 import shlex
 import sys
@@ -145,6 +146,18 @@ class Plan(Goal):
         """Returns a new sampler, with these arguments beside those that are configured."""
         found: optuna.samplers.BaseSampler = made(self._sampler, **options)
         return found
+
+    def is_random(self, number: int) -> bool:
+        """Whether a trial is drawn at random, whatever the sampler: a share of all, spread evenly."""
+        share = self.random_share
+        return math.floor((number + 1) * share) > math.floor(number * share)
+
+    @cached_property
+    def random_share(self) -> float:
+        if self.settings.random_share is not None:
+            return self.settings.random_share
+        schedule, _ = self.schedule()
+        return 1 / 3 if self.sampler_name == "tpe" and schedule is not None and schedule.pauses else 0.0
 
     # Hydra takes 2 ms to make an object, and a trial wants a sampler for each of its parameters.
 

@@ -215,6 +215,8 @@ def _problems(settings: SweeperConfig) -> Iterator[str]:
         if value is not None and not compare(value, bound):
             sign = ">" if compare is operator.gt else ">="
             yield f"hydra.sweeper.{name} must be {sign} {bound}, got {value}"
+    if settings.random_share is not None and not 0 <= settings.random_share <= 1:
+        yield f"hydra.sweeper.random_share must be from 0 to 1, got {settings.random_share:g}"
     if not isinstance(settings.stack, str) and not (isinstance(settings.stack, int) and settings.stack >= 1):
         yield f"hydra.sweeper.stack must be a number of trials or module.function, got {settings.stack}"
     for name, allowed in ALLOWED.items():
@@ -272,6 +274,8 @@ def _problems_together(settings: SweeperConfig, space: Space, sampler: str, prun
         yield f"a search needs a budget; type {settings.spelling('n_trials')}=40"
     if settings.start_from and (not space.is_search or sampler == "grid"):
         yield "start_from tells a sampler what to expect; a grid asks none"
+    if settings.random_share is not None and (not space.is_search or sampler in ("grid", "random", "qmc")):
+        yield "random_share is for samplers that learn, such as tpe; leave it out"
     if settings.custom_search_space and (settings.n_trials is None or sampler == "grid"):
         yield (
             "custom_search_space is for searches: it needs a sampler other than grid, and a budget, such as "

@@ -251,6 +251,10 @@ class SweeperConfig:
     # module.function of (cfg, the keys that vary, whether it is a search), which returns how many
     stack: Any = 1
     wait: bool = True  # false: hand the workers to Slurm and leave; they end when the budget is spent
+    # share of the trials that are drawn at random, so that what is slow at first is tried again however few of it a
+    # pruner has let through (Falkner et al. 2018, arXiv:1807.01774: a third); null: a third of those of tpe under a
+    # pruner that pauses trials, else none
+    random_share: float | None = None
     params: Any = field(default_factory=dict)  # key: "choice(...)", "interval(...)", ...
     when: Any = field(default_factory=dict)  # "key=value": {key: "...", when: {...}}
     zip: list[Any] = field(default_factory=list)  # keys whose values go side by side: [a,b], or [[a,b],[c,d]]

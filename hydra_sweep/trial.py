@@ -105,10 +105,13 @@ class RunningTrial:
             self.study.storage.set_trial_user_attr(self.trial_id, CELL, list(cell))
         return self.plan.wanted.get(cell, {})
 
-    def sampler(self, *purpose: str) -> optuna.samplers.BaseSampler:
+    def sampler(self, *purpose: str, draws: bool = True) -> optuna.samplers.BaseSampler:
         """Returns a sampler whose draws depend on the sweep's seed, the trial's number and the purpose alone.
 
         So a resumed sweep neither draws its first points again nor others than an uninterrupted one.
+
+        Args:
+            draws: or only notes what it keeps of a trial that has ended.
         """
         settings, name = self.plan.settings, self.plan.sampler_name
         seed = derive(settings.seed, "/".join(("sampler", *purpose)), self.number) % 2**32
@@ -122,7 +125,8 @@ class RunningTrial:
             options["independent_sampler"] = optuna.samplers.RandomSampler(seed=seed)
         if self.plan.constraints and not optuna_compat.HAS_CONSTRAINTS and name in KEEPS_CONSTRAINTS:
             options["constraints_func"] = self._recorded_violations
-        sampler = self.plan.sampler(**options)
+        is_random = draws and self.plan.is_random(self.number)
+        sampler = optuna.samplers.RandomSampler(seed=seed) if is_random else self.plan.sampler(**options)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return optuna.samplers.PartialFixedSampler(self.fixed, sampler) if self.fixed else sampler
@@ -369,7 +373,7 @@ class RunningTrial:
             self.study.end(trial_id, state, None, outcome)
             return
         view = self.study.view(self.plan.are_reports_objectives)
-        study = self.study.optuna(self.sampler("after"), self.pruner, view)
+        study = self.study.optuna(self.sampler("after", draws=False), self.pruner, view)
         with warnings.catch_warnings(), suppress(ValueError):  # ValueError: ended by another in the meantime
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.tell(self.number, values, state=state)

@@ -170,6 +170,32 @@ def test_a_samplers_typed_parameters_reach_optuna(sweep):
     assert all(a != b for a, b in zip(ten[2:], two[2:], strict=True))
 
 
+def test_under_a_pruner_that_pauses_a_third_of_tpes_trials_is_drawn_at_random(sweep):
+    space = [PARABOLA, "x=interval(0,4)", budget(12)]
+    tpe, asha = "hydra.sweeper.sampler.n_startup_trials=1", "hydra/sweeper/pruner=asha"
+    random = sweep(*space, asha, "hydra/sweeper/sampler=random", name="random").params()
+    third = sweep(*space, asha, tpe, name="third").params()
+    half = sweep(*space, tpe, "hydra.sweeper.random_share=0.5", name="half").params()
+    none = sweep(*space, tpe, name="none").params()
+    for found, drawn in (third, {0, 2, 5, 8, 11}), (half, {0, 1, 3, 5, 7, 9, 11}), (none, {0}):
+        assert {number for number in range(12) if found[number] == random[number]} == drawn
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([budget(4), "hydra.sweeper.random_share=1.5"], "hydra.sweeper.random_share must be from 0 to 1, got 1.5"),
+        (
+            [budget(4), "hydra.sweeper.random_share=0.5", "hydra/sweeper/sampler=random"],
+            "random_share is for samplers that learn, such as tpe; leave it out",
+        ),
+    ],
+)
+def test_a_share_that_means_nothing_is_a_line(sweep, words, line):
+    done = sweep(PARABOLA, "x=interval(0,4)", *words, code=2)
+    assert line in done.err
+
+
 # Pruning.
 
 

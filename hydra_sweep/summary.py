@@ -29,7 +29,10 @@ def headline(plan: Plan, num_workers: int) -> str:
 
 
 def _kind(plan: Plan) -> str:
-    return "grid" if plan.is_grid else f"search by {plan.sampler_name}, pruner {plan.pruner_name}"
+    if plan.is_grid:
+        return "grid"
+    at_random = f", {100 * plan.random_share:.0f} % at random" if plan.random_share else ""
+    return f"search by {plan.sampler_name}, pruner {plan.pruner_name}{at_random}"
 
 
 def dry_run(plan: Plan) -> list[str]:

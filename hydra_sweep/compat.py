@@ -64,7 +64,7 @@ class ReadOnce(ConfigRepository):
 
 
 def read_once(loader: ConfigLoader) -> None:
-    """Lets a loader parse each configuration file once: composing takes half the time."""
+    """Lets a loader parse each configuration file once: composing takes two thirds of the time."""
     if isinstance(loader, ConfigLoaderImpl) and not isinstance(loader.repository, ReadOnce):
         loader.repository = ReadOnce(loader.repository)
 

@@ -31,7 +31,7 @@ def headline(plan: Plan, num_workers: int) -> str:
 def _kind(plan: Plan) -> str:
     if plan.is_grid:
         return "grid"
-    at_random = f", {100 * plan.random_share:.0f} % at random" if plan.random_share else ""
+    at_random = f", {100 * plan.random_share:.0f} % drawn at random" if plan.random_share else ""
     return f"search by {plan.sampler_name}, pruner {plan.pruner_name}{at_random}"
 
 

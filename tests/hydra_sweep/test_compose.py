@@ -42,9 +42,9 @@ def hydra(create_hydra):
 
 def test_a_composition_is_hydras_own_whatever_was_composed_before(hydra, create_hydra):
     master = hydra.compose_config("training", ["name=x", "seed=1,2"], run_mode=RunMode.MULTIRUN)
-    composer, theirs_alone = Composer(hydra.config_loader, master), create_hydra().config_loader
+    composer, untouched = Composer(hydra.config_loader, master), create_hydra().config_loader
     for overrides in [*OVERRIDES, *OVERRIDES]:
-        ours, theirs = composer(overrides), theirs_alone.load_sweep_config(master, list(overrides))
+        ours, theirs = composer(overrides), untouched.load_sweep_config(master, list(overrides))
         assert OmegaConf.to_container(ours) == OmegaConf.to_container(theirs)
         assert OmegaConf.get_type(ours.optim) is OmegaConf.get_type(theirs.optim)
         assert OmegaConf.is_struct(ours) == OmegaConf.is_struct(theirs)

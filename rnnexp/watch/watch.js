@@ -179,6 +179,7 @@ function heads(answer) {
     const button = make("button", "", name);
     button.type = "button";
     button.addEventListener("click", () => {
+      const by = state.sort || "-changed"; // by now: a second click may come before the answer to the first
       state.sort = by === name ? `-${name}` : by === `-${name}` ? name : answer.numeric[i] ? `-${name}` : name;
       ask();
     });

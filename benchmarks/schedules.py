@@ -43,7 +43,7 @@ from hydra_sweep.plan import Plan
 from hydra_sweep.process import Process
 from hydra_sweep.records import Curves as RecordedCurves
 from hydra_sweep.records import Outcome
-from hydra_sweep.schedules import Move
+from hydra_sweep.schedules import Budget, Move
 from hydra_sweep.signals import Paused
 from hydra_sweep.study import SweepStudy
 from hydra_sweep.trial import RunningTrial
@@ -229,7 +229,7 @@ def replay(task: tuple[Arm, int]) -> list[tuple[float, float]]:
 def begin(study: SweepStudy, plan: Plan, process: Process, schedule: Any) -> RunningTrial | None:
     """Returns the trial that a free worker takes up, if there is one."""
     directions = list(plan.pruned_by.values())
-    if (claimed := study.claim(process, plan.n_trials, (), None, schedule, directions)) is None:
+    if (claimed := study.claim(process, Budget(plan.n_trials, None, schedule, directions))) is None:
         return None
     trial = RunningTrial(plan, study, None, *claimed)  # type: ignore[arg-type]
     trial.sample()

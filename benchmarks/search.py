@@ -8,7 +8,8 @@ for each core.
 In each round the basic launcher runs twenty trials to their end. What counts is how long each takes, start included, to
 the validation accuracy of the best of them; the others end as soon as they come there, or once they have had as much
 time as the basic launcher took for all twenty, which then counts as theirs: less than it would take them. Every epoch's
-accuracy counts, for all of them. What each has found is kept in results/search-rounds.json: the command goes on there.
+accuracy counts, for all of them. As the best of twenty is a lucky one, how long each takes to 0.3 points less is told
+as well. What each has found is kept in results/search-rounds.json: the command goes on there.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ PEERS = HERE / "peers"
 ROUNDS = RESULTS / "search-rounds.json"
 MANY = 10 * NUM_TRIALS  # trials, for those that have time instead
 GOALS = {"hydra-optuna-sweeper, basic": 3.0, "hydra-optuna-sweeper, joblib": 2.0, "Ray Tune, ASHA": 1.0}
+LESS = 0.003  # of the accuracy, whose standard error is 0.0045 on 2,000 images
 Found = list[tuple[float, float]]  # seconds since the start, best validation accuracy so far
 
 
@@ -90,12 +92,15 @@ def measure(rounds: int = 5) -> Iterator[Row]:
     known = known[:rounds]
     ours = [found["rnnexp"] for found in known]
     wanted = [max(best for _, best in found["hydra-optuna-sweeper, basic"]) for found in known]
-    for name, goal in GOALS.items():
-        theirs = [found[name] for found in known]
-        a, b = ([until(found, best) for found, best in zip(them, wanted, strict=True)] for them in (ours, theirs))
-        never = sum(found[-1][1] < best for found, best in zip(theirs, wanted, strict=True))
-        note = f"mean {ratio(a, b)}" + f"; {never} of {rounds} never came there" * bool(never)
-        yield Row("a search, to the accuracy of the best of twenty trials", name, "s", a, b, goal=goal, note=note)
+    what = "a search, to the accuracy of the best of twenty trials"
+    for title, less in ((what, 0.0), (f"{what}, less {100 * LESS:g} points", LESS)):
+        enough = [best - less for best in wanted]
+        for name, goal in GOALS.items():
+            both = ours, [found[name] for found in known]
+            a, b = ([until(found, best) for found, best in zip(them, enough, strict=True)] for them in both)
+            never = [sum(found[-1][1] < best for found, best in zip(them, enough, strict=True)) for them in both]
+            note = f"mean {ratio(a, b)}" + f"; {never[0]} and {never[1]} of {rounds} never came there" * any(never)
+            yield Row(title, name, "s", a, b, goal=None if less else goal, note=note)
     yield Row("that accuracy", "hydra-optuna-sweeper, basic", "%", [100 * best for best in wanted])
 
 

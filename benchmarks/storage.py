@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from hydra_sweep.process import Process
 from hydra_sweep.records import Outcome
+from hydra_sweep.schedules import Budget
 from hydra_sweep.study import SweepStudy
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -67,7 +68,7 @@ def work(url: str, num_trials: int, begin: float) -> list[tuple[int, float, floa
     time.sleep(max(0.0, begin - time.time()))
     while True:
         began = time.perf_counter()
-        claimed = study.unacknowledged_claim(process, (), study.trials()) or study.claim(process, num_trials)
+        claimed = study.unacknowledged_claim(process, (), study.trials()) or study.claim(process, Budget(num_trials))
         if claimed is None:
             return found
         optuna_study = study.optuna(optuna.samplers.TPESampler(constant_liar=True), optuna.pruners.NopPruner())

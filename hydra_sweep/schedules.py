@@ -1,7 +1,7 @@
 """Which trials of a search go on, wait or end: a schedule decides by what all trials have reported so far.
 
-A schedule knows no storage, no clock and no process: what decides on many hosts is what `benchmarks/replay.py` replays
-on a simulated clock. It sees trials as `Curve`s.
+A schedule knows no storage, no clock and no process: what decides on many hosts is what `benchmarks/schedules.py`
+replays on a simulated clock. It sees trials as `Curve`s.
 
 A trial that comes to a rung, a number of steps, is paused there, with its checkpoint. Whichever worker is free goes on
 with a paused trial that belongs to the best of its rung, and begins a new one only if there is none. Whether a trial
@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import combinations, pairwise
+
+from optuna.trial import FrozenTrial
 
 from hydra_sweep.curves import Curve, Phase, Situation, num_ahead, ranked
 
@@ -52,6 +54,26 @@ class Schedule:
     def next_turn(self, situation: Situation) -> Turn | None:
         """Returns what a free worker is to do before it begins a new trial; None: nothing just now."""
         return None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a sweep's workers may begin, and which paused trials they may go on with.
+
+    Args:
+        max_steps: reports of all trials, after which there is no new one.
+        schedule: decides about paused trials.
+        directions: of what it decides by.
+    """
+
+    n_trials: int
+    max_steps: int | None = None
+    schedule: Schedule | None = None
+    directions: Sequence[str] = ()
+
+    def is_spent(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether all trials together have reported as often as they may."""
+        return self.max_steps is not None and sum(len(t.intermediate_values) for t in trials) >= self.max_steps
 
 
 class Stopping(Schedule):

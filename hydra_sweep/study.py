@@ -61,7 +61,7 @@ from hydra_sweep.records import (
     SamplersView,
     is_paused,
 )
-from hydra_sweep.schedules import Move, Schedule
+from hydra_sweep.schedules import Budget, Move
 from hydra_sweep.storage import open_storage
 from hydra_sweep.sweep_folder import SQLITE
 
@@ -235,24 +235,19 @@ class SweepStudy:
     def claim(
         self,
         process: Process,
-        n_trials: int,
+        budget: Budget,
         only: Collection[int] = (),
-        max_steps: int | None = None,
-        schedule: Schedule | None = None,
-        directions: Sequence[str] = (),
         trials: list[FrozenTrial] | None = None,
     ) -> tuple[int, Lease] | None:
         """Takes a trial that waits for a worker, or one that its schedule wants, or a new one, within the budget.
 
         Args:
             only: numbers; if there are any, no other trial is taken.
-            max_steps: reports of all trials, after which there is no new one.
-            schedule: decides about paused trials.
-            directions: of what it decides by.
 
         Returns:
             Its id and lease, or None.
         """
+        n_trials, schedule = budget.n_trials, budget.schedule
         trials = self.within_budget(n_trials, trials)
         pauses = schedule is not None and schedule.pauses
         for trial in trials:
@@ -264,14 +259,12 @@ class SweepStudy:
                 return held  # what an earlier command has paused
         if only:
             return None
-        is_spent = max_steps is not None and sum(len(trial.intermediate_values) for trial in trials) >= max_steps
+        is_spent = budget.is_spent(trials)
         if schedule and pauses:
-            situation = self.situation(trials, 0 if is_spent else n_trials - len(trials), directions)
+            situation = self.situation(trials, 0 if is_spent else n_trials - len(trials), budget.directions)
             if turn := schedule.next_turn(replace(situation, is_spent=is_spent)):
                 trial = next(trial for trial in trials if trial.number == turn.number)
-                if held := self._resume(trial, process, turn.move):
-                    return held
-                return self.claim(process, n_trials, only, max_steps, schedule, directions)  # another worker was faster
+                return self._resume(trial, process, turn.move) or self.claim(process, budget)  # another was faster
         if is_spent or len(trials) >= n_trials:
             return None
         lease = Lease(process)

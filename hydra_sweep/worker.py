@@ -31,6 +31,7 @@ from hydra_sweep.plan import Plan
 from hydra_sweep.process import Process
 from hydra_sweep.processes import Program
 from hydra_sweep.returned import DiskFullError
+from hydra_sweep.schedules import Budget
 from hydra_sweep.signals import STOPPING, Interrupted, Paused, handling
 from hydra_sweep.storage import explained
 from hydra_sweep.study import FULL, STOP, WORKER, SweepStudy
@@ -127,7 +128,8 @@ class Worker:
 
     def work(self) -> None:
         """Runs one trial after the other."""
-        settings = self.plan.settings
+        directions = list(self.plan.pruned_by.values())
+        budget = Budget(self.plan.n_trials, self.plan.settings.stop.steps, self.schedule, directions)
         while self.has_room and STOPPING.signum is None and not self.stop_requested() and not self.limit.is_near():
             trials = self.study.trials()
             if self.study.num_failed(self.plan.n_trials, trials) >= self.max_failed:
@@ -135,13 +137,7 @@ class Worker:
                 return
             known = [trial.trial_id for trial in self.heartbeat.trials]
             claimed = self.study.unacknowledged_claim(self.process, known, trials) or self.study.claim(
-                self.process,
-                self.plan.n_trials,
-                self.only,
-                settings.stop.steps,
-                self.schedule,
-                list(self.plan.pruned_by.values()),
-                trials,
+                self.process, budget, self.only, trials
             )
             if claimed is None and self.may_come():
                 lanes.rest(WAIT_SECONDS)

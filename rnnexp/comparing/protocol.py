@@ -22,16 +22,10 @@ from rnnexp.comparing.arms import ArmSpec, merged, quoted
 from rnnexp.record.comparison_folder import ComparisonFolder
 from rnnexp.schema.identity import WATCHING
 
-VOLATILE = (
-    "workers",
-    "workers_per_gpu",
-    "stack",
-    "resume",
-    "hydra/launcher",
-    *WATCHING,
-)  # may change when a comparison goes on
-# May change, or are recorded otherwise.
+# May change when a comparison goes on.
+VOLATILE = ("workers", "workers_per_gpu", "stack", "resume", "hydra/launcher", *WATCHING)
 MOST_TRIALS = 1000  # of a search that has its time
+# May change, or are recorded otherwise.
 EXTENDABLE = ("arms", "data", "epochs", "searches", "seeds", "smallest_effect", "estimate")
 SEEDS_PER_LOOK = 5  # of compare.seeds=auto with one search
 AGAIN = 1000  # after the first fresh seed come the seeds of final runs, and from here on those of the best few

@@ -27,6 +27,7 @@ from sweeps import (
 from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.process import Process
 from hydra_sweep.records import Lease
+from hydra_sweep.schedules import Budget
 from hydra_sweep.status import open_sweep, status
 from hydra_sweep.study import SweepStudy
 from rnnexp.data.idx import MNIST_MD5
@@ -213,7 +214,7 @@ def test_a_clock_that_is_set_in_one_worker_kills_no_living_trial_and_keeps_no_de
 def test_a_process_is_the_same_whatever_is_done_to_the_clock(tmp_path, monkeypatch, shift):
     study = SweepStudy(f"sqlite:///{tmp_path / 'study.db'}", "a study", 5)
     study.create(["minimize"], {})
-    study.claim(Process.current(), 1)
+    study.claim(Process.current(), Budget(1))
     watch, booted = StaleTrialDetector(30), psutil.boot_time()
     assert not watch.lost(study)
     monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + shift)

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from hydra_sweep.process import Process
 from hydra_sweep.resume import name_metrics
-from hydra_sweep.schedules import Move
+from hydra_sweep.schedules import Budget, Move
 from hydra_sweep.study import SweepStudy
 
 ME = Process("here", 1, 0.0)
@@ -43,7 +43,7 @@ def test_a_study_of_an_earlier_version_gets_its_names_and_one_that_has_some_keep
 
 def beginning(study):
     """Returns a new trial's id."""
-    return study.claim(ME, 1000)[0]
+    return study.claim(ME, Budget(1000))[0]
 
 
 def pausing(study, trial_id, step):

@@ -38,6 +38,7 @@ from hydra_sweep import study as studies
 from hydra_sweep.errors import UserError
 from hydra_sweep.heartbeat import StaleTrialDetector
 from hydra_sweep.process import Process
+from hydra_sweep.schedules import Budget
 from hydra_sweep.status import RecordedSweep, headline
 from hydra_sweep.storage import hide_password
 from hydra_sweep.study import SweepStudy
@@ -120,7 +121,7 @@ def gone():
 def test_a_lease_of_another_host_is_lost_only_when_it_no_longer_beats(study, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(studies.time, "monotonic", lambda: now[0])
-    trial_id, lease = study.claim(FAR, 1)
+    trial_id, lease = study.claim(FAR, Budget(1))
     watch = StaleTrialDetector(30)
     for _ in range(3):
         assert not watch.lost(study)
@@ -134,9 +135,9 @@ def test_a_lease_of_another_host_is_lost_only_when_it_no_longer_beats(study, mon
 
 
 def test_of_this_host_a_dead_process_is_lost_at_once_and_a_living_one_never(study, monkeypatch):
-    study.claim(HERE, 9)
-    study.claim(gone(), 9)
-    study.claim(replace(HERE, born=HERE.born - 50), 9)  # this pid, given out anew
+    study.claim(HERE, Budget(9))
+    study.claim(gone(), Budget(9))
+    study.claim(replace(HERE, born=HERE.born - 50), Budget(9))  # this pid, given out anew
     watch = StaleTrialDetector(0)
     assert [trial.number for trial in watch.lost(study)] == [1, 2]
     now = time.monotonic()
@@ -145,12 +146,12 @@ def test_of_this_host_a_dead_process_is_lost_at_once_and_a_living_one_never(stud
 
 
 def test_a_lost_trial_comes_back_with_its_number_parameters_and_reports(study):
-    trial_id, _ = study.claim(gone(), 1)
+    trial_id, _ = study.claim(gone(), Budget(1))
     drawn = optuna.distributions.FloatDistribution(0, 1)
     study.storage.set_trial_param(trial_id, "x", 0.25, drawn)
     study.storage.set_trial_intermediate_value(trial_id, 1, 7.0)
     assert not study.requeue_or_fail(study.trials()[0], 3)
-    again, lease = study.claim(HERE, 1)
+    again, lease = study.claim(HERE, Budget(1))
     assert (again, lease.attempt, lease.process) == (trial_id, 2, HERE)
     [trial] = study.trials()
     assert (trial.number, trial.params, trial.intermediate_values) == (0, {"x": 0.25}, {1: 7.0})
@@ -159,23 +160,23 @@ def test_a_lost_trial_comes_back_with_its_number_parameters_and_reports(study):
 
 def test_a_trial_fails_after_so_many_losses_without_progress_and_progress_resets_the_count(study):
     def lost():
-        study.claim(HERE, 1)
+        study.claim(HERE, Budget(1))
         return study.requeue_or_fail(study.trials()[0], 3)
 
     assert [lost(), lost()] == [False, False]
-    study.storage.set_trial_intermediate_value(study.claim(HERE, 1)[0], 1, 7.0)
+    study.storage.set_trial_intermediate_value(study.claim(HERE, Budget(1))[0], 1, 7.0)
     assert not study.requeue_or_fail(study.trials()[0], 3)
     assert [lost(), lost()] == [False, True]
     [trial] = study.trials()
     assert trial.state is TrialState.FAIL
     assert studies.Outcome.of(trial).reason.startswith("its worker died 3 times")
     assert studies.Outcome.of(trial).attempt == 5
-    assert study.claim(HERE, 1) is None
+    assert study.claim(HERE, Budget(1)) is None
 
 
 def test_a_claimed_trial_is_never_seen_with_the_lease_of_its_last_attempt(study, monkeypatch):
     """Or a watcher would take it away again, in the moment before the new lease is written."""
-    study.claim(gone(), 1)
+    study.claim(gone(), Budget(1))
     study.requeue_or_fail(study.trials()[0], 3)
     watch, start = StaleTrialDetector(30), SweepStudy._start
 
@@ -185,11 +186,11 @@ def test_a_claimed_trial_is_never_seen_with_the_lease_of_its_last_attempt(study,
         return has_started
 
     monkeypatch.setattr(SweepStudy, "_start", watched)
-    assert study.claim(HERE, 1)[1].attempt == 2
+    assert study.claim(HERE, Budget(1))[1].attempt == 2
 
 
 def test_a_trial_killed_between_its_claim_and_its_lease_comes_back(study, monkeypatch):
-    study.claim(gone(), 1)
+    study.claim(gone(), Budget(1))
     study.requeue_or_fail(study.trials()[0], 3)
     study._start(study.trials()[0]._trial_id)
     now = [0.0]
@@ -205,30 +206,31 @@ def test_trials_beyond_the_budget_wait_until_it_is_raised(study):
         study.storage.create_new_trial(study.id)
     for trial in study.trials():
         study.release(trial._trial_id)
-    assert [study.claim(HERE, 1)[0], study.claim(HERE, 1)] == [study.trials()[0]._trial_id, None]
+    assert [study.claim(HERE, Budget(1))[0], study.claim(HERE, Budget(1))] == [study.trials()[0]._trial_id, None]
     assert [trial.state.name for trial in study.trials()] == ["RUNNING", "WAITING", "WAITING"]
-    numbers = [study.storage.get_trial_number_from_id(study.claim(HERE, 4)[0]) for _ in range(3)]
+    numbers = [study.storage.get_trial_number_from_id(study.claim(HERE, Budget(4))[0]) for _ in range(3)]
     assert numbers == [1, 2, 3]
-    assert study.claim(HERE, 4) is None
+    assert study.claim(HERE, Budget(4)) is None
 
 
 def test_a_claim_that_came_too_late_leaves_its_trial_waiting(study, monkeypatch):
     trials = study.trials()
-    study.claim(HERE, 1)
+    study.claim(HERE, Budget(1))
     monkeypatch.setattr(study, "trials", lambda: trials)  # as seen before the other's claim
-    assert study.claim(HERE, 1) is None
+    assert study.claim(HERE, Budget(1)) is None
     monkeypatch.undo()
     assert [trial.state.name for trial in study.trials()] == ["RUNNING", "WAITING"]
 
 
 CLAIMER = """
 import sys
+from hydra_sweep.schedules import Budget
 from hydra_sweep.study import SweepStudy
 from hydra_sweep.process import Process
 study = SweepStudy(sys.argv[1], "a study", 30)
 print("ready", flush=True)
 input()
-while claimed := study.claim(Process.current(), 60):
+while claimed := study.claim(Process.current(), Budget(60)):
     print(study.storage.get_trial_number_from_id(claimed[0]), flush=True)
 """
 
@@ -244,7 +246,7 @@ def test_two_claims_never_get_the_same_trial(study, waiting):
 
     def claim():
         mine = SweepStudy(study.url, "a study", 30)
-        while claimed := mine.claim(HERE, 60):
+        while claimed := mine.claim(HERE, Budget(60)):
             found.append(mine.storage.get_trial_number_from_id(claimed[0]))
 
     threads = [threading.Thread(target=claim) for _ in range(2)]

@@ -64,6 +64,11 @@ class Pause:
         return {"step": self.step, "then": self.then.value if self.then else None}
 
 
+def num_reports(trials: Iterable[FrozenTrial]) -> int:
+    """Returns how many steps all trials together have reported."""
+    return sum(len(trial.intermediate_values) for trial in trials)
+
+
 def is_paused(trial: FrozenTrial) -> bool:
     """Whether a trial waits for its schedule, and not only for a worker."""
     pause = Pause.of(trial) if trial.state is TrialState.WAITING else None

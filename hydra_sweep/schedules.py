@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import combinations, pairwise
 
-from optuna.trial import FrozenTrial
-
 from hydra_sweep.curves import Curve, Phase, Situation, num_ahead, ranked
 
 
@@ -70,10 +68,6 @@ class Budget:
     max_steps: int | None = None
     schedule: Schedule | None = None
     directions: Sequence[str] = ()
-
-    def is_spent(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Whether all trials together have reported as often as they may."""
-        return self.max_steps is not None and sum(len(t.intermediate_values) for t in trials) >= self.max_steps
 
 
 class Stopping(Schedule):

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hydra_sweep import results
 from hydra_sweep.errors import counted
 from hydra_sweep.plan import Plan
-from hydra_sweep.records import Outcome, is_paused
+from hydra_sweep.records import Outcome, is_paused, num_reports
 from hydra_sweep.study import StopMode
 
 
@@ -75,7 +75,7 @@ def due(plan: Plan, trials: Sequence[FrozenTrial], seconds: float, num_failed: i
         if value >= stop.value if plan.directions[0] == "maximize" else value <= stop.value:
             return End(Cause.VALUE, (stop.value,))
     if stop.steps is not None:
-        steps = sum(len(trial.intermediate_values) for trial in trials)
+        steps = num_reports(trials)
         if steps >= stop.steps and not is_any_left(plan, trials):
             return End(Cause.STEPS, (steps, stop.steps))
     if stop.patience is not None and best:

@@ -60,6 +60,7 @@ from hydra_sweep.records import (
     Pause,
     SamplersView,
     is_paused,
+    num_reports,
 )
 from hydra_sweep.schedules import Budget, Move
 from hydra_sweep.storage import open_storage
@@ -259,7 +260,7 @@ class SweepStudy:
                 return held  # what an earlier command has paused
         if only:
             return None
-        is_spent = budget.is_spent(trials)
+        is_spent = budget.max_steps is not None and num_reports(trials) >= budget.max_steps
         if schedule and pauses:
             situation = self.situation(trials, 0 if is_spent else n_trials - len(trials), budget.directions)
             if turn := schedule.next_turn(replace(situation, is_spent=is_spent)):

@@ -28,7 +28,7 @@ from hydra_sweep.plan import Plan
 from hydra_sweep.planning import code_version, make, refuse_official
 from hydra_sweep.process import Process
 from hydra_sweep.progress import Progress
-from hydra_sweep.records import LOSSES, Lease, is_paused
+from hydra_sweep.records import LOSSES, Lease, is_paused, num_reports
 from hydra_sweep.resume import open_study
 from hydra_sweep.signals import STOPPING, handling
 from hydra_sweep.stop_rules import Cause, End, due, too_many_failures
@@ -174,7 +174,7 @@ class Sweeper:
     def progress(self) -> tuple[int, int]:
         """Returns how many trials finished, and how many reports there are."""
         trials = self.trials()
-        return sum(t.state.is_finished() for t in trials), sum(len(t.intermediate_values) for t in trials)
+        return sum(t.state.is_finished() for t in trials), num_reports(trials)
 
     def left(self) -> tuple[int, int]:
         """Returns how many trials of the budget nobody has begun or holds, and how many are running."""

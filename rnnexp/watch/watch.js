@@ -158,8 +158,11 @@ function place(answer, isSame) {
   }
   if (focused && !body.contains(document.activeElement)) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
+function sortedBy() {
+  return state.sort || "-changed";
+}
 function heads(answer) {
-  const by = state.sort || "-changed";
+  const by = sortedBy();
   const key = JSON.stringify([answer.columns, answer.numeric, by]);
   if (get("table").dataset.key === key) return; // whoever is at a name with the keyboard stays there
   get("table").dataset.key = key;
@@ -179,8 +182,8 @@ function heads(answer) {
     const button = make("button", "", name);
     button.type = "button";
     button.addEventListener("click", () => {
-      const by = state.sort || "-changed"; // by now: a second click may come before the answer to the first
-      state.sort = by === name ? `-${name}` : by === `-${name}` ? name : answer.numeric[i] ? `-${name}` : name;
+      const now = sortedBy(); // which is not what is shown yet if the last click has no answer
+      state.sort = now === name ? `-${name}` : now === `-${name}` ? name : answer.numeric[i] ? `-${name}` : name;
       ask();
     });
     head.append(button);
